@@ -1,0 +1,57 @@
+package postern
+
+import "time"
+
+// Endpoint is a public address and what stands behind it.
+type Endpoint struct {
+	ID          EndpointID
+	URL         URL
+	Account     AccountID
+	Credential  CredentialID
+	Session     SessionID
+	Name        string // the agent's own name for it
+	Description string
+	Metadata    string
+	ForwardsTo  string // display only; untrusted
+	Pooling     bool   // may share its URL with other endpoints of the account
+	Options     EndpointOptions
+	StartedAt   time.Time
+}
+
+// EndpointOptions are what the edge does to traffic on its way.
+type EndpointOptions struct {
+	// HostHeader replaces the Host of requests: "" keeps the visitor's, any other
+	// value is sent as it is.
+	HostHeader string
+	// ProxyProtocol is the PROXY protocol version written before a connection's
+	// first byte: 0 (none), 1 or 2.
+	ProxyProtocol int
+	// UpstreamProtocol is what http requests are sent as.
+	UpstreamProtocol UpstreamProtocol
+	// Termination says who ends TLS on a tls endpoint.
+	Termination Termination
+	// CertificatePEM and KeyPEM, where given, are what the edge presents on a tls
+	// endpoint that it terminates; empty: its own certificate for the name.
+	CertificatePEM string
+	KeyPEM         Secret
+}
+
+// UpstreamProtocol is the HTTP version spoken to the agent's side.
+type UpstreamProtocol string
+
+// The upstream protocols; the zero value is HTTP/1.1.
+const (
+	HTTP1 UpstreamProtocol = ""
+	HTTP2 UpstreamProtocol = "http2" // prior knowledge, no TLS on the stream
+)
+
+// Termination says where a visitor's TLS ends.
+type Termination string
+
+const (
+	// Passthrough hands the visitor's TLS on untouched: to the agent or to the
+	// upstream, the edge cannot tell which.
+	Passthrough Termination = ""
+	// AtEdge decrypts here.
+	AtEdge Termination = "edge"
+)

@@ -1,0 +1,59 @@
+package link
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/postern-dev/postern"
+)
+
+// Stream is one visitor's connection (or one UDP flow: datagrams, each behind a
+// 16-bit length) between the server and an agent.
+//
+// Read and Write may be used by one goroutine each at a time; every other method
+// may be called at any time from anywhere. Deadlines work as on a TCP connection:
+// a deadline that passes fails the pending call with os.ErrDeadlineExceeded and
+// leaves the stream usable.
+type Stream interface {
+	net.Conn
+
+	// CloseWrite ends our direction: the far side reads io.EOF after the last byte.
+	// The other direction stays open.
+	CloseWrite() error
+
+	// Reset ends both directions abnormally and at once. The far side's Read and
+	// Write fail with an error whose code is why's as far as the wire can carry it
+	// (else CodeStreamReset), never with a clean io.EOF. Reset after Close, and a
+	// second Reset, do nothing.
+	Reset(why *postern.Error)
+}
+
+// Header says what a stream is, before its first byte.
+type Header struct {
+	Endpoint       string         // the id under which the agent bound the endpoint
+	ClientAddr     netip.AddrPort // the visitor
+	Scheme         postern.Scheme // of the endpoint
+	PassthroughTLS bool           // the stream's bytes are the visitor's TLS, undecrypted
+}
+
+// Opener opens streams towards an agent.
+type Opener interface {
+	// Open starts a stream and sends first (which may be empty, for protocols in
+	// which the server speaks first) together with the header, without waiting for
+	// an answer. It blocks while the session is at its stream limit, until ctx ends.
+	// Errors are *postern.Error: CodeLinkDraining or CodeLinkLost when the session
+	// can open no more (nothing was sent; another session may be tried),
+	// CodeStreamLimit when ctx ended in the queue.
+	//
+	// The agent may refuse later: the stream's Read then fails with
+	// CodeStreamRefused or CodeUpstreamUnreachable.
+	Open(ctx context.Context, h Header, first []byte) (Stream, error)
+}
+
+// Acceptor receives streams at the agent.
+type Acceptor interface {
+	// Accept blocks for the next stream. After the session ended it returns the
+	// reason, a *postern.Error.
+	Accept(ctx context.Context) (Header, Stream, error)
+}
