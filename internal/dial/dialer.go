@@ -1,0 +1,64 @@
+// Package dial is every way out of the process: the agent's connection to its
+// server and to the services behind it, and what embedded clients dial.
+package dial
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"time"
+)
+
+// DefaultTimeout bounds a dial where Dialer.Timeout is 0.
+const DefaultTimeout = 10 * time.Second
+
+// Dialer connects. The zero value is ready; it is safe for concurrent use.
+type Dialer struct {
+	Resolver *net.Resolver // nil is the system's
+	Timeout  time.Duration // of a whole Dial, all addresses together; 0 is DefaultTimeout
+}
+
+// Dial connects to addr, "host:port", or a path where network is "unix".
+//
+// "localhost" and names below it are the loopback interface without asking any
+// resolver (RFC 6761 §6.3), over IPv4 and, when nobody listens there, over IPv6:
+// many development servers listen on one of the two only.
+func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	timeout := d.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	plain := &net.Dialer{Resolver: d.Resolver}
+	if !strings.HasPrefix(network, "tcp") && !strings.HasPrefix(network, "udp") {
+		return plain.DialContext(ctx, network, addr)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || !IsLocalhost(host) {
+		return plain.DialContext(ctx, network, addr)
+	}
+	return dialLoopback(ctx, plain, network, port)
+}
+
+func dialLoopback(ctx context.Context, plain *net.Dialer, network, port string) (net.Conn, error) {
+	var failures []error
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		if strings.HasSuffix(network, "4") && ip == "::1" || strings.HasSuffix(network, "6") && ip != "::1" {
+			continue
+		}
+		conn, err := plain.DialContext(ctx, network, net.JoinHostPort(ip, port))
+		if err == nil {
+			return conn, nil
+		}
+		failures = append(failures, err)
+	}
+	return nil, errors.Join(failures...)
+}
+
+// IsLocalhost tells whether host is "localhost" or a name below it.
+func IsLocalhost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}

@@ -1,0 +1,32 @@
+package dial
+
+import (
+	"crypto/x509"
+	"os"
+
+	"github.com/postern-dev/postern"
+)
+
+// Pool gives the certificate authorities to trust: those of this system for "",
+// "trusted" and "host" (ngrok's words: we have no list of our own), else those of
+// the PEM file cas. A file that cannot be read or holds no certificate is
+// CodeConfigInvalid.
+func Pool(cas string) (*x509.CertPool, error) {
+	switch cas {
+	case "", "trusted", "host":
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, postern.Errorf(postern.CodeConfigInvalid, "this system's certificate authorities cannot be read").Because(err)
+		}
+		return pool, nil
+	}
+	text, err := os.ReadFile(cas)
+	if err != nil {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "the file of certificate authorities %q cannot be read: %v", cas, err).Because(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "the file %q holds no PEM certificate", cas)
+	}
+	return pool, nil
+}
