@@ -1,0 +1,159 @@
+package sessionmsg
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/postern-dev/postern"
+)
+
+// opts is the union of what Bind.Opts may hold for http, https, tcp and tls.
+// ngrok-go v2 sends URL and TrafficPolicy; v1 sends URL or the older Domain,
+// Hostname, Subdomain and Addr; ngrok-rust knows no URL at all.
+type opts struct {
+	URL               string
+	Domain            string
+	Hostname          string
+	Subdomain         string
+	Addr              string
+	Auth              string
+	HostHeaderRewrite bool
+	LocalURLScheme    string // for people
+	ProxyProto        proxyVersion
+	MutualTLSAtAgent  bool // the agent checks clients itself: nothing to do here
+	TLSTermination    *tlsTermination
+	TrafficPolicy     string
+
+	Compression           json.RawMessage
+	CircuitBreaker        json.RawMessage
+	IPRestriction         json.RawMessage
+	BasicAuth             json.RawMessage
+	OAuth                 json.RawMessage
+	OIDC                  json.RawMessage
+	WebhookVerification   json.RawMessage
+	MutualTLSCA           json.RawMessage
+	MutualTLSAtEdge       json.RawMessage
+	RequestHeaders        json.RawMessage
+	ResponseHeaders       json.RawMessage
+	WebsocketTCPConverter json.RawMessage
+	UserAgentFilter       json.RawMessage
+	Policy                json.RawMessage
+}
+
+// tlsTermination asks the edge to end TLS: with its own certificate where Cert is
+// empty. []byte is base64 in JSON; the content is PEM.
+type tlsTermination struct {
+	Cert      []byte `json:"cert"`
+	Key       []byte `json:"key"`
+	SealedKey []byte `json:"sealed_key"`
+}
+
+// proxyVersion is 0, 1 or 2, as a number or (some agents) as text.
+type proxyVersion int
+
+// UnmarshalJSON accepts 0, 1, 2, null and the same in quotes.
+func (p *proxyVersion) UnmarshalJSON(raw []byte) error {
+	switch strings.Trim(string(raw), `"`) {
+	case "", "0", "null":
+		*p = 0
+	case "1":
+		*p = 1
+	case "2":
+		*p = 2
+	default:
+		return postern.Errorf(postern.CodeBindInvalid, "ProxyProto %.20s is not 0, 1 or 2", raw)
+	}
+	return nil
+}
+
+// unsupported names what is asked for and not implemented. Nothing is dropped in
+// silence: whoever asks for an IP restriction and gets an open endpoint has been
+// harmed.
+func (o *opts) unsupported() []string {
+	var names []string
+	if o.Auth != "" {
+		names = append(names, "Auth")
+	}
+	if strings.TrimSpace(o.TrafficPolicy) != "" {
+		names = append(names, "TrafficPolicy")
+	}
+	if o.TLSTermination != nil && len(o.TLSTermination.SealedKey) > 0 {
+		names = append(names, "TLSTermination.sealed_key")
+	}
+	// These two have no fields: that they are there is the request.
+	if present(o.Compression) {
+		names = append(names, "Compression")
+	}
+	if present(o.WebsocketTCPConverter) {
+		names = append(names, "WebsocketTCPConverter")
+	}
+	for _, option := range []struct {
+		name  string
+		value json.RawMessage
+	}{
+		{"CircuitBreaker", o.CircuitBreaker},
+		{"IPRestriction", o.IPRestriction},
+		{"BasicAuth", o.BasicAuth},
+		{"OAuth", o.OAuth},
+		{"OIDC", o.OIDC},
+		{"WebhookVerification", o.WebhookVerification},
+		{"MutualTLSCA", o.MutualTLSCA},
+		{"MutualTLSAtEdge", o.MutualTLSAtEdge},
+		{"RequestHeaders", o.RequestHeaders},
+		{"ResponseHeaders", o.ResponseHeaders},
+		{"UserAgentFilter", o.UserAgentFilter},
+		{"Policy", o.Policy},
+	} {
+		if asksForSomething(option.value) {
+			names = append(names, option.name)
+		}
+	}
+	return names
+}
+
+// present tells whether the value is there and neither null nor false.
+func present(raw json.RawMessage) bool {
+	switch string(raw) {
+	case "", "null", "false":
+		return false
+	}
+	return true
+}
+
+// asksForSomething tells an option that is set from the zero object that some
+// SDKs send as a default: {}, {"allow_cidrs":[]}, {"provider":""}.
+func asksForSomething(raw json.RawMessage) bool {
+	if !present(raw) {
+		return false
+	}
+	var value any
+	if json.Unmarshal(raw, &value) != nil {
+		return true // cannot happen inside a valid message; refusing is the safe side
+	}
+	return !isZero(value)
+}
+
+// isZero tells whether value holds nothing but null, false, 0, "" and empty lists
+// and objects. The depth of value is bounded by Decode.
+func isZero(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case bool:
+		return !v
+	case float64:
+		return v == 0
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		for _, member := range v {
+			if !isZero(member) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}

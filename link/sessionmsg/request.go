@@ -1,0 +1,270 @@
+package sessionmsg
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// Request gives what the message asks for. Errors are *postern.Error with
+// CodeBindInvalid, CodeHostnameInvalid, CodeURLPartNotAllowed or
+// CodeSchemeInvalid. Options that this server does not implement are no error
+// here: they are named in Unsupported, for the Binder to refuse.
+func (b *Bind) Request() (link.BindRequest, error) {
+	scheme, err := b.scheme()
+	if err != nil {
+		return link.BindRequest{}, err
+	}
+	o, err := b.decodeOpts()
+	if err != nil {
+		return link.BindRequest{}, err
+	}
+	request := link.BindRequest{
+		ID:          b.ID,
+		Token:       b.Extra.Token,
+		Name:        b.Extra.Name,
+		Description: b.Extra.Description,
+		Metadata:    b.Extra.Metadata,
+		ForwardsTo:  b.ForwardsTo,
+		Bindings:    b.Extra.Bindings,
+		Pooling:     b.Extra.PoolingEnabled,
+		Unsupported: append(o.unsupported(), b.unsupported()...),
+	}
+	if request.URL, request.Subdomain, err = o.address(scheme); err != nil {
+		return link.BindRequest{}, err
+	}
+	if request.Options, err = b.options(&o, request.URL.Scheme); err != nil {
+		return link.BindRequest{}, err
+	}
+	return request, nil
+}
+
+func (b *Bind) scheme() (postern.Scheme, error) {
+	if b.Proto == "" {
+		return postern.HTTPS, nil
+	}
+	return postern.ParseScheme(b.Proto)
+}
+
+func (b *Bind) decodeOpts() (opts, error) {
+	var o opts
+	if !present(b.Opts) {
+		return o, nil
+	}
+	if err := Decode(b.Opts, &o); err != nil {
+		coded := postern.AsError(err)
+		return o, postern.Errorf(postern.CodeBindInvalid, "Opts: %s", coded.Text()).Because(coded.Cause)
+	}
+	return o, nil
+}
+
+// unsupported names what Bind itself, outside Opts, asks for in vain.
+func (b *Bind) unsupported() []string {
+	var names []string
+	if b.Extra.IPPolicyRef != "" {
+		names = append(names, "IPPolicyRef")
+	}
+	for _, binding := range b.Extra.Bindings {
+		if binding != "public" {
+			names = append(names, "binding "+shortenTo(oneLine(binding), 40))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// address says what URL is asked for. The newest way to ask counts: URL, then
+// Domain, Hostname, Subdomain, and Addr for tcp.
+func (o *opts) address(scheme postern.Scheme) (postern.URLRequest, string, error) {
+	asked := o.URL
+	if asked == "" && scheme == postern.TCP {
+		asked = o.Addr
+	} else if asked == "" {
+		asked = o.Domain
+	}
+	if asked == "" && scheme.Hosted() {
+		asked = o.Hostname
+	}
+	if asked == "" {
+		subdomain, err := o.subdomain(scheme)
+		return postern.URLRequest{Scheme: scheme}, subdomain, err
+	}
+	request, err := ParseURL(asked, scheme)
+	if err != nil {
+		return postern.URLRequest{}, "", err
+	}
+	if !sameFamily(request.Scheme, scheme) {
+		return postern.URLRequest{}, "", postern.Errorf(postern.CodeBindInvalid, "URL %.120q is not a URL of protocol %s", asked, scheme)
+	}
+	return request, "", nil
+}
+
+func (o *opts) subdomain(scheme postern.Scheme) (string, error) {
+	if o.Subdomain == "" || !scheme.Hosted() {
+		return "", nil
+	}
+	host, err := asciiHost(o.Subdomain)
+	if err != nil {
+		return "", err
+	}
+	name, err := postern.ParseHostname(host)
+	return name.String(), err
+}
+
+// sameFamily: http and https are one protocol with two URLs; tcp and tls are each
+// their own.
+func sameFamily(a, b postern.Scheme) bool {
+	isHTTP := func(s postern.Scheme) bool { return s == postern.HTTP || s == postern.HTTPS }
+	return a == b || isHTTP(a) && isHTTP(b)
+}
+
+func (b *Bind) options(o *opts, scheme postern.Scheme) (postern.EndpointOptions, error) {
+	options := postern.EndpointOptions{ProxyProtocol: int(o.ProxyProto)}
+	var err error
+	switch scheme {
+	case postern.HTTP, postern.HTTPS:
+		if options.UpstreamProtocol, err = upstreamProtocol(b.ForwardsProto); err != nil {
+			return options, err
+		}
+		if o.HostHeaderRewrite {
+			options.HostHeader, err = hostOf(b.ForwardsTo)
+		}
+	case postern.TLS:
+		err = o.TLSTermination.apply(&options)
+	}
+	return options, err
+}
+
+func upstreamProtocol(name string) (postern.UpstreamProtocol, error) {
+	switch strings.ToLower(name) {
+	case "", "http1":
+		return postern.HTTP1, nil
+	case "http2":
+		return postern.HTTP2, nil
+	}
+	return "", postern.Errorf(postern.CodeBindInvalid, `ForwardsProto %.40q is not "", "http1" or "http2"`, name)
+}
+
+// hostOf finds the Host that requests to an upstream shall carry. An upstream
+// without a host (a unix socket) is "localhost", as clients of such sockets say.
+func hostOf(forwardsTo string) (string, error) {
+	host := forwardsTo
+	if strings.Contains(forwardsTo, "://") {
+		parsed, err := url.Parse(forwardsTo)
+		if err != nil {
+			return "", postern.Errorf(postern.CodeBindInvalid, "ForwardsTo %.120q is not a URL, and HostHeaderRewrite needs its host", forwardsTo)
+		}
+		host = parsed.Host
+	}
+	if host == "" {
+		return "localhost", nil
+	}
+	if err := CheckHostHeader(host); err != nil {
+		return "", err
+	}
+	return host, nil
+}
+
+// CheckHostHeader refuses, with CodeBindInvalid, what cannot be a Host header: it
+// will be written into requests, where a line break would start another header.
+func CheckHostHeader(host string) error {
+	if len(host) > 255 || !httpguts.ValidHostHeader(host) || strings.ContainsAny(host, "/@ ") {
+		return postern.Errorf(postern.CodeBindInvalid, "host header %.120q is not a host with an optional port", host)
+	}
+	return nil
+}
+
+// apply: no object is passthrough, an empty one the edge's own certificate, and
+// one with PEM the agent's.
+func (t *tlsTermination) apply(options *postern.EndpointOptions) error {
+	if t == nil {
+		return nil
+	}
+	options.Termination = postern.AtEdge
+	if len(t.SealedKey) > 0 {
+		return nil // named in Unsupported
+	}
+	options.CertificatePEM = string(t.Cert)
+	options.KeyPEM = postern.Secret(t.Key)
+	return CheckCertificate(options.CertificatePEM, options.KeyPEM)
+}
+
+// CheckCertificate refuses, with CodeBindInvalid, a certificate without its key,
+// a key without its certificate, and a pair that does not belong together. Both
+// empty is fine.
+func CheckCertificate(certificatePEM string, key postern.Secret) error {
+	if certificatePEM == "" && key == "" {
+		return nil
+	}
+	if _, err := tls.X509KeyPair([]byte(certificatePEM), []byte(key.Reveal())); err != nil {
+		return postern.Errorf(postern.CodeBindInvalid, "the certificate and the key to terminate TLS with cannot be used together").Because(err)
+	}
+	return nil
+}
+
+// Echo gives the Opts of the reply: those of the request, changed so that the
+// same Opts, sent again by a returning agent, ask for what bound is.
+func (b *Bind) Echo(bound link.Bound) (json.RawMessage, error) {
+	members := map[string]json.RawMessage{}
+	if present(b.Opts) {
+		if err := Decode(b.Opts, &members); err != nil {
+			return nil, err
+		}
+	}
+	key, value := "Domain", bound.URL.Host.String()
+	if bound.URL.Scheme == postern.TCP {
+		key, value = "Addr", strings.TrimPrefix(bound.PublicURL, "tcp://")
+	}
+	if name, found := keyLike(members, "URL"); found {
+		key, value = name, bound.PublicURL
+	} else if name, found := keyLike(members, key); found {
+		key = name
+	}
+	quoted, err := json.Marshal(value)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	members[key] = quoted
+	return json.Marshal(members)
+}
+
+// keyLike finds a member by its name in any case, and gives it as it is written.
+func keyLike(members map[string]json.RawMessage, name string) (string, bool) {
+	if _, found := members[name]; found {
+		return name, true
+	}
+	for key := range members {
+		if strings.EqualFold(key, name) {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// Reply answers b with what was bound.
+func (b *Bind) Reply(bound link.Bound) (BindResp, error) {
+	echo, err := b.Echo(bound)
+	if err != nil {
+		return BindResp{}, err
+	}
+	return BindResp{
+		ID:    bound.ID,
+		URL:   bound.PublicURL,
+		Proto: string(bound.URL.Scheme),
+		Opts:  echo,
+		Extra: BindRespExtra{Token: bound.Token, TunnelID: string(bound.EndpointID)},
+	}, nil
+}
+
+// Refuse answers b with an error. The Opts go back as they came: ngrok-rust reads
+// them before it looks at the error.
+func (b *Bind) Refuse(why *postern.Error) BindResp {
+	return BindResp{ID: b.ID, Proto: b.Proto, Opts: b.Opts, Error: ErrorText(why)}
+}
