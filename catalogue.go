@@ -56,6 +56,8 @@ const (
 	CodeNoServer                Code = "ERR_POSTERN_403" // No server is configured
 	CodeNoToken                 Code = "ERR_POSTERN_404" // No authtoken is configured
 	CodeUpstreamAddressInvalid  Code = "ERR_POSTERN_405" // The address of the local service cannot be read
+	CodeServerUnreachable       Code = "ERR_POSTERN_406" // The server cannot be reached
+	CodeServerUntrusted         Code = "ERR_POSTERN_407" // The server's certificate is not trusted
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -169,6 +171,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_105", Status: 400, Title: "No authtoken is configured", Fix: "Give --authtoken TOKEN or set POSTERN_AUTHTOKEN; the server's operator makes one with \"postern server bootstrap\"."}, true
 	case CodeUpstreamAddressInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The address of the local service cannot be read", Fix: "Give a port, host:port, http://…, https://… or unix:///path."}, true
+	case CodeServerUnreachable:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server cannot be reached", Fix: "Check --connect-url, that the server runs, and that nothing between here and it blocks the port."}, true
+	case CodeServerUntrusted:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server's certificate is not trusted", Fix: "Give --connect-cas the server's CA file (\"postern server bootstrap\" prints its path), or check --connect-url."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -238,6 +244,8 @@ func Codes() []Code {
 		CodeNoServer,
 		CodeNoToken,
 		CodeUpstreamAddressInvalid,
+		CodeServerUnreachable,
+		CodeServerUntrusted,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,
