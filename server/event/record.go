@@ -1,0 +1,29 @@
+package event
+
+import "github.com/postern-dev/postern"
+
+// Record is an event as the outbox keeps it.
+type Record struct {
+	postern.Event
+
+	// Seq orders the outbox: records are committed in its order, without gaps, on
+	// every node. It is assigned by the store.
+	Seq int64
+
+	// Subject is the id (or name, or port) of the resource that changed, so that a
+	// subscriber need not parse Object to see whether it is concerned.
+	Subject string
+}
+
+// The types of events. Names follow ngrok's, where ngrok has the event.
+const (
+	AccountCreated      postern.EventType = "account_created.v0"
+	UserCreated         postern.EventType = "user_created.v0"
+	APIKeyCreated       postern.EventType = "api_key_created.v0"
+	CredentialCreated   postern.EventType = "tunnel_credential_created.v0"
+	CredentialRevoked   postern.EventType = "tunnel_credential_deleted.v0"
+	AgentSessionStarted postern.EventType = "agent_session_start.v0"
+	AgentSessionStopped postern.EventType = "agent_session_stop.v0"
+	NameClaimed         postern.EventType = "name_claimed.v0" // Subject is the hostname
+	PortClaimed         postern.EventType = "port_claimed.v0" // Subject is the port in decimal
+)
