@@ -1,0 +1,139 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// Config is everything that an operator decides. Load makes one from a file, the
+// environment and flags; the table in settings.go says what each key means, what
+// it may hold and whether it changes while the server runs.
+type Config struct {
+	// Path is the file that Load read, "" for none. Reloads read it again.
+	Path string
+	// Development is set when neither a file nor a domain was given.
+	Development bool
+	// Notes are remarks on keys that were accepted but do nothing yet.
+	Notes []string
+
+	Domain          postern.Hostname
+	EndpointsDomain postern.Hostname // "" is Domain
+	DataDir         string
+	Region          string
+
+	Listen         Listen
+	ProxyProtocol  []string // names of the listeners that require PROXY protocol
+	TrustedProxies []netip.Prefix
+	Public         Public
+	TLS            TLS
+	Limits         Limits
+	Timeouts       Timeouts
+	AccessLog      string // off, stdout, stderr or a file's path
+	Log            Log
+}
+
+// Listen holds where the server listens. "" switches a listener off.
+type Listen struct {
+	HTTPS    string
+	HTTP     string
+	Agent    string    // for agents only, beside HTTPS
+	TCP      string    // the host on which TCP endpoints listen
+	TCPPorts PortRange // their ports
+	Admin    string    // metrics, health, debug
+}
+
+// PortRange is First to Last, both included; the zero value is no port at all.
+type PortRange struct{ First, Last uint16 }
+
+// Contains tells whether the range has the port.
+func (r PortRange) Contains(port uint16) bool {
+	return port != 0 && r.First <= port && port <= r.Last
+}
+
+// Public holds the ports that people type, where they differ from the listening
+// ones (a port forward, a load balancer). 0 is the listening port.
+type Public struct{ HTTPS, HTTP uint16 }
+
+// TLS says where the edge's certificates come from.
+type TLS struct {
+	Mode         string // ModeLocalCA or ModeFiles
+	Certificates []CertificateFiles
+}
+
+// The certificate modes.
+const (
+	ModeLocalCA = "local_ca"
+	ModeFiles   = "files"
+)
+
+// CertificateFiles are two PEM files that belong together.
+type CertificateFiles struct{ Certificate, Key string }
+
+// Limits bound what visitors and agents can take.
+type Limits struct {
+	Connections           int // visitors' and agents' connections at once
+	ConnectionsPerAddress int
+	HeaderBytes           int // of one request's head
+	HTTP2Streams          int // per visitor's connection
+	SessionsPerAccount    int
+	EndpointsPerSession   int
+	Authentications       int // at once; others queue
+	FailuresPerMinute     int // authentication failures per address
+}
+
+// Timeouts bound waiting, never the length of a transfer that moves.
+type Timeouts struct {
+	Handshake      time.Duration // TLS, and the first bytes of a connection
+	RequestHeader  time.Duration
+	Idle           time.Duration // keep-alive between requests
+	Transfer       time.Duration // a body or stream in which nothing moves
+	ResponseHeader time.Duration // upstream's answer
+	Authentication time.Duration
+	Drain          time.Duration // at shutdown
+}
+
+// Log says how and how much the server logs, on standard error.
+type Log struct{ Level, Format string }
+
+// Default is the configuration of a file that sets nothing but the domain.
+func Default() Config {
+	return Config{
+		DataDir: "/var/lib/postern",
+		Region:  "local",
+		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999},
+			Admin: "127.0.0.1:9090"},
+		TLS: TLS{Mode: ModeLocalCA},
+		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
+			HTTP2Streams: 100, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
+			Authentications: 32, FailuresPerMinute: 60},
+		Timeouts: Timeouts{Handshake: 10 * time.Second, RequestHeader: 10 * time.Second,
+			Idle: 2 * time.Minute, Transfer: 5 * time.Minute, ResponseHeader: 2 * time.Minute,
+			Authentication: 10 * time.Second, Drain: 30 * time.Second},
+		AccessLog: "off",
+		Log:       Log{Level: "info", Format: "json"},
+	}
+}
+
+// Development is the configuration of a server that was told nothing: the domain
+// localhost, loopback addresses and fixed high ports (so that URLs stay the same
+// from run to run), a local CA and the database in dir.
+func Development(dir string) Config {
+	config := Default()
+	config.Development = true
+	config.Domain = "localhost"
+	config.DataDir = dir
+	config.Listen.HTTPS = "127.0.0.1:8443"
+	config.Listen.HTTP = "127.0.0.1:8880"
+	config.Log.Format = "console"
+	return config
+}
+
+// BaseDomain is the domain below which names are assigned.
+func (c Config) BaseDomain() postern.Hostname {
+	if c.EndpointsDomain != "" {
+		return c.EndpointsDomain
+	}
+	return c.Domain
+}

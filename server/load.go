@@ -1,0 +1,155 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/postern-dev/postern"
+)
+
+// maxConfig bounds a configuration file: what is larger is not one.
+const maxConfig = 1 << 20
+
+// Load makes a Config. Flags (by Setting.Flag) win over the environment, which
+// wins over the file at path, which wins over Default. With neither a file (path
+// "" and no POSTERN_CONFIG) nor a domain the result is Development. Every problem
+// is reported at once, as Problems.
+func Load(path string, env func(string) string, flags map[string]string) (Config, error) {
+	if path == "" {
+		path = env("POSTERN_CONFIG")
+	}
+	var problems Problems
+	config, err := base(path, env, flags)
+	if err != nil {
+		return Config{}, err
+	}
+	if path != "" {
+		text, err := readConfig(path)
+		if err != nil {
+			return Config{}, err
+		}
+		problems = parse(path, text, &config)
+	}
+	config.overlay(env, flags, &problems)
+	if len(problems) == 0 {
+		config.validate(&problems)
+	}
+	return config, problems.err()
+}
+
+// Parse reads a file's text over Default and validates it. name is for messages.
+func Parse(name string, text []byte) (Config, error) {
+	config := Default()
+	problems := parse(name, text, &config)
+	if len(problems) == 0 {
+		config.validate(&problems)
+	}
+	return config, problems.err()
+}
+
+// base chooses what everything else is laid over.
+func base(path string, env func(string) string, flags map[string]string) (Config, error) {
+	_, domainFlag := flags["domain"]
+	if path != "" || domainFlag || env("POSTERN_DOMAIN") != "" {
+		config := Default()
+		config.Path = path
+		return config, nil
+	}
+	dir, err := developmentDir(env)
+	if err != nil && flags["data-dir"] == "" && env("POSTERN_DATA_DIR") == "" {
+		return Config{}, err
+	}
+	return Development(dir), nil
+}
+
+// developmentDir is the user's data directory, by the XDG base directory
+// specification where the operating system has no other opinion.
+func developmentDir(env func(string) string) (string, error) {
+	if dir := env("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "postern", "server"), nil
+	}
+	if dir := env("LOCALAPPDATA"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "postern", "server"), nil
+	}
+	home := env("HOME")
+	if home == "" {
+		found, err := os.UserHomeDir()
+		if err != nil {
+			return "", postern.Errorf(postern.CodeConfigInvalid,
+				"no home directory to keep the development server's data in; give --data-dir DIRECTORY")
+		}
+		home = found
+	}
+	return filepath.Join(home, ".local", "share", "postern", "server"), nil
+}
+
+func readConfig(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	if len(text) > maxConfig {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "%s: larger than %d bytes; this is not a configuration", path, maxConfig)
+	}
+	return text, nil
+}
+
+func unreadable(path string, err error) error {
+	reason := err
+	var inner *os.PathError
+	if errors.As(err, &inner) {
+		reason = inner.Err
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, "%s: cannot be read: %v", path, reason).Because(err)
+}
+
+// overlay lays environment and flags over c.
+func (c *Config) overlay(env func(string) string, flags map[string]string, problems *Problems) {
+	for _, setting := range Settings() {
+		if text := env(setting.Env()); text != "" {
+			if err := setting.setText(c, text); err != nil {
+				problems.add(setting.Env(), "%v", err)
+			}
+		}
+		if text, given := flags[setting.Flag()]; given {
+			if err := setting.setText(c, text); err != nil {
+				problems.add("--"+setting.Flag(), "%v", err)
+			}
+		}
+	}
+}
+
+// validate checks what no single key shows.
+func (c *Config) validate(problems *Problems) {
+	where := c.Path
+	if c.Domain == "" {
+		problems.add(where, "domain is missing; give the domain that this server serves, such as tunnels.example.com")
+	}
+	if c.DataDir == "" {
+		problems.add(where, "data_dir is empty; give the directory for the database, keys and the local CA")
+	}
+	if c.Listen.HTTPS == "" {
+		problems.add(where, "listen.https is empty; visitors and agents need it")
+	}
+	if c.TLS.Mode == ModeFiles && len(c.TLS.Certificates) == 0 {
+		problems.add(where, "tls.mode is files but tls.certificates names none")
+	}
+	if c.TLS.Mode != ModeFiles && len(c.TLS.Certificates) > 0 {
+		problems.add(where, "tls.certificates is set but tls.mode is %s; set tls.mode to files", c.TLS.Mode)
+	}
+	if len(c.ProxyProtocol) > 0 && len(c.TrustedProxies) == 0 {
+		problems.add(where, "proxy_protocol is set but trusted_proxies is empty, so no peer could send the header; name the load balancer's addresses")
+	}
+	if c.Limits.ConnectionsPerAddress > c.Limits.Connections {
+		problems.add(where, "limits.connections_per_address (%s) is above limits.connections (%s)",
+			strconv.Itoa(c.Limits.ConnectionsPerAddress), strconv.Itoa(c.Limits.Connections))
+	}
+}

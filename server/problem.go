@@ -1,0 +1,99 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/postern-dev/postern"
+)
+
+// Problems are the faults of a configuration, in the order in which they were
+// found. Each has CodeConfigInvalid and says where it is: "postern.yml:12:3: …", "--listen-https: …", "POSTERN_LISTEN_HTTPS: …".
+type Problems []*postern.Error
+
+// Error gives one problem per line.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i, problem := range p {
+		lines[i] = problem.Text()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.Is and errors.As see each problem.
+func (p Problems) Unwrap() []error {
+	errs := make([]error, len(p))
+	for i, problem := range p {
+		errs[i] = problem
+	}
+	return errs
+}
+
+// As gives all problems as one coded error, which is what a command prints.
+func (p Problems) As(target any) bool {
+	coded, ok := target.(**postern.Error)
+	if ok && len(p) > 0 {
+		*coded = postern.Errorf(p[0].Code, "%s", p.Error())
+	}
+	return ok && len(p) > 0
+}
+
+func (p *Problems) add(where, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	if where != "" {
+		message = where + ": " + message
+	}
+	*p = append(*p, &postern.Error{Code: postern.CodeConfigInvalid, Message: message})
+}
+
+// err gives nil for no problems, so that an empty list is not a non-nil error.
+func (p Problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return p
+}
+
+// clip shortens text from outside for a message.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
+
+// nearest finds the candidate that a typing error of key most likely meant; "" when
+// none is close.
+func nearest(key string, candidates []string) string {
+	best, least := "", len(key)/3+2
+	for _, candidate := range candidates {
+		if d := distance(key, candidate, least); d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, in bytes; limit cuts hopeless pairs short.
+func distance(a, b string, limit int) int {
+	if len(a) > 64 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// ListenerNames are the listeners that proxy_protocol may name.
+func ListenerNames() []string { return []string{"https", "http", "agent", "tcp"} }
+
+// Settings is the table of all keys, in the order of the documentation.
+func Settings() []Setting {
+	return join(nameSettings(), listenSettings(), publicSettings(), limitSettings(), timeoutSettings(), logSettings(), futureSettings())
+}
+
+func join(groups ...[]Setting) []Setting {
+	var all []Setting
+	for _, group := range groups {
+		all = append(all, group...)
+	}
+	return all
+}
+
+func nameSettings() []Setting {
+	return []Setting{
+		scalar("domain", "DOMAIN", "The domain below which everything of this server lives: connect.DOMAIN for agents, tcp.DOMAIN, and the endpoints' names.",
+			func(c *Config) *postern.Hostname { return &c.Domain }, parseDomain, postern.Hostname.String),
+		scalar("endpoints_domain", "DOMAIN", "Where assigned names live, if not below domain; another registrable domain isolates cookies fully.",
+			func(c *Config) *postern.Hostname { return &c.EndpointsDomain }, parseDomain, postern.Hostname.String),
+		scalar("data_dir", "DIRECTORY", "The database, keys and the local CA.",
+			func(c *Config) *string { return &c.DataDir }, anyText, plain),
+		{Key: "regions", Argument: "NAME", About: "The name of this server's region, which agents are told; several regions need a cluster, which this version does not have.",
+			list: true, fields: []string{"name"}, set: setRegions, show: func(c Config) string { return c.Region }},
+	}
+}
+
+func setRegions(c *Config, values []string) error {
+	switch {
+	case len(values) > 1:
+		return fmt.Errorf("%d regions need a cluster, which this version does not have; name one", len(values))
+	case len(values) == 0:
+		return nil
+	case values[0] == "" || len(values[0]) > 63:
+		return fmt.Errorf("a region's name has 1 to 63 characters")
+	}
+	c.Region = values[0]
+	return nil
+}
+
+func listenSettings() []Setting {
+	address := func(name, about string, field func(*Config) *string) Setting {
+		return scalar("listen."+name, "ADDRESS", about, field, parseAddress, plain)
+	}
+	return []Setting{
+		address("https", "Visitors over TLS, and agents.", func(c *Config) *string { return &c.Listen.HTTPS }),
+		address("http", "Visitors of http:// endpoints; empty switches them off.", func(c *Config) *string { return &c.Listen.HTTP }),
+		address("agent", "An extra listener that takes agents only; empty for none.", func(c *Config) *string { return &c.Listen.Agent }),
+		scalar("listen.tcp", "HOST", "The address on which TCP endpoints listen; empty is the host of listen.https.",
+			func(c *Config) *string { return &c.Listen.TCP }, parseHost, plain),
+		scalar("listen.tcp_ports", "FIRST-LAST", "The ports that TCP endpoints may have; empty switches them off.",
+			func(c *Config) *PortRange { return &c.Listen.TCPPorts }, parsePorts, PortRange.String),
+		address("admin", "Metrics, health and debug, for the operator alone; empty switches it off.", func(c *Config) *string { return &c.Listen.Admin }),
+		sequence("proxy_protocol", "LISTENER", "The listeners (https, http, agent, tcp) on which every connection must begin with a PROXY protocol header.",
+			func(c *Config) *[]string { return &c.ProxyProtocol }, oneOf(ListenerNames()...), plain),
+		sequence("trusted_proxies", "NETWORK", "Peers whose PROXY protocol and X-Forwarded-* headers are believed.",
+			func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, parsePrefix, netip.Prefix.String).live(),
+	}
+}
+
+func publicSettings() []Setting {
+	port := func(name, about string, field func(*Config) *uint16) Setting {
+		return scalar("public."+name, "PORT", about, field, parsePublicPort, func(n uint16) string { return strconv.Itoa(int(n)) })
+	}
+	return []Setting{
+		port("https_port", "The port in https:// and tls:// URLs; 0 is the listening port.", func(c *Config) *uint16 { return &c.Public.HTTPS }),
+		port("http_port", "The port in http:// URLs; 0 is the listening port.", func(c *Config) *uint16 { return &c.Public.HTTP }),
+		scalar("tls.mode", "MODE", "Where certificates come from: local_ca or files.",
+			func(c *Config) *string { return &c.TLS.Mode }, parseMode, plain),
+		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. Changed files are read again.",
+			func(c *Config) *[]CertificateFiles { return &c.TLS.Certificates }, parseCertificateFiles, CertificateFiles.String).
+			items("certificate", "key").live(),
+	}
+}
+
+func parseMode(s string) (string, error) {
+	if s == "acme" {
+		return "", fmt.Errorf("acme is not available in this version; use local_ca, or files with certificates from another ACME client")
+	}
+	return oneOf(ModeLocalCA, ModeFiles)(s)
+}
+
+func limitSettings() []Setting {
+	limit := func(name, about string, low, high int, field func(*Config) *int) Setting {
+		return scalar("limits."+name, "NUMBER", about, field, within(low, high), strconv.Itoa).live()
+	}
+	return []Setting{
+		limit("connections", "Connections of visitors and agents at once.", 1, 10_000_000, func(c *Config) *int { return &c.Limits.Connections }),
+		limit("connections_per_address", "The same from one address (IPv6: one /64).", 1, 10_000_000, func(c *Config) *int { return &c.Limits.ConnectionsPerAddress }),
+		scalar("limits.header_bytes", "SIZE", "The largest head of a request.",
+			func(c *Config) *int { return &c.Limits.HeaderBytes }, size(4<<10, 1<<20), printSize),
+		scalar("limits.http2_streams", "NUMBER", "Requests at once on one HTTP/2 connection.",
+			func(c *Config) *int { return &c.Limits.HTTP2Streams }, within(1, 1000), strconv.Itoa),
+		limit("sessions_per_account", "Agents that one account may have connected.", 1, 10_000_000, func(c *Config) *int { return &c.Limits.SessionsPerAccount }),
+		limit("endpoints_per_session", "Endpoints that one agent may have online.", 1, 100_000, func(c *Config) *int { return &c.Limits.EndpointsPerSession }),
+		limit("authentications", "Authentications at once; more wait in a queue.", 1, 10_000, func(c *Config) *int { return &c.Limits.Authentications }),
+		limit("failures_per_minute", "Failed authentications from one address before it is refused unheard.", 1, 100_000, func(c *Config) *int { return &c.Limits.FailuresPerMinute }),
+	}
+}
+
+func timeoutSettings() []Setting {
+	timeout := func(name, about string, high time.Duration, field func(*Config) *time.Duration) Setting {
+		return scalar("timeouts."+name, "DURATION", about, field, between(100*time.Millisecond, high), time.Duration.String).live()
+	}
+	return []Setting{
+		timeout("handshake", "TLS and the first bytes of a connection.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Handshake }),
+		timeout("request_header", "A request's head, from its first byte.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.RequestHeader }),
+		timeout("idle", "A kept connection between two requests.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Idle }),
+		timeout("transfer", "A transfer in which nothing moves; one that moves may last for ever.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Transfer }),
+		timeout("response_header", "The service's answer to a request.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.ResponseHeader }),
+		timeout("authentication", "An agent's first message.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Authentication }),
+		timeout("drain", "What is under way at shutdown.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Drain }),
+	}
+}
+
+func logSettings() []Setting {
+	return []Setting{
+		scalar("access_log", "PLACE", "One JSON line per request or connection: off, stdout, stderr or a file.",
+			func(c *Config) *string { return &c.AccessLog }, parseAccessLog, plain).live(),
+		scalar("log.level", "LEVEL", "debug, info, warn or error.",
+			func(c *Config) *string { return &c.Log.Level }, oneOf("debug", "info", "warn", "error"), plain).live(),
+		scalar("log.format", "FORMAT", "json or console.",
+			func(c *Config) *string { return &c.Log.Format }, oneOf("json", "console"), plain),
+	}
+}
+
+func parseAccessLog(s string) (string, error) {
+	if s == "" || s == "false" {
+		return "off", nil
+	}
+	return s, nil
+}
+
+// futureSettings are the keys of the design whose features no code implements yet.
+// Set to anything but their empty default they are refused: a server that ignores
+// what it was told is worse than one that does not start.
+func futureSettings() []Setting {
+	return []Setting{
+		future("listen.ssh", "SSH agents"),
+		future("listen.dns", "the authoritative DNS zone"),
+		future("listen.udp_ports", "UDP endpoints", udpDefault),
+		future("database", "PostgreSQL"),
+		future("cluster", "a cluster of several nodes"),
+		future("tls.directory", "ACME"),
+		future("tls.email", "ACME"),
+		future("tls.eab", "ACME"),
+		future("tls.ca_root", "ACME"),
+	}
+}
+
+// udpDefault is the design's documented default, accepted with a note so that the
+// documented example is valid as it stands.
+const udpDefault = "20000-29999"
+
+func future(key, feature string, harmless ...string) Setting {
+	return Setting{
+		Key: key, Argument: "…", About: "Not available in this version: " + feature + ".", future: true,
+		set: func(c *Config, values []string) error {
+			switch {
+			case len(values) == 0 || values[0] == "":
+				return nil
+			case len(harmless) == 1 && values[0] == harmless[0]:
+				c.Notes = append(c.Notes, fmt.Sprintf("%s has no effect: this version does not have %s", key, feature))
+				return nil
+			}
+			return fmt.Errorf("this version does not have %s; remove the key", feature)
+		},
+		show: func(Config) string { return "" },
+	}
+}
