@@ -37,6 +37,7 @@ const (
 	CodeStreamLimit             Code = "ERR_POSTERN_105" // The agent has as many open streams as it can take
 	CodeStreamReset             Code = "ERR_POSTERN_106" // The other side ended the stream early
 	CodeStreamRefused           Code = "ERR_POSTERN_107" // The agent did not accept the stream
+	CodeIdle                    Code = "ERR_POSTERN_108" // The connection was idle for too long
 	CodeTooManyFailures         Code = "ERR_POSTERN_201" // Too many failed attempts to authenticate
 	CodeOptionUnsupported       Code = "ERR_POSTERN_202" // The endpoint asks for an option that this server does not have
 	CodePortUnavailable         Code = "ERR_POSTERN_203" // The TCP port cannot be had
@@ -133,6 +134,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The other side ended the stream early", Fix: "Look at the service's log."}, true
 	case CodeStreamRefused:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The agent did not accept the stream", Fix: "Try again."}, true
+	case CodeIdle:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 504, Title: "The connection was idle for too long", Fix: "Send something now and then, or raise timeouts.idle on the server."}, true
 	case CodeTooManyFailures:
 		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 429, Title: "Too many failed attempts to authenticate", Fix: "Wait a minute, then try once with a valid token."}, true
 	case CodeOptionUnsupported:
@@ -225,6 +228,7 @@ func Codes() []Code {
 		CodeStreamLimit,
 		CodeStreamReset,
 		CodeStreamRefused,
+		CodeIdle,
 		CodeTooManyFailures,
 		CodeOptionUnsupported,
 		CodePortUnavailable,
