@@ -1,0 +1,111 @@
+package e2e_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nodeAgent runs node/serve.mjs with @ngrok/ngrok from npm.
+type nodeAgent struct {
+	URL   string `json:"url"`
+	Error string `json:"error"`
+	Code  string `json:"code"`
+}
+
+func (s *server) nodeAgent(token, options string) nodeAgent {
+	s.t.Helper()
+	installNodeModules(s.t)
+	command := exec.Command("node", "serve.mjs")
+	command.Dir = "node"
+	command.Env = append(os.Environ(), "NGROK_AUTHTOKEN="+token, "SERVER_ADDR="+s.connectURL(), "ROOT_CAS="+s.caFile, "OPTIONS="+options)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	errors := &log{}
+	command.Stderr = errors
+	input, err := command.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { input.Close(); command.Wait() }) //nolint:errcheck // its end was asked for
+	var agent nodeAgent
+	line, err := readLine(output, 20*time.Second)
+	if err != nil {
+		s.t.Fatalf("node said nothing: %v; %s", err, errors)
+	}
+	if err := json.Unmarshal([]byte(line), &agent); err != nil {
+		s.t.Fatalf("node printed %q: %v", line, err)
+	}
+	return agent
+}
+
+func readLine(r io.Reader, limit time.Duration) (string, error) {
+	type result struct {
+		line string
+		err  error
+	}
+	lines := make(chan result, 1)
+	go func() {
+		line, err := bufio.NewReader(r).ReadString('\n')
+		lines <- result{line, err}
+	}()
+	select {
+	case got := <-lines:
+		return got.line, got.err
+	case <-time.After(limit):
+		return "", os.ErrDeadlineExceeded
+	}
+}
+
+func installNodeModules(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("node/node_modules/@ngrok/ngrok"); err == nil {
+		return
+	}
+	install := exec.Command("npm", "ci", "--no-audit", "--no-fund")
+	install.Dir = "node"
+	if output, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, output)
+	}
+}
+
+func TestNodeSDK(t *testing.T) {
+	s := startServer(t)
+	agent := s.nodeAgent(s.authtoken, `{}`)
+	if !strings.HasPrefix(agent.URL, "https://") {
+		t.Fatalf("the SDK got %+v", agent)
+	}
+	if _, body := fetch(t, s.visitor(), agent.URL+"/a?b=c"); body != "node saw GET /a?b=c over https" {
+		t.Errorf("answer %q", body)
+	}
+	named := s.nodeAgent(s.authtoken, `{"domain":"node.`+domain+`"}`)
+	if !strings.HasPrefix(named.URL, "https://node."+domain) {
+		t.Fatalf("asked for a name, got %+v", named)
+	}
+	fetch(t, s.visitor(), named.URL)
+}
+
+func TestNodeSDKSeesCodes(t *testing.T) {
+	s := startServer(t)
+	if agent := s.nodeAgent("nonsense", `{}`); agent.Code != "ERR_NGROK_105" {
+		t.Errorf("a bad token gave %+v", agent)
+	}
+	if agent := s.nodeAgent(s.authtoken, `{"domain":"elsewhere.example"}`); agent.Code != "ERR_NGROK_320" {
+		t.Errorf("a foreign domain gave %+v", agent)
+	}
+	if agent := s.nodeAgent(s.authtoken, `{"basic_auth":["user:password"]}`); agent.Error == "" {
+		t.Errorf("an option that is not enforced was accepted: %+v", agent)
+	}
+}
