@@ -5,7 +5,6 @@ import (
 	"net"
 	"runtime"
 	"time"
-
 )
 
 // spliceChunk bounds one call that moves bytes inside the kernel, so that counters
@@ -72,4 +71,3 @@ func (d *direction) spliceFailed(err error) step {
 	}
 	return over
 }
-
