@@ -31,19 +31,32 @@ type lineWriter struct {
 
 func newLineWriter(w io.Writer) *lineWriter { return &lineWriter{w: w} }
 
+// del is the one control byte that slog's handlers let through; the escape reads
+// the same in JSON and in text.
+const del, escapedDel = "\x7f", `\u007f`
+
 // Write takes one whole line. It never fails: a log has nobody to report to.
 func (l *lineWriter) Write(line []byte) (int, error) {
+	size := len(line)
+	if bytes.IndexByte(line, del[0]) >= 0 {
+		line = bytes.ReplaceAll(line, []byte(del), []byte(escapedDel))
+	}
+	l.enqueue(line)
+	return size, nil
+}
+
+func (l *lineWriter) enqueue(line []byte) {
 	l.mu.Lock()
 	if l.queue.Len()+len(line) > lineQueue {
 		l.lost++
 		l.total++
 		l.mu.Unlock()
-		return len(line), nil
+		return
 	}
 	l.queue.Write(line)
 	if l.writing {
 		l.mu.Unlock()
-		return len(line), nil
+		return
 	}
 	l.writing = true
 	l.mu.Unlock()
@@ -56,7 +69,6 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 	case <-done:
 	case <-patience.C:
 	}
-	return len(line), nil
 }
 
 // drain writes until nothing is queued. Two buffers take turns, so callers queue

@@ -61,14 +61,14 @@ func TestPhasesStopInOrder(t *testing.T) {
 
 func TestContextOutlivesEarlierPhases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var store context.Context
+		store := make(chan context.Context, 1)
 		group := run.Group{}
 		group.Add("store", run.StopStores, func(ctx context.Context) error {
-			store = ctx
+			store <- ctx
 			return untilCancelled(ctx)
 		}, nil)
 		group.Add("edge", run.Drain, untilCancelled, func(context.Context) error {
-			if store.Err() != nil {
+			if (<-store).Err() != nil {
 				t.Error("the store's context ended before its phase")
 			}
 			return nil
