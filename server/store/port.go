@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// Port is a TCP port that an account holds.
+type Port struct {
+	Port       uint16
+	Account    postern.AccountID
+	Credential postern.CredentialID // who claimed it first
+	Assigned   bool                 // the server chose it
+	Endpoint   string               // the agent's name of the endpoint it was chosen for
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+}
+
+// Ports are the reservations of TCP ports.
+type Ports interface {
+	// Get fails with CodeNotFound.
+	Get(ctx context.Context, port uint16) (Port, error)
+
+	// Claim works as Names.Claim does.
+	Claim(ctx context.Context, p Port, since time.Time) (Port, error)
+
+	// Held returns the reservations from lo to hi, both included, used since, by
+	// port.
+	Held(ctx context.Context, lo, hi uint16, since time.Time) ([]Port, error)
+
+	// Touch moves LastUsedAt forward to at; a port that nobody holds is no error.
+	Touch(ctx context.Context, port uint16, at time.Time) error
+
+	// Expire deletes ports last used before the time and says how many.
+	Expire(ctx context.Context, before time.Time) (int64, error)
+}

@@ -1,0 +1,82 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+	"github.com/postern-dev/postern/server/store/sqlstore/internal/query"
+)
+
+type credentials struct{ q *query.Queries }
+
+func (c credentials) Create(ctx context.Context, credential postern.Credential) error {
+	acl, err := json.Marshal(credential.ACL.Strings())
+	if err != nil {
+		return postern.Errorf(postern.CodeACLInvalid, "the ACL cannot be stored").Because(err)
+	}
+	return translate(c.q.CreateCredential(ctx, query.CreateCredentialParams{
+		ID: credential.ID, AccountID: credential.Account, OwnerID: credential.Owner,
+		Description: credential.Description, Metadata: credential.Metadata,
+		Acl: string(acl), Verifier: credential.Verifier[:], CreatedAt: credential.CreatedAt.UnixMicro(),
+	}))
+}
+
+func (c credentials) Get(ctx context.Context, id postern.CredentialID) (store.Credential, error) {
+	row, err := c.q.GetCredential(ctx, id)
+	if err != nil {
+		return store.Credential{}, found(err, "credential", id)
+	}
+	return credentialOf(row)
+}
+
+func (c credentials) List(ctx context.Context, after postern.CredentialID, limit int) ([]postern.Credential, error) {
+	rows, err := c.q.ListCredentials(ctx, query.ListCredentialsParams{After: after, Most: most(limit)})
+	if err != nil {
+		return nil, translate(err)
+	}
+	list := make([]postern.Credential, len(rows))
+	for i, row := range rows {
+		stored, err := credentialOf(row)
+		if err != nil {
+			return nil, err
+		}
+		list[i] = stored.Credential
+	}
+	return list, nil
+}
+
+func (c credentials) Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error {
+	changed, err := c.q.RevokeCredential(ctx, query.RevokeCredentialParams{
+		ID: id, RevokedAt: sql.NullInt64{Int64: at.UnixMicro(), Valid: true},
+	})
+	if err == nil && changed == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(err, "valid credential", id)
+}
+
+// credentialOf fails closed: a credential whose rules cannot be read must not turn
+// into one without rules, which may do everything.
+func credentialOf(row query.Credential) (store.Credential, error) {
+	c := store.Credential{Credential: postern.Credential{
+		ID: row.ID, Account: row.AccountID, Owner: row.OwnerID,
+		Description: row.Description, Metadata: row.Metadata, CreatedAt: instant(row.CreatedAt),
+	}}
+	if row.RevokedAt.Valid {
+		c.RevokedAt = instant(row.RevokedAt.Int64)
+	}
+	var rules []string
+	if err := json.Unmarshal([]byte(row.Acl), &rules); err != nil {
+		return store.Credential{}, postern.Errorf(postern.CodeInternal, "the stored ACL of %q cannot be read", row.ID).Because(err)
+	}
+	acl, err := postern.ParseACL(rules)
+	if err != nil {
+		return store.Credential{}, err
+	}
+	c.ACL = acl
+	return c, verifier(&c.Verifier, row.Verifier)
+}

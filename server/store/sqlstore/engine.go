@@ -1,0 +1,159 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// Dialect is a kind of database.
+type Dialect string
+
+// The dialects.
+const (
+	SQLite     Dialect = "sqlite"
+	PostgreSQL Dialect = "postgresql"
+)
+
+// Engine says which database to open, and how.
+type Engine struct {
+	Dialect Dialect
+
+	// Driver is the name under which the caller's driver is registered with
+	// database/sql. For SQLite it must be modernc.org/sqlite ("sqlite"), whose
+	// connection parameters are used here.
+	Driver string
+
+	// Source is a file path for SQLite, created with mode 0600 where it is missing,
+	// and a connection URL for PostgreSQL. It may hold a password.
+	Source postern.Secret
+
+	// Readers is how many connections read at the same time; 0 means as many as there
+	// are processors, at least 4. PostgreSQL uses the same connections to write.
+	Readers int
+
+	// BusyTimeout is for how long SQLite waits for another process that holds the
+	// write lock; 0 means 5 s. A context does not shorten it.
+	BusyTimeout time.Duration
+
+	// Logger gets a line per migration.
+	Logger *slog.Logger
+}
+
+// walLimit is the size to which SQLite cuts the write-ahead log after a checkpoint.
+const walLimit = 64 << 20
+
+func (e Engine) withDefaults() (Engine, error) {
+	if e.Dialect != SQLite && e.Dialect != PostgreSQL {
+		return e, postern.Errorf(postern.CodeConfigInvalid, "database dialect %q is neither %s nor %s", e.Dialect, SQLite, PostgreSQL)
+	}
+	if e.Driver == "" || e.Source == "" {
+		return e, postern.Errorf(postern.CodeConfigInvalid, "a database needs the name of its driver and a source")
+	}
+	if e.Readers <= 0 {
+		e.Readers = max(4, runtime.GOMAXPROCS(0))
+	}
+	if e.BusyTimeout <= 0 {
+		e.BusyTimeout = 5 * time.Second
+	}
+	if e.Logger == nil {
+		e.Logger = slog.New(slog.DiscardHandler)
+	}
+	return e, nil
+}
+
+// pools opens the connections that write and those that read.
+func (e Engine) pools() (write, read *sql.DB, err error) {
+	if e.Dialect == PostgreSQL {
+		return e.postgresPool()
+	}
+	path := e.Source.Reveal()
+	if err := touch(path); err != nil {
+		return nil, nil, unavailable("the database file cannot be opened", err)
+	}
+	write, err = sql.Open(e.Driver, e.sqliteSource(path, true))
+	if err != nil {
+		return nil, nil, unavailable("the database driver cannot be used", err)
+	}
+	// One connection: SQLite has one writer anyway, and whoever waits in the pool obeys
+	// its context, which nobody does who waits for SQLite's lock.
+	write.SetMaxOpenConns(1)
+	read, err = sql.Open(e.Driver, e.sqliteSource(path, false))
+	if err != nil {
+		_ = write.Close()
+		return nil, nil, unavailable("the database driver cannot be used", err)
+	}
+	read.SetMaxOpenConns(e.Readers)
+	read.SetMaxIdleConns(e.Readers)
+	return write, read, nil
+}
+
+func (e Engine) postgresPool() (write, read *sql.DB, err error) {
+	pool, err := sql.Open(e.Driver, e.Source.Reveal())
+	if err != nil {
+		return nil, nil, unavailable("the database driver cannot be used", err)
+	}
+	pool.SetMaxOpenConns(e.Readers)
+	pool.SetMaxIdleConns(e.Readers)
+	// A connection that a proxy or a failover has cut silently is not kept for ever.
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool, pool, nil
+}
+
+func (e Engine) sqliteSource(path string, writes bool) string {
+	params := url.Values{"_dqs": {"0"}, "_defensive": {"1"}}
+	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", e.BusyTimeout.Milliseconds()))
+	if writes {
+		params.Set("_txlock", "immediate") // else two writers may deadlock when they upgrade
+		params.Add("_pragma", "journal_mode(WAL)")
+		params.Add("_pragma", "synchronous(NORMAL)")
+		params.Add("_pragma", "foreign_keys(1)")
+		params.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
+	} else {
+		params.Add("_pragma", "query_only(1)")
+	}
+	location := url.URL{Scheme: "file", Path: filepath.ToSlash(path), OmitHost: true}
+	if !filepath.IsAbs(path) {
+		location = url.URL{Scheme: "file", Opaque: url.PathEscape(filepath.ToSlash(path))}
+	}
+	location.RawQuery = params.Encode()
+	return location.String()
+}
+
+// touch makes the file itself, because SQLite would make it readable for everybody;
+// the files beside it (-wal, -shm) take over its mode.
+func touch(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// Open connects, brings the schema up to date, and returns the store. A database that
+// a newer version has written is CodeStoreNewer and left as it is. The caller must
+// Close the store.
+func Open(ctx context.Context, e Engine) (*Store, error) {
+	e, err := e.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	write, read, err := e.pools()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dialect: e.Dialect, write: write, read: read}
+	if err := migrate(ctx, e, write); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,80 @@
+package sqlstore
+
+import (
+	"errors"
+
+	"github.com/postern-dev/postern"
+)
+
+// Drivers are not imported here; their errors are known by their methods.
+type (
+	sqliteError   interface{ Code() int }        // an extended result code, https://sqlite.org/rescode.html
+	postgresError interface{ SQLState() string } // https://www.postgresql.org/docs/current/errcodes-appendix.html
+)
+
+const (
+	sqliteConstraintForeignKey = 787
+	sqliteConstraintPrimaryKey = 1555
+	sqliteConstraintUnique     = 2067
+
+	postgresForeignKey           = "23503"
+	postgresUnique               = "23505"
+	postgresSerializationFailure = "40001"
+	postgresDeadlock             = "40P01"
+)
+
+// translate gives a database's error its code; nil and errors with a code stay.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var coded *postern.Error
+	if errors.As(err, &coded) {
+		return err
+	}
+	switch violation(err) {
+	case sqliteConstraintUnique:
+		return postern.Errorf(postern.CodeConflict, "it exists already").Because(err)
+	case sqliteConstraintForeignKey:
+		return postern.Errorf(postern.CodeNotFound, "something that it refers to does not exist").Because(err)
+	}
+	return unavailable("the store does not answer", err)
+}
+
+// violation says which constraint was broken, in SQLite's codes; 0 is none.
+func violation(err error) int {
+	var lite sqliteError
+	if errors.As(err, &lite) {
+		switch lite.Code() {
+		case sqliteConstraintUnique, sqliteConstraintPrimaryKey:
+			return sqliteConstraintUnique
+		case sqliteConstraintForeignKey:
+			return sqliteConstraintForeignKey
+		}
+	}
+	var postgres postgresError
+	if errors.As(err, &postgres) {
+		switch postgres.SQLState() {
+		case postgresUnique:
+			return sqliteConstraintUnique
+		case postgresForeignKey:
+			return sqliteConstraintForeignKey
+		}
+	}
+	return 0
+}
+
+// unordered tells whether PostgreSQL gave a transaction up for the sake of another:
+// the same transaction may well succeed now.
+func unordered(err error) bool {
+	var postgres postgresError
+	if !errors.As(err, &postgres) {
+		return false
+	}
+	state := postgres.SQLState()
+	return state == postgresSerializationFailure || state == postgresDeadlock
+}
+
+func unavailable(message string, cause error) error {
+	return postern.Errorf(postern.CodeStoreUnavailable, "%s", message).Because(cause)
+}

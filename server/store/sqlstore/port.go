@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/postern-dev/postern/server/store"
+	"github.com/postern-dev/postern/server/store/sqlstore/internal/query"
+)
+
+type ports struct{ q *query.Queries }
+
+func (p ports) Get(ctx context.Context, port uint16) (store.Port, error) {
+	row, err := p.q.GetPort(ctx, int64(port))
+	if err != nil {
+		return store.Port{}, found(err, "port", port)
+	}
+	return portOf(row), nil
+}
+
+func (p ports) Claim(ctx context.Context, port store.Port, since time.Time) (store.Port, error) {
+	changed, err := p.q.ClaimPort(ctx, query.ClaimPortParams{
+		Port: int64(port.Port), AccountID: port.Account, CredentialID: port.Credential,
+		Assigned: port.Assigned, Endpoint: port.Endpoint,
+		CreatedAt: port.CreatedAt.UnixMicro(), LastUsedAt: port.LastUsedAt.UnixMicro(), Since: since.UnixMicro(),
+	})
+	if err != nil {
+		return store.Port{}, translate(err)
+	}
+	held, err := p.Get(ctx, port.Port)
+	if err != nil || changed == 1 || held.Account != port.Account {
+		return held, err
+	}
+	if err := p.Touch(ctx, port.Port, port.LastUsedAt); err != nil {
+		return store.Port{}, err
+	}
+	return p.Get(ctx, port.Port)
+}
+
+func (p ports) Held(ctx context.Context, lo, hi uint16, since time.Time) ([]store.Port, error) {
+	rows, err := p.q.HeldPorts(ctx, query.HeldPortsParams{Lo: int64(lo), Hi: int64(hi), Since: since.UnixMicro()})
+	return each(rows, portOf), translate(err)
+}
+
+func (p ports) Touch(ctx context.Context, port uint16, at time.Time) error {
+	return translate(p.q.TouchPort(ctx, query.TouchPortParams{Port: int64(port), At: at.UnixMicro()}))
+}
+
+func (p ports) Expire(ctx context.Context, before time.Time) (int64, error) {
+	count, err := p.q.ExpirePorts(ctx, before.UnixMicro())
+	return count, translate(err)
+}
+
+func portOf(row query.Port) store.Port {
+	return store.Port{
+		Port: uint16(row.Port), Account: row.AccountID, Credential: row.CredentialID, //nolint:gosec // written from a uint16
+		Assigned: row.Assigned, Endpoint: row.Endpoint,
+		CreatedAt: instant(row.CreatedAt), LastUsedAt: instant(row.LastUsedAt),
+	}
+}

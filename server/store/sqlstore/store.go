@@ -1,0 +1,96 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+	"github.com/postern-dev/postern/server/store/sqlstore/internal/query"
+)
+
+// Store is a store.Store on a SQL database.
+type Store struct {
+	dialect     Dialect
+	write, read *sql.DB // the same pool for PostgreSQL
+}
+
+// attempts is how often a transaction is tried that PostgreSQL aborts because it
+// could not be ordered among others.
+const attempts = 10
+
+// Read implements store.Store.
+func (s *Store) Read(ctx context.Context, fn func(store.Tx) error) error {
+	options := &sql.TxOptions{ReadOnly: true}
+	if s.dialect == PostgreSQL {
+		options.Isolation = sql.LevelRepeatableRead // one snapshot for all of fn
+	}
+	return run(ctx, s.read, options, fn)
+}
+
+// Write implements store.Store.
+func (s *Store) Write(ctx context.Context, fn func(store.Tx) error) error {
+	if s.dialect == SQLite {
+		return run(ctx, s.write, nil, fn) // BEGIN IMMEDIATE: one at a time
+	}
+	var err error
+	for range attempts {
+		err = run(ctx, s.write, &sql.TxOptions{Isolation: sql.LevelSerializable}, fn)
+		if !unordered(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// Close implements store.Store.
+func (s *Store) Close() error {
+	err := s.read.Close()
+	if s.write != s.read {
+		err = errors.Join(err, s.write.Close())
+	}
+	if err != nil {
+		return unavailable("the database did not close cleanly", err)
+	}
+	return nil
+}
+
+func run(ctx context.Context, db *sql.DB, options *sql.TxOptions, fn func(store.Tx) error) error {
+	sqlTx, err := db.BeginTx(ctx, options)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() { _ = sqlTx.Rollback() }() // does nothing after Commit; also when fn panics
+	if err := fn(tx{query.New(sqlTx)}); err != nil {
+		return err
+	}
+	return translate(sqlTx.Commit())
+}
+
+// tx is a store.Tx: every aggregate's methods are on a type of its own over the same
+// queries.
+type tx struct{ q *query.Queries }
+
+func (t tx) Accounts() store.Accounts       { return accounts{t.q} }
+func (t tx) Users() store.Users             { return users{t.q} }
+func (t tx) Credentials() store.Credentials { return credentials{t.q} }
+func (t tx) APIKeys() store.APIKeys         { return apiKeys{t.q} }
+func (t tx) Names() store.Names             { return names{t.q} }
+func (t tx) Ports() store.Ports             { return ports{t.q} }
+func (t tx) Settings() store.Settings       { return settings{t.q} }
+func (t tx) Outbox() store.Outbox           { return outbox{t.q} }
+
+// found turns the outcome of a query for one row into the contract's: what is missing
+// is named.
+func found(err error, what string, key any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return postern.Errorf(postern.CodeNotFound, "there is no %s \"%v\"", what, key)
+	}
+	return translate(err)
+}
+
+var (
+	_ store.Store = (*Store)(nil)
+	_ store.Tx    = tx{}
+)

@@ -1,0 +1,34 @@
+package store
+
+import "context"
+
+// Store is a database. All methods may be called concurrently.
+type Store interface {
+	// Read runs fn in a read-only transaction. An error of fn is returned as it is.
+	// A write within fn fails.
+	Read(ctx context.Context, fn func(Tx) error) error
+
+	// Write runs fn in a transaction and commits it when fn returns nil; otherwise it
+	// rolls back and returns fn's error. fn may be called again after a rollback, when
+	// the database found two transactions in each other's way: it must have no effect
+	// but through its Tx, and must set its results anew each time. Write blocks while
+	// another Write runs, as long as ctx allows.
+	Write(ctx context.Context, fn func(Tx) error) error
+
+	// Close waits for transactions that run and releases the database. Calls after it
+	// fail with CodeStoreUnavailable.
+	Close() error
+}
+
+// Tx is one transaction. It and what it returns are for one goroutine, and only
+// until the function that got it returns.
+type Tx interface {
+	Accounts() Accounts
+	Users() Users
+	Credentials() Credentials
+	APIKeys() APIKeys
+	Names() Names
+	Ports() Ports
+	Settings() Settings
+	Outbox() Outbox
+}
