@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// Local is the registry of the endpoints that sessions of this node serve. All
+// methods may be called from anywhere at once; none blocks for longer than its own
+// work.
+type Local struct {
+	mu       sync.Mutex
+	pools    map[route.Key]*pool
+	members  map[postern.EndpointID]*member
+	sessions map[link.Session]*attendance
+	changed  chan struct{} // closed at the next change; nil while nobody waits
+}
+
+// New returns an empty registry.
+func New() *Local {
+	return &Local{
+		pools:    make(map[route.Key]*pool),
+		members:  make(map[postern.EndpointID]*member),
+		sessions: make(map[link.Session]*attendance),
+	}
+}
+
+// Register takes an endpoint online until release is called or its session ends,
+// whichever comes first. release may be called any number of times. Visitors reach
+// the endpoint once the route table has been built anew.
+//
+// Endpoints may share a URL if they belong to one account, all allow pooling and
+// agree on how TLS is handled; else the error is a *Conflict. A session that has
+// ended is CodeLinkLost.
+func (l *Local) Register(live Live) (release func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-live.Session.Done():
+		return nil, postern.Errorf(postern.CodeLinkLost, "the session ended before %s came online", live.Endpoint.URL)
+	default:
+	}
+	if l.members[live.Endpoint.ID] != nil {
+		return nil, postern.Errorf(postern.CodeInternal, "endpoint id %s is in use", live.Endpoint.ID)
+	}
+	key := route.KeyOf(live.Endpoint.URL)
+	p := l.pools[key]
+	if p != nil {
+		if err := conflictWith(p.lives(), live); err != nil {
+			return nil, err
+		}
+	} else {
+		p = newPool(live.Endpoint)
+		l.pools[key] = p
+	}
+	m := newMember(live, p)
+	l.members[live.Endpoint.ID] = m
+	p.add(m)
+	l.attend(m)
+	l.announce()
+	return sync.OnceFunc(func() { l.remove(m) }), nil
+}
+
+// remove takes m offline; a second call finds nothing to do.
+func (l *Local) remove(m *member) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(m)
+	l.leave(m)
+}
+
+// drop takes m out of its pool. l.mu is held.
+func (l *Local) drop(m *member) {
+	if l.members[m.id] != m {
+		return
+	}
+	delete(l.members, m.id)
+	if m.pool.remove(m) == 0 {
+		delete(l.pools, route.KeyOf(m.pool.route.URL))
+	}
+	close(m.done)
+	l.announce()
+}
+
+// announce wakes whoever waits for a change. l.mu is held.
+func (l *Local) announce() {
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
+}
+
+// Changed returns a channel that is closed at the next change of who is online. Ask
+// for it before reading: what changes in between is then not missed.
+func (l *Local) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
+
+// Owners returns one route per pool, in no order. A pool's route is one and the same
+// for as long as the pool lives, so pointers tell routes apart across tables.
+func (l *Local) Owners() []*route.Route {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	routes := make([]*route.Route, 0, len(l.pools))
+	for _, p := range l.pools {
+		routes = append(routes, &p.route)
+	}
+	return routes
+}
+
+// Endpoints returns a snapshot of what is online, oldest first.
+func (l *Local) Endpoints() []postern.Endpoint {
+	l.mu.Lock()
+	endpoints := make([]postern.Endpoint, 0, len(l.members))
+	for _, m := range l.members {
+		endpoints = append(endpoints, m.snapshot().Endpoint)
+	}
+	l.mu.Unlock()
+	slices.SortFunc(endpoints, func(a, b postern.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return endpoints
+}
+
+// Find returns an endpoint that is online by its id.
+func (l *Local) Find(id postern.EndpointID) (Live, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.members[id]
+	if m == nil {
+		return Live{}, false
+	}
+	return m.snapshot(), true
+}
+
+// Holders returns who keeps others from the URL, oldest first: nobody, one, or the
+// members of a pool.
+func (l *Local) Holders(u postern.URL) []Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.pools[route.KeyOf(u)]; p != nil {
+		return p.lives()
+	}
+	return nil
+}
+
+// Update changes what may change of a live endpoint: its name, description, metadata,
+// pooling and what it says it forwards to. Other changes that change makes are
+// ignored. An endpoint that is not online is CodeEndpointUnknown.
+func (l *Local) Update(id postern.EndpointID, change func(*postern.Endpoint)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := l.members[id]
+	if m == nil {
+		return postern.Errorf(postern.CodeEndpointUnknown, "endpoint %q is not online", id)
+	}
+	m.update(change)
+	l.announce()
+	return nil
+}

@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// member is one live endpoint of a pool.
+type member struct {
+	id      postern.EndpointID
+	bindID  string
+	session link.Session
+	options postern.EndpointOptions
+	pool    *pool
+	done    chan struct{} // closed by Local when the member goes offline
+	busy    atomic.Int64
+	place   int    // in its session's attendance; guarded by Local.mu
+	health  health // guarded by pool.mu
+
+	mu   sync.Mutex
+	live Live // only its Endpoint's texts and pooling ever change
+}
+
+func newMember(live Live, p *pool) *member {
+	return &member{
+		id:      live.Endpoint.ID,
+		bindID:  live.BindID,
+		session: live.Session,
+		options: live.Endpoint.Options,
+		pool:    p,
+		done:    make(chan struct{}),
+		live:    live,
+	}
+}
+
+// ID implements route.Member.
+func (m *member) ID() postern.EndpointID { return m.id }
+
+// Options implements route.Member.
+func (m *member) Options() postern.EndpointOptions { return m.options }
+
+// Done implements route.Member.
+func (m *member) Done() <-chan struct{} { return m.done }
+
+// Open implements link.Opener, in the member's own name.
+func (m *member) Open(ctx context.Context, h link.Header, first []byte) (link.Stream, error) {
+	h.Endpoint = m.bindID
+	return m.session.Open(ctx, h, first)
+}
+
+// Begin implements route.Member.
+func (m *member) Begin() (end func(ok bool)) {
+	m.busy.Add(1)
+	var ended atomic.Bool
+	return func(ok bool) {
+		if ended.Swap(true) {
+			return
+		}
+		m.busy.Add(-1)
+		m.pool.report(m, ok)
+	}
+}
+
+func (m *member) snapshot() Live {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.live
+}
+
+// update applies a change and keeps what must not change.
+func (m *member) update(change func(*postern.Endpoint)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	changed := m.live.Endpoint
+	change(&changed)
+	e := &m.live.Endpoint
+	e.Name, e.Description, e.Metadata = changed.Name, changed.Description, changed.Metadata
+	e.ForwardsTo, e.Pooling = changed.ForwardsTo, changed.Pooling
+}
+
+var _ route.Member = (*member)(nil)

@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// pool is the endpoints that share a URL; usually that is one.
+type pool struct {
+	route route.Route // never changes
+
+	mu      sync.Mutex
+	members []*member // in the order of their coming
+	turn    int       // where the next search starts
+}
+
+func newPool(first postern.Endpoint) *pool {
+	p := &pool{route: route.Route{
+		URL:            first.URL,
+		Account:        first.Account,
+		Termination:    first.Options.Termination,
+		CertificatePEM: first.Options.CertificatePEM,
+		Key:            first.Options.KeyPEM,
+	}}
+	p.route.Owner = p
+	return p
+}
+
+func (p *pool) add(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.members = append(p.members, m)
+}
+
+// remove returns how many are left.
+func (p *pool) remove(m *member) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.members, m); i >= 0 {
+		p.members = slices.Delete(p.members, i, i+1)
+	}
+	return len(p.members)
+}
+
+func (p *pool) lives() []Live {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lives := make([]Live, len(p.members))
+	for i, m := range p.members {
+		lives[i] = m.snapshot()
+	}
+	return lives
+}
+
+// Pick implements route.Owner: of the members that were not found unreachable a
+// moment ago, the one with the least to do; among equals in turn. If all were, the
+// one that has rested longest is tried rather than nobody.
+func (p *pool) Pick(skip func(route.Member) bool) (route.Member, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if picked := p.pick(skip); picked != nil {
+		return picked, nil
+	}
+	return nil, postern.Errorf(postern.CodeEndpointOffline, "the endpoint %s is offline", p.route.URL)
+}
+
+func (p *pool) pick(skip func(route.Member) bool) *member {
+	if len(p.members) == 1 && skip == nil {
+		return p.members[0] // nobody to compare with, so health need not be asked
+	}
+	now := time.Now()
+	var best, rested *member
+	var least int64
+	for i := range p.members {
+		m := p.members[(p.turn+i)%len(p.members)]
+		if skip != nil && skip(m) {
+			continue
+		}
+		if m.health.pausing(now) {
+			if rested == nil || m.health.until.Before(rested.health.until) {
+				rested = m
+			}
+			continue
+		}
+		if busy := m.busy.Load(); best == nil || busy < least {
+			best, least = m, busy
+		}
+	}
+	p.turn++
+	if best == nil {
+		return rested
+	}
+	best.health.picked(now)
+	return best
+}
+
+// report notes how an attempt to reach a member ended.
+func (p *pool) report(m *member, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ok {
+		m.health.works()
+	} else {
+		m.health.failed(time.Now())
+	}
+}
+
+var _ route.Owner = (*pool)(nil)

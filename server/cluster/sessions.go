@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"slices"
+
+	"github.com/postern-dev/postern/link"
+)
+
+// attendance is a session and what it has online.
+type attendance struct {
+	members []*member
+	gone    chan struct{} // closed when nothing is left: ends the watcher
+}
+
+// attend makes sure that m leaves with its session. There is one watcher for a
+// session, however much it has online. l.mu is held.
+func (l *Local) attend(m *member) {
+	session := m.live.Session
+	a := l.sessions[session]
+	if a == nil {
+		a = &attendance{gone: make(chan struct{})}
+		l.sessions[session] = a
+		go l.watch(session, a)
+	}
+	m.place = len(a.members)
+	a.members = append(a.members, m)
+}
+
+// leave forgets m, and stops watching a session that has nothing online. l.mu is
+// held.
+func (l *Local) leave(m *member) {
+	a := l.sessions[m.live.Session]
+	if a == nil || m.place >= len(a.members) || a.members[m.place] != m {
+		return // left before
+	}
+	last := len(a.members) - 1
+	a.members[m.place] = a.members[last]
+	a.members[m.place].place = m.place
+	a.members[last] = nil
+	a.members = a.members[:last]
+	if last == 0 {
+		delete(l.sessions, m.live.Session)
+		close(a.gone)
+	}
+}
+
+// watch takes everything of a session offline when it ends. It runs until then, or
+// until nothing is online any more.
+func (l *Local) watch(session link.Session, a *attendance) {
+	select {
+	case <-a.gone:
+		return
+	case <-session.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range slices.Clone(a.members) {
+		l.drop(m)
+		l.leave(m)
+	}
+}
+
+// OfSession returns what a session has online.
+func (l *Local) OfSession(session link.Session) []Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.sessions[session]
+	if a == nil {
+		return nil
+	}
+	lives := make([]Live, 0, len(a.members))
+	for _, m := range a.members {
+		lives = append(lives, m.snapshot())
+	}
+	return lives
+}
