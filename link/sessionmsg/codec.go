@@ -90,6 +90,10 @@ func readError(err error) error {
 // unreadable names the field where the JSON package knows it, and never quotes
 // the message: it may hold a token.
 func unreadable(err error) *postern.Error {
+	var coded *postern.Error
+	if errors.As(err, &coded) {
+		return coded // of one of our own UnmarshalJSON
+	}
 	var mismatch *json.UnmarshalTypeError
 	if errors.As(err, &mismatch) && mismatch.Field != "" {
 		return postern.Errorf(postern.CodeProtocolViolation, "field %s of a message cannot be a JSON %s", mismatch.Field, kindOf(mismatch.Value)).Because(err)

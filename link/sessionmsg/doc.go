@@ -9,7 +9,8 @@
 // something this server does not do are not skipped but reported, see
 // Bind.Request.
 //
-// Nothing here does I/O beyond reading or writing one message, and nothing
-// decides: limits, authorisation and defaults are the business of link and
-// server/control.
+// Server runs the server's half of a session over any Carrier, so that both wires
+// have one behaviour. It decides nothing: limits, authorisation and defaults are
+// the business of link and server/control, which it asks through link.Registrar
+// and link.Binder.
 package sessionmsg

@@ -38,6 +38,7 @@ type opts struct {
 	WebsocketTCPConverter json.RawMessage
 	UserAgentFilter       json.RawMessage
 	Policy                json.RawMessage
+	MiddlewareBytes       json.RawMessage // of old ngrok-rust: all of the above, as protobuf
 }
 
 // tlsTermination asks the edge to end TLS: with its own certificate where Cert is
@@ -103,6 +104,7 @@ func (o *opts) unsupported() []string {
 		{"ResponseHeaders", o.ResponseHeaders},
 		{"UserAgentFilter", o.UserAgentFilter},
 		{"Policy", o.Policy},
+		{"MiddlewareBytes", o.MiddlewareBytes},
 	} {
 		if asksForSomething(option.value) {
 			names = append(names, option.name)

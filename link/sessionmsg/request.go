@@ -18,6 +18,9 @@ import (
 // CodeSchemeInvalid. Options that this server does not implement are no error
 // here: they are named in Unsupported, for the Binder to refuse.
 func (b *Bind) Request() (link.BindRequest, error) {
+	if err := CheckBindID(b.ID); err != nil {
+		return link.BindRequest{}, err
+	}
 	scheme, err := b.scheme()
 	if err != nil {
 		return link.BindRequest{}, err
@@ -44,6 +47,16 @@ func (b *Bind) Request() (link.BindRequest, error) {
 		return link.BindRequest{}, err
 	}
 	return request, nil
+}
+
+// CheckBindID refuses, with CodeBindInvalid, an id that no server gave out: it
+// comes back in every proxy header.
+func CheckBindID(id string) error {
+	const most = 128
+	if len(id) > most || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return postern.Errorf(postern.CodeBindInvalid, "Id %.140q is not up to %d printable ASCII characters", id, most)
+	}
+	return nil
 }
 
 func (b *Bind) scheme() (postern.Scheme, error) {

@@ -1,0 +1,153 @@
+package native
+
+import (
+	"encoding/json"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/sessionmsg"
+)
+
+// options is Bind.Opts and BindResp.Opts on this wire. It is not ngrok's object:
+// it holds what link.BindRequest holds and no more. spec.md lists it.
+type options struct {
+	URL            string           `json:",omitempty"` // asked for; in a reply, the canonical URL
+	Subdomain      string           `json:",omitempty"`
+	HostHeader     string           `json:",omitempty"`
+	ProxyProtocol  int              `json:",omitempty"` // 0, 1, 2
+	Termination    string           `json:",omitempty"` // "" or "edge"
+	CertificatePEM string           `json:",omitempty"`
+	KeyPEM         sessionmsg.Token `json:",omitempty"`
+}
+
+// newBind makes the message that asks for r. r.Unsupported stays here: it is the
+// server's word.
+func newBind(r link.BindRequest) (sessionmsg.Bind, error) {
+	o := r.Options
+	raw, err := sessionmsg.Encode(options{
+		URL:            urlText(r.URL),
+		Subdomain:      r.Subdomain,
+		HostHeader:     o.HostHeader,
+		ProxyProtocol:  o.ProxyProtocol,
+		Termination:    string(o.Termination),
+		CertificatePEM: o.CertificatePEM,
+		KeyPEM:         sessionmsg.Token(o.KeyPEM.Reveal()),
+	})
+	if err != nil {
+		return sessionmsg.Bind{}, err
+	}
+	return sessionmsg.Bind{
+		ID:            r.ID,
+		Proto:         string(r.URL.Scheme),
+		ForwardsTo:    r.ForwardsTo,
+		ForwardsProto: string(o.UpstreamProtocol),
+		Opts:          raw,
+		Extra: sessionmsg.BindExtra{
+			Name:           r.Name,
+			Token:          r.Token,
+			Metadata:       r.Metadata,
+			Description:    r.Description,
+			Bindings:       r.Bindings,
+			PoolingEnabled: r.Pooling,
+		},
+	}, nil
+}
+
+// urlText writes a request so that postern.ParseURLRequest reads the same again.
+func urlText(r postern.URLRequest) string {
+	if r.IP.IsValid() {
+		host := r.IP.String()
+		if r.IP.Is6() {
+			host = "[" + host + "]"
+		}
+		return postern.URL{Scheme: r.Scheme, Host: postern.Hostname(host), Port: r.Port}.String()
+	}
+	return postern.URL{Scheme: r.Scheme, Host: r.Host, Port: r.Port}.String()
+}
+
+// readBind is the reverse of newBind, for a message from a stranger. The common
+// part is read as for SDKs, with the options taken out.
+func readBind(b *sessionmsg.Bind) (link.BindRequest, error) {
+	var o options
+	if len(b.Opts) > 0 && string(b.Opts) != "null" {
+		if err := sessionmsg.Decode(b.Opts, &o); err != nil {
+			return link.BindRequest{}, postern.Errorf(postern.CodeBindInvalid, "Opts: %s", postern.AsError(err).Text())
+		}
+	}
+	common := *b
+	var err error
+	if common.Opts, err = json.Marshal(map[string]string{"URL": o.URL, "Subdomain": o.Subdomain}); err != nil {
+		return link.BindRequest{}, postern.Errorf(postern.CodeBindInvalid, "Opts cannot be read").Because(err)
+	}
+	request, err := common.Request()
+	if err != nil {
+		return link.BindRequest{}, err
+	}
+	return request, o.apply(&request.Options, request.URL.Scheme)
+}
+
+// apply checks the options and adds them.
+func (o *options) apply(to *postern.EndpointOptions, scheme postern.Scheme) error {
+	if o.ProxyProtocol < 0 || o.ProxyProtocol > 2 {
+		return postern.Errorf(postern.CodeBindInvalid, "ProxyProtocol %d is not 0, 1 or 2", o.ProxyProtocol)
+	}
+	if o.HostHeader != "" {
+		if err := sessionmsg.CheckHostHeader(o.HostHeader); err != nil {
+			return err
+		}
+	}
+	switch postern.Termination(o.Termination) {
+	case postern.Passthrough, postern.AtEdge:
+	default:
+		return postern.Errorf(postern.CodeBindInvalid, `Termination %.40q is not "" or "edge"`, o.Termination)
+	}
+	key := postern.Secret(o.KeyPEM)
+	if err := sessionmsg.CheckCertificate(o.CertificatePEM, key); err != nil {
+		return err
+	}
+	to.ProxyProtocol = o.ProxyProtocol
+	to.HostHeader = o.HostHeader
+	if scheme == postern.TLS {
+		to.Termination = postern.Termination(o.Termination)
+		to.CertificatePEM, to.KeyPEM = o.CertificatePEM, key
+	}
+	return nil
+}
+
+// reply answers a Bind. The public URL is for people, the canonical one, in Opts,
+// for the agent to ask for when it comes back.
+func reply(b *sessionmsg.Bind, bound link.Bound) (sessionmsg.BindResp, error) {
+	raw, err := sessionmsg.Encode(options{URL: bound.URL.String()})
+	if err != nil {
+		return sessionmsg.BindResp{}, err
+	}
+	return sessionmsg.BindResp{
+		ID:    bound.ID,
+		URL:   bound.PublicURL,
+		Proto: string(bound.URL.Scheme),
+		Opts:  raw,
+		Extra: sessionmsg.BindRespExtra{Token: bound.Token, TunnelID: string(bound.EndpointID)},
+	}, nil
+}
+
+// readReply is the reverse of reply.
+func readReply(r *sessionmsg.BindResp) (link.Bound, error) {
+	if err := sessionmsg.ParseErrorText(r.Error, postern.CodeInternal); err != nil {
+		return link.Bound{}, err
+	}
+	var o options
+	if err := sessionmsg.Decode(r.Opts, &o); err != nil {
+		return link.Bound{}, err
+	}
+	canonical, err := postern.ParseURLRequest(o.URL, postern.Scheme(r.Proto))
+	if err != nil {
+		return link.Bound{}, postern.Errorf(postern.CodeProtocolViolation, "the server's reply names no URL").Because(err)
+	}
+	return link.Bound{
+		ID:         r.ID,
+		EndpointID: postern.EndpointID(r.Extra.TunnelID),
+		Token:      r.Extra.Token,
+		URL:        postern.URL{Scheme: canonical.Scheme, Host: canonical.Host, Port: canonical.Port},
+		PublicURL:  r.URL,
+	}, nil
+}

@@ -1,0 +1,89 @@
+package native
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/mux"
+	"github.com/postern-dev/postern/link/sessionmsg"
+)
+
+// ALPN is the protocol name of this wire in the TLS handshake.
+const ALPN = "postern/1"
+
+// extensionDrain: the agent understands a GOAWAY as "take your next streams over
+// a new session", and does not take it for the end.
+const extensionDrain = "drain"
+
+// Limits of a peer before and after it was admitted.
+var (
+	strangerLimits = mux.Limits{PeerStreams: 8, OpenStreams: 8, Buffered: 1 << 20}
+	admittedLimits = mux.Limits{PeerStreams: 256, OpenStreams: 1 << 16, Buffered: 64 << 20}
+)
+
+// Config is the server's side.
+type Config struct {
+	Registrar     link.Registrar
+	Logger        *slog.Logger
+	AuthTimeout   time.Duration // 0: 10 s
+	ServerVersion string
+}
+
+// Serve runs the server's side of a session over conn, whose TLS handshake is
+// done. It blocks until the session has ended, closes conn, and returns why, a
+// *postern.Error. ctx ends the session.
+func Serve(ctx context.Context, conn net.Conn, c Config) error {
+	if err := checkTLS(conn); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	s := &server{carriers: carriers{newTLSCarrier(conn, false, strangerLimits, c.Logger)}}
+	return sessionmsg.Server{
+		Registrar:   c.Registrar,
+		Logger:      c.Logger,
+		AuthTimeout: c.AuthTimeout,
+		Version:     c.ServerVersion,
+		Dialect: sessionmsg.Dialect{
+			Transport: ALPN,
+			Request:   readBind,
+			Reply:     reply,
+			Admitted:  s.admitted,
+		},
+	}.Serve(ctx, s, sessionmsg.Remote(conn))
+}
+
+// checkTLS refuses older TLS versions and other protocols where conn can tell.
+func checkTLS(conn net.Conn) *postern.Error {
+	secured, ok := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return nil
+	}
+	state := secured.ConnectionState()
+	if state.Version < tls.VersionTLS13 || state.NegotiatedProtocol != ALPN {
+		return postern.Errorf(postern.CodeProtocolViolation, "the link needs TLS 1.3 and protocol %s; the handshake gave %s and %q",
+			ALPN, tls.VersionName(state.Version), state.NegotiatedProtocol)
+	}
+	return nil
+}
+
+// server is the carriers of one session at the server.
+type server struct {
+	carriers
+}
+
+var _ sessionmsg.Carrier = (*server)(nil)
+
+// admitted lifts the limits of strangers and picks from the agent's extensions.
+func (s *server) admitted(a *sessionmsg.Auth, _ link.Hello) *sessionmsg.Extensions {
+	s.SetLimits(admittedLimits)
+	if a.Extra.Postern == nil || !slices.Contains(a.Extra.Postern.Names, extensionDrain) {
+		return &sessionmsg.Extensions{Names: []string{}}
+	}
+	return &sessionmsg.Extensions{Names: []string{extensionDrain}}
+}
