@@ -64,6 +64,7 @@ const (
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
 	CodeStoreNewer              Code = "ERR_POSTERN_504" // The database was written by a newer version
 	CodeDataDirLocked           Code = "ERR_POSTERN_505" // Another process uses the data directory
+	CodeFieldInvalid            Code = "ERR_POSTERN_506" // A field of the request is not valid
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -188,6 +189,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "The database was written by a newer version", Fix: "Run that version, or restore a backup made before it."}, true
 	case CodeDataDirLocked:
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 409, Title: "Another process uses the data directory", Fix: "Stop it, or give this one another --data-dir."}, true
+	case CodeFieldInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A field of the request is not valid", Fix: "Correct the field that the message names."}, true
 	}
 	return Entry{}, false
 }
@@ -255,5 +258,6 @@ func Codes() []Code {
 		CodeStoreUnavailable,
 		CodeStoreNewer,
 		CodeDataDirLocked,
+		CodeFieldInvalid,
 	}
 }
