@@ -1,0 +1,97 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// drain ends the agent without failing a request: endpoints go offline, so that no
+// new stream comes, those that are open finish, and only then the session ends.
+func (s *Supervisor) drain(work context.Context, l *live) {
+	s.log.InfoContext(work, "received stop request", slog.String("obj", "app"))
+	s.setStatus(func(st *Status) { st.State, st.Why = Draining, nil })
+	s.mu.Lock()
+	bindings := slices.Clone(s.bindings)
+	for _, b := range bindings {
+		b.removed = true // or keepBound would take them online again
+	}
+	s.mu.Unlock()
+	if err := l.unbind(work, bindings); err != nil {
+		s.log.DebugContext(work, "unbind failed while draining", logObject, slog.Any("err", err))
+	}
+	// Streams that the server opened before it read our unbind lie in front of the
+	// answer to this ping.
+	ctx, cancel := context.WithTimeout(work, callPatience)
+	_, _ = l.client.Ping(ctx) // a session that is dead has no streams left to wait for
+	cancel()
+	s.awaitStreams(work)
+	s.log.InfoContext(work, "session closing", logObject)
+	l.end(postern.Errorf(postern.CodeLinkDraining, "the agent is stopping"))
+}
+
+// awaitStreams waits for open streams, as long as the drain may take.
+func (s *Supervisor) awaitStreams(work context.Context) {
+	ctx, cancel := context.WithTimeout(work, s.config.DrainTimeout)
+	defer cancel()
+	if left := s.streams.wait(ctx); left > 0 {
+		s.log.WarnContext(ctx, "streams were cut off at the end of the drain", logObject, slog.Int("streams", left))
+	}
+}
+
+// collectStreams waits for handlers whose session has ended: their streams fail,
+// so they are about to return. The bound is for those of an embedding program.
+func (s *Supervisor) collectStreams() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.streams.wait(ctx)
+}
+
+// inFlight counts what is running. Unlike a sync.WaitGroup it may be waited for
+// while new work starts, with a bound.
+type inFlight struct {
+	mu    sync.Mutex
+	count int
+	idle  chan struct{} // closed when count falls to 0; nil: nobody waits
+}
+
+func (f *inFlight) start() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count++
+}
+
+func (f *inFlight) finish() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.count--
+	if f.count == 0 && f.idle != nil {
+		close(f.idle)
+		f.idle = nil
+	}
+}
+
+// wait returns 0 once nothing runs, or how much still does when ctx ends.
+func (f *inFlight) wait(ctx context.Context) int {
+	for {
+		f.mu.Lock()
+		if f.count == 0 {
+			f.mu.Unlock()
+			return 0
+		}
+		if f.idle == nil {
+			f.idle = make(chan struct{})
+		}
+		idle, count := f.idle, f.count
+		f.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return count
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// live is one session from its start to its end.
+type live struct {
+	s       *Supervisor
+	client  Client // set by start, before anything else runs
+	began   time.Time
+	ctx     context.Context // ends with the session
+	cancel  context.CancelFunc
+	workers sync.WaitGroup
+	bound   chan struct{} // closed when every endpoint was asked for once
+}
+
+func newLive(s *Supervisor, work context.Context) *live {
+	l := &live{s: s, began: time.Now(), bound: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancel(work)
+	return l
+}
+
+// start begins to accept streams, before anything is bound: the first stream may
+// arrive together with the answer to a bind.
+func (l *live) start(client Client) {
+	l.client, l.began = client, time.Now()
+	l.workers.Go(l.acceptStreams)
+	l.workers.Go(l.watchLiveness)
+	l.workers.Go(l.keepBound)
+}
+
+// outcome is why serve returned.
+type outcome int
+
+const (
+	lost     outcome = iota // the session ended, or is being replaced: make another
+	stopping                // the agent is to end: the session is still there
+)
+
+// serve waits for the session's end. A session that the server drains is left to
+// end on its own, in the background.
+func (l *live) serve(ctx context.Context) outcome {
+	select {
+	case <-ctx.Done():
+		return stopping
+	case <-l.client.Draining():
+		l.s.log.InfoContext(ctx, "server is draining, making a new session", logObject)
+		l.detach()
+		l.s.retired.Go(l.retire)
+		// At once, unless the server sends every new session away again.
+		if wait := l.pause(); time.Since(l.began) < usefulLife {
+			sleep(ctx, wait)
+		}
+		return lost
+	case <-l.client.Done():
+	}
+	why := l.client.Cause()
+	l.detach()
+	l.finish()
+	l.s.log.InfoContext(ctx, "session closed, starting reconnect loop", logObject, slog.Any("err", describe(why)))
+	l.s.setStatus(func(st *Status) { st.State, st.Why = Reconnecting, why })
+	sleep(ctx, l.pause())
+	return lost
+}
+
+// pause is how long to wait after this session before the first attempt at another.
+func (l *live) pause() time.Duration {
+	now := time.Now()
+	return l.s.backoff.lost(now.Sub(l.began), now)
+}
+
+// detach makes every endpoint of this session one that the next must bind.
+func (l *live) detach() {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if l.s.current == l {
+		l.s.current = nil
+	}
+	for _, b := range l.s.bindings {
+		if b.on == l {
+			b.on = nil
+		}
+	}
+}
+
+// retire lets the streams of a draining session finish. The server ends it; the
+// bound here is for one that does not.
+func (l *live) retire() {
+	timer := time.NewTimer(l.s.config.DrainTimeout)
+	defer timer.Stop()
+	select {
+	case <-l.client.Done():
+	case <-l.ctx.Done():
+	case <-timer.C:
+	}
+	l.end(postern.Errorf(postern.CodeLinkDraining, "the session was replaced by a new one"))
+}
+
+// end closes the session and waits for its workers.
+func (l *live) end(why *postern.Error) {
+	l.client.Close(why)
+	l.detach()
+	l.finish()
+}
+
+func (l *live) finish() {
+	l.cancel()
+	l.workers.Wait()
+}
+
+// acceptStreams hands every stream to its endpoint's handler until the session
+// ends. Streams belong to the Supervisor, not to the session's workers: they end
+// by themselves, or when drain has lost its patience.
+func (l *live) acceptStreams() {
+	for {
+		header, stream, err := l.client.Accept(l.ctx)
+		if err != nil {
+			// However it ended, nothing more will come: a session without its accept
+			// loop must not look alive.
+			l.client.Close(postern.AsError(err))
+			return
+		}
+		l.s.streams.start()
+		go l.serveStream(header, stream)
+	}
+}
+
+func (l *live) serveStream(h link.Header, stream link.Stream) {
+	defer l.s.streams.finish()
+	b := l.find(h.Endpoint)
+	if b == nil {
+		stream.Reset(postern.Errorf(postern.CodeEndpointUnknown, "this agent has no such endpoint"))
+		return
+	}
+	if l.s.log.Enabled(l.ctx, slog.LevelInfo) {
+		l.s.log.InfoContext(l.ctx, "join connections", slog.String("obj", "join"),
+			slog.String("id", joinID()), slog.String("l", b.address), slog.String("r", h.ClientAddr.String()))
+	}
+	b.handler.ServeStream(l.ctx, h, stream)
+}
+
+// find looks an endpoint up by its bind id. A stream can overtake the answer to
+// the bind that it belongs to, so an unknown id is waited for while binds are out.
+func (l *live) find(id string) *binding {
+	for patience := time.After(callPatience); ; {
+		l.s.mu.Lock()
+		asking, answered := false, l.s.answered
+		for _, b := range l.s.bindings {
+			if b.bound.ID == id {
+				l.s.mu.Unlock()
+				return b
+			}
+			asking = asking || b.on == l && b.bound.ID == ""
+		}
+		l.s.mu.Unlock()
+		if !asking {
+			return nil
+		}
+		select {
+		case <-answered:
+		case <-patience:
+			return nil
+		case <-l.ctx.Done():
+			return nil
+		}
+	}
+}
+
+// watchLiveness pings, and ends the session when nothing came back for too long.
+func (l *live) watchLiveness() {
+	ticker := time.NewTicker(pingInterval)
+	defer ticker.Stop()
+	alive := time.Now()
+	for {
+		select {
+		case <-ticker.C:
+		case <-l.client.Done():
+			return
+		case <-l.ctx.Done():
+			return
+		}
+		ctx, cancel := context.WithDeadline(l.ctx, alive.Add(pingPatience))
+		latency, err := l.client.Ping(ctx)
+		cancel()
+		if err != nil {
+			l.timedOut()
+			return
+		}
+		alive = time.Now()
+		l.s.setStatus(func(st *Status) { st.Latency = latency })
+	}
+}
+
+func (l *live) timedOut() {
+	select {
+	case <-l.client.Done():
+		return // it ended for a reason of its own
+	case <-l.ctx.Done():
+		return
+	default:
+	}
+	l.s.log.WarnContext(l.ctx, "heartbeat timeout, terminating session", logObject)
+	l.client.Close(postern.Errorf(postern.CodeLinkLost, "the server did not answer for %s", pingPatience))
+}
+
+// joinID marks the log lines of one stream.
+func joinID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(b[:])
+}

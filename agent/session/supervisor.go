@@ -1,0 +1,204 @@
+package session
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// Config makes a Supervisor. Connect, and Hello's Token, are required.
+type Config struct {
+	Connect   Connect
+	Hello     link.Hello // ClientID and Cookie are the Supervisor's to fill in
+	Endpoints []Endpoint
+	Events    Events
+	Logger    *slog.Logger // nil: silent
+	// DrainTimeout is how long open streams may take to finish when Run is ending;
+	// 0 is 30 seconds.
+	DrainTimeout time.Duration
+	// Random draws the jitter, in [0, 1); nil: math/rand.
+	Random func() float64
+}
+
+// Liveness, by the one rule for all our links.
+const (
+	pingInterval = 10 * time.Second
+	pingPatience = 20 * time.Second // since the last proof of life
+
+	// callPatience bounds one exchange with a server that answers pings.
+	callPatience = 10 * time.Second
+)
+
+// Supervisor keeps endpoints online. Make one with New, run it once; every other
+// method may be called from anywhere at any time.
+type Supervisor struct {
+	config  Config
+	log     *slog.Logger
+	backoff backoff
+	streams inFlight
+	stop    context.CancelFunc
+	stopped context.Context // ends when the server stops the agent, or Stop is called
+
+	mu       sync.Mutex
+	bindings []*binding
+	added    chan struct{} // closed and replaced when there is more to bind
+	answered chan struct{} // closed and replaced when a bind was answered
+	current  *live
+	status   Status
+	hello    link.Hello
+
+	telling sync.Mutex     // one event at a time
+	retired sync.WaitGroup // sessions that the server drains
+}
+
+// New makes a Supervisor; nothing happens before Run.
+func New(c Config) *Supervisor {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 30 * time.Second
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	s := &Supervisor{
+		config:   c,
+		log:      c.Logger,
+		backoff:  backoff{random: c.Random},
+		added:    make(chan struct{}),
+		answered: make(chan struct{}),
+		status:   Status{State: Connecting},
+		hello:    c.Hello,
+	}
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	for _, e := range c.Endpoints {
+		s.bindings = append(s.bindings, e.bindings()...)
+	}
+	return s
+}
+
+// Run connects, keeps the endpoints online until ctx ends or the server stops the
+// agent, then drains: endpoints go offline, open streams get DrainTimeout to
+// finish. It then returns nil.
+//
+// It returns an error only if the first session was definitely refused (a bad
+// token, an untrusted certificate), or none of the endpoints was granted in it.
+// Whatever happens after that, it keeps trying.
+func (s *Supervisor) Run(ctx context.Context) error {
+	ctx, cancel := joinDone(ctx, s.stopped)
+	defer cancel()
+	// Sessions and streams outlive ctx: they end by drain.
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		end()
+		s.retired.Wait()
+		s.collectStreams()
+	}()
+	defer s.setStatus(func(st *Status) { st.State = Stopped })
+	for first := true; ; first = false {
+		l, err := s.establish(ctx, work, first)
+		if err != nil {
+			return err
+		}
+		if l == nil { // ctx ended: nothing is online
+			s.awaitStreams(work)
+			return nil
+		}
+		if why := l.refusedWhole(ctx, first); why != nil {
+			l.end(why)
+			return why
+		}
+		if l.serve(ctx) == stopping {
+			s.drain(work, l)
+			return nil
+		}
+	}
+}
+
+// Stop makes Run drain and return, as the end of its context does.
+func (s *Supervisor) Stop() { s.stop() }
+
+// Status returns a snapshot.
+func (s *Supervisor) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Add takes one more endpoint online, now or with the next session. It does not
+// wait for that: Events tell. A name that is in use is CodeConflict.
+func (s *Supervisor) Add(e Endpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := func(b *binding) bool { return b.name == e.Name }
+	if slices.ContainsFunc(s.bindings, taken) {
+		return postern.Errorf(postern.CodeConflict, "endpoint %q exists already", e.Name)
+	}
+	s.bindings = append(s.bindings, e.bindings()...)
+	announce(&s.added)
+	return nil
+}
+
+// Remove takes an endpoint offline and forgets it; streams that are open live on.
+// An unknown name is CodeNotFound. It waits for the server's answer, until ctx
+// ends; the endpoint is gone from here either way.
+func (s *Supervisor) Remove(ctx context.Context, name string) error {
+	s.mu.Lock()
+	var gone []*binding
+	s.bindings = slices.DeleteFunc(s.bindings, func(b *binding) bool {
+		if b.name == name {
+			b.removed = true
+			gone = append(gone, b)
+		}
+		return b.name == name
+	})
+	current := s.current
+	s.mu.Unlock()
+	if len(gone) == 0 {
+		return postern.Errorf(postern.CodeNotFound, "there is no endpoint %q", name)
+	}
+	if current != nil {
+		return current.unbind(ctx, gone)
+	}
+	return nil
+}
+
+// announce wakes everybody who waits on the channel. The Supervisor's lock is held.
+func announce(channel *chan struct{}) {
+	close(*channel)
+	*channel = make(chan struct{})
+}
+
+// setStatus changes the status and tells it.
+func (s *Supervisor) setStatus(change func(*Status)) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.mu.Lock()
+	before := s.status
+	change(&s.status)
+	now := s.status
+	s.mu.Unlock()
+	if s.config.Events.Status != nil && now != before {
+		s.config.Events.Status(now)
+	}
+}
+
+func (s *Supervisor) tell(event func(Events)) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	event(s.config.Events)
+}
+
+// joinDone returns a context that ends with either of two.
+func joinDone(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(a)
+	unhook := context.AfterFunc(b, cancel)
+	return ctx, func() { unhook(); cancel() }
+}
