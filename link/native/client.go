@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -242,11 +243,21 @@ func (c *Client) command(stream link.Stream, request any, build func() link.Comm
 	}
 	var response sessionmsg.CommandResp
 	if err != nil {
-		response.Error = sessionmsg.ErrorText(postern.AsError(err))
+		response.Error = sessionmsg.ErrorText(commandError(err))
 	}
 	if err := sessionmsg.Write(stream, response); err != nil {
 		c.config.Logger.DebugContext(c.life, "the answer to a command could not be sent", "error", err)
 	}
+}
+
+// commandError keeps the words of an error without a code: the reader is our
+// operator, who asked for the command.
+func commandError(err error) *postern.Error {
+	var coded *postern.Error
+	if errors.As(err, &coded) {
+		return coded
+	}
+	return postern.Errorf(postern.CodeCommandFailed, "%v", err)
 }
 
 // stopped hands the server's notice on.

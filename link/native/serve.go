@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -75,6 +76,8 @@ func checkTLS(conn net.Conn) *postern.Error {
 // server is the carriers of one session at the server.
 type server struct {
 	carriers
+	drains   atomic.Bool // the agent understands a drain
+	draining atomic.Bool // ours has begun, and the agent does not know
 }
 
 var _ sessionmsg.Carrier = (*server)(nil)
@@ -82,8 +85,26 @@ var _ sessionmsg.Carrier = (*server)(nil)
 // admitted lifts the limits of strangers and picks from the agent's extensions.
 func (s *server) admitted(a *sessionmsg.Auth, _ link.Hello) *sessionmsg.Extensions {
 	s.SetLimits(admittedLimits)
-	if a.Extra.Postern == nil || !slices.Contains(a.Extra.Postern.Names, extensionDrain) {
-		return &sessionmsg.Extensions{Names: []string{}}
+	agreed := []string{}
+	if a.Extra.Postern != nil && slices.Contains(a.Extra.Postern.Names, extensionDrain) {
+		s.drains.Store(true)
+		agreed = append(agreed, extensionDrain)
 	}
-	return &sessionmsg.Extensions{Names: []string{extensionDrain}}
+	return &sessionmsg.Extensions{Names: agreed}
+}
+
+// Drain tells the agent only if it understands; Open fails either way.
+func (s *server) Drain() {
+	s.draining.Store(true)
+	if s.drains.Load() {
+		s.carriers.Drain()
+	}
+}
+
+// Open starts a stream unless the session drains.
+func (s *server) Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
+	if s.draining.Load() {
+		return nil, postern.Errorf(postern.CodeLinkDraining, "the session takes no new streams")
+	}
+	return s.carriers.Open(ctx, streamType, first...)
 }

@@ -1,0 +1,58 @@
+package ngrok
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/mux"
+	"github.com/postern-dev/postern/link/sessionmsg"
+)
+
+// carrier is the one connection of a session with an SDK.
+type carrier struct {
+	session *mux.Session
+	conn    *ackConn
+	logger  *slog.Logger
+}
+
+var _ sessionmsg.Carrier = (*carrier)(nil)
+
+// Open starts a stream that opens itself again if the agent's queue was full.
+func (c *carrier) Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
+	opened, err := c.session.Open(ctx, streamType, first...)
+	if err != nil {
+		return nil, err
+	}
+	return newStream(c.session, opened, streamType, first), nil
+}
+
+// Accept takes the agent's next request.
+func (c *carrier) Accept(ctx context.Context) (uint32, link.Stream, error) {
+	streamType, accepted, err := c.session.Accept(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return streamType, accepted, nil
+}
+
+// Ping measures a round trip with a heartbeat of ours.
+func (c *carrier) Ping(ctx context.Context) (time.Duration, error) { return c.session.Ping(ctx) }
+
+// Drain stops our own opens. The agent is not told: it would take a GOAWAY for
+// the end.
+func (c *carrier) Drain() { c.session.Drain() }
+
+// Close ends the session.
+func (c *carrier) Close(why *postern.Error) { c.session.Close(why) }
+
+// Done is closed once the session has ended.
+func (c *carrier) Done() <-chan struct{} { return c.session.Done() }
+
+// Cause says why it ended.
+func (c *carrier) Cause() *postern.Error { return c.session.Cause() }
+
+// Streams counts the open streams.
+func (c *carrier) Streams() int { return c.session.Streams() }

@@ -1,0 +1,92 @@
+package ngrok
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/mux"
+	"github.com/postern-dev/postern/link/sessionmsg"
+)
+
+// Transport is what sessions of this wire call themselves.
+const Transport = "ngrok/2"
+
+const (
+	// Our own pings to agents; SDKs ping us at their own pace.
+	heartbeat = 10 * time.Second
+	tolerance = 20 * time.Second
+
+	// rustStreams and rustPeerStreams stay together below the 512 streams, of both
+	// sides, beyond which ngrok-rust drops its session.
+	rustStreams     = 480
+	rustPeerStreams = 24
+
+	// unaccepted stays below ngrok-go's accept queue of 128, with room for the
+	// heartbeats and commands that share it.
+	unaccepted = 100
+)
+
+// Limits of a peer before and after it was admitted. A stranger has use for three
+// streams: heartbeat, SrvInfo, Auth.
+var (
+	strangerLimits = mux.Limits{PeerStreams: 8, OpenStreams: 8, Buffered: 1 << 20, Unaccepted: unaccepted}
+	goLimits       = mux.Limits{PeerStreams: 256, OpenStreams: 1 << 16, Buffered: 64 << 20, Unaccepted: unaccepted}
+	rustLimits     = mux.Limits{PeerStreams: rustPeerStreams, OpenStreams: rustStreams, Buffered: 64 << 20, Unaccepted: unaccepted}
+)
+
+// Config is what Serve needs; Registrar and Logger are required.
+type Config struct {
+	Registrar     link.Registrar
+	Logger        *slog.Logger
+	AuthTimeout   time.Duration // 0: 10 s
+	ServerVersion string
+}
+
+// Serve runs a session with an SDK over conn, whose TLS handshake is done. It
+// blocks until the session has ended, closes conn, and returns why, a
+// *postern.Error. ctx ends the session.
+func Serve(ctx context.Context, conn net.Conn, c Config) error {
+	counted := newAckConn(conn)
+	s := &carrier{
+		conn:   counted,
+		logger: c.Logger,
+		session: mux.New(counted, mux.Config{
+			Limits:    strangerLimits,
+			Heartbeat: heartbeat,
+			Tolerance: tolerance,
+			Logger:    c.Logger,
+		}),
+	}
+	return sessionmsg.Server{
+		Registrar:   c.Registrar,
+		Logger:      c.Logger,
+		AuthTimeout: c.AuthTimeout,
+		Version:     c.ServerVersion,
+		Dialect: sessionmsg.Dialect{
+			Transport: Transport,
+			Request:   (*sessionmsg.Bind).Request,
+			Reply:     (*sessionmsg.Bind).Reply,
+			Admitted:  s.admitted,
+		},
+	}.Serve(ctx, s, sessionmsg.Remote(conn))
+}
+
+// admitted lifts the limits of strangers, as far as the agent can bear it.
+func (c *carrier) admitted(_ *sessionmsg.Auth, h link.Hello) *sessionmsg.Extensions {
+	if !isRust(h) {
+		c.session.SetLimits(goLimits)
+		return nil
+	}
+	c.session.SetLimits(rustLimits)
+	c.conn.acknowledgeQuickly()
+	return nil
+}
+
+// isRust recognises ngrok-rust and what is built on it (Node.js, Python).
+func isRust(h link.Hello) bool {
+	return strings.Contains(h.Agent.UserAgent, "ngrok-rust") || strings.Contains(h.Agent.ClientType, "ngrok-rust")
+}
