@@ -1,0 +1,86 @@
+package arch
+
+import "strings"
+
+// room is a folder of the house with everything below it that is not a room of its
+// own. Packages of one room may import each other.
+type room struct {
+	path  string // below the module's root; "" is the root package alone
+	level int
+	kind  kind
+}
+
+type kind int
+
+const (
+	product kind = iota
+	tests        // helpers of tests: imported from _test.go files and other helpers only
+	program      // imported by nobody
+)
+
+// house lists every room. Imports go from a higher level to a lower one.
+func house() []room {
+	return []room{
+		{path: "", level: 0},
+		{path: "internal/obs", level: 1},
+		{path: "internal/run", level: 1},
+		{path: "internal/dial", level: 2},
+		{path: "relay", level: 2},
+		{path: "ui", level: 2},
+		{path: "link", level: 2},
+		{path: "client", level: 2},
+		{path: "server/event", level: 2},
+		{path: "link/mux", level: 3},
+		{path: "link/sessionmsg", level: 3},
+		{path: "link/chisel", level: 3},
+		{path: "link/sshr", level: 3},
+		{path: "inspect", level: 3},
+		{path: "server/policy", level: 3},
+		{path: "server/store", level: 3},
+		{path: "server/route", level: 3},
+		{path: "link/ngrok", level: 4},
+		{path: "link/native", level: 4},
+		{path: "inspect/view", level: 4},
+		{path: "server/pki", level: 4},
+		{path: "server/cluster", level: 4},
+		{path: "server/cluster/nats", level: 5},
+		{path: "server/service", level: 5},
+		{path: "server/routebuild", level: 5},
+		{path: "agent/session", level: 5},
+		{path: "agent/config", level: 5},
+		{path: "agent/localapi", level: 6},
+		{path: "agent/inspector", level: 6},
+		{path: "agent/console", level: 6},
+		{path: "agent/connector", level: 6},
+		{path: "server/edge", level: 6},
+		{path: "server/control", level: 6},
+		{path: "server/gateway", level: 6},
+		{path: "server/api", level: 6},
+		{path: "server/web", level: 6},
+		{path: "server/inbox", level: 6},
+		{path: "agent", level: 7},
+		{path: "server", level: 7},
+		{path: "tunnel", level: 8},
+		{path: "cmd/postern", level: 9, kind: program},
+		{path: "internal/cataloguegen", level: 9, kind: program},
+		{path: "internal/releasetool", level: 9, kind: program},
+		{path: "e2e", level: 10, kind: program},
+		{path: "internal/testkit", level: 1, kind: tests},
+		{path: "link/linktest", level: 3, kind: tests},
+		{path: "server/store/storetest", level: 4, kind: tests},
+		{path: "server/cluster/clustertest", level: 5, kind: tests},
+	}
+}
+
+// roomOf finds the innermost room that holds the package, which is named by its
+// path below the module's root.
+func roomOf(rooms []room, pkg string) (room, bool) {
+	best, found := room{}, false
+	for _, r := range rooms {
+		inside := pkg == r.path || r.path != "" && strings.HasPrefix(pkg, r.path+"/")
+		if inside && (!found || len(r.path) > len(best.path)) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}
