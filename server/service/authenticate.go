@@ -1,0 +1,61 @@
+package service
+
+import (
+	"context"
+	"crypto/subtle"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+)
+
+const credentialPrefix = "cr"
+
+// Authenticate returns the credential and the account that a token belongs to. A token
+// without the shape of one is CodeTokenMalformed; an unknown or revoked one, or one
+// whose secret is wrong, CodeTokenInvalid, and the answer does not tell which. While
+// the store is down, credentials that this process knows are admitted and all others
+// are CodeStoreUnavailable.
+func (s *Service) Authenticate(ctx context.Context, token postern.Secret) (postern.Credential, postern.Account, error) {
+	id, hash, ok := parseToken(token, credentialPrefix)
+	if !ok {
+		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTokenMalformed,
+			"the authtoken must be %d letters and digits, an underscore, and %d more", idLength, secretLength)
+	}
+	holder, err := s.holder(ctx, postern.CredentialID(id))
+	if err != nil {
+		return postern.Credential{}, postern.Account{}, err
+	}
+	// The comparison happens for unknown credentials too (with a verifier of zeros, which
+	// is nobody's hash), so that time does not tell which ids exist.
+	match := subtle.ConstantTimeCompare(hash[:], holder.credential.Verifier[:]) == 1
+	if !match || holder.credential.ID == "" || holder.revoked {
+		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTokenInvalid, "the authtoken is not valid on this server")
+	}
+	return holder.credential, holder.account, nil
+}
+
+// holder finds a credential in the store, or in memory when the store does not answer.
+// One that does not exist is the zero value.
+func (s *Service) holder(ctx context.Context, id postern.CredentialID) (holder, error) {
+	var found holder
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		credential, err := tx.Credentials().Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		account, err := tx.Accounts().Get(ctx, credential.Account)
+		found = holder{credential: credential.Credential, account: account, revoked: credential.Revoked()}
+		return err
+	})
+	switch {
+	case err == nil:
+		return s.known.learn(found), nil
+	case postern.HasCode(err, postern.CodeNotFound):
+		return holder{}, nil
+	}
+	if remembered, ok := s.known.holder(id); ok {
+		s.logger.WarnContext(ctx, "store down, credential admitted from memory", "credential", id, "error", err)
+		return remembered, nil
+	}
+	return holder{}, err
+}

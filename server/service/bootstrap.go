@@ -1,0 +1,100 @@
+package service
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// Bootstrap is the first account of an installation and the keys to it.
+type Bootstrap struct {
+	AccountID postern.AccountID
+	UserID    postern.UserID
+	APIKey    postern.Secret // empty unless Created
+	Authtoken postern.Secret // empty unless Created
+	Created   bool
+}
+
+const (
+	settingFirstAccount = "bootstrap.account"
+	settingFirstUser    = "bootstrap.user"
+)
+
+// Bootstrap makes the first account with one user, one API key and one credential. The
+// first call returns their secrets, which are not kept; every later one says who exists
+// and returns no secret. Of calls at the same time exactly one creates.
+func (s *Service) Bootstrap(ctx context.Context) (Bootstrap, error) {
+	var result Bootstrap
+	err := s.change(ctx, func(d *draft) error {
+		result = Bootstrap{}
+		account, err := d.Settings().Get(d.ctx, settingFirstAccount)
+		if err == nil {
+			user, err := d.Settings().Get(d.ctx, settingFirstUser)
+			result.AccountID, result.UserID = postern.AccountID(account), postern.UserID(user)
+			return err
+		}
+		if !postern.HasCode(err, postern.CodeNotFound) {
+			return err
+		}
+		result, err = s.createFirst(d)
+		return err
+	})
+	if err != nil {
+		return Bootstrap{}, err
+	}
+	return result, nil
+}
+
+func (s *Service) createFirst(d *draft) (Bootstrap, error) {
+	account := postern.Account{ID: postern.AccountID(newID("ac", d.now)), Name: "default", CreatedAt: d.now}
+	user := store.User{ID: postern.UserID(newID("usr", d.now)), Account: account.ID, Name: "admin", CreatedAt: d.now}
+	if err := d.createOwner(account, user); err != nil {
+		return Bootstrap{}, err
+	}
+	key := store.APIKey{Account: account.ID, Owner: user.ID, Description: "made by bootstrap"}
+	apiKey, err := d.createAPIKey(&key)
+	if err != nil {
+		return Bootstrap{}, err
+	}
+	credential := postern.Credential{Account: account.ID, Owner: user.ID, Description: "made by bootstrap"}
+	token, err := d.createCredential(&credential)
+	if err != nil {
+		return Bootstrap{}, err
+	}
+	if err := d.Settings().Put(d.ctx, settingFirstAccount, string(account.ID)); err != nil {
+		return Bootstrap{}, err
+	}
+	if err := d.Settings().Put(d.ctx, settingFirstUser, string(user.ID)); err != nil {
+		return Bootstrap{}, err
+	}
+	d.committed = append(d.committed, func() { s.known.learn(holder{credential: credential, account: account}) })
+	return Bootstrap{AccountID: account.ID, UserID: user.ID, APIKey: apiKey, Authtoken: token, Created: true}, nil
+}
+
+func (d *draft) createOwner(account postern.Account, user store.User) error {
+	if err := d.Accounts().Create(d.ctx, account); err != nil {
+		return err
+	}
+	if err := d.record(event.AccountCreated, account.ID, string(account.ID),
+		accountObject{ID: account.ID, Name: account.Name, CreatedAt: stamp(account.CreatedAt)}); err != nil {
+		return err
+	}
+	if err := d.Users().Create(d.ctx, user); err != nil {
+		return err
+	}
+	return d.record(event.UserCreated, account.ID, string(user.ID),
+		userObject{ID: user.ID, Name: user.Name, CreatedAt: stamp(user.CreatedAt)})
+}
+
+// createAPIKey gives k its id, time and key, and stores it.
+func (d *draft) createAPIKey(k *store.APIKey) (postern.Secret, error) {
+	k.ID, k.CreatedAt = postern.APIKeyID(newID("ak", d.now)), d.now
+	key, verifier := newToken(string(k.ID))
+	k.Verifier = verifier
+	if err := d.APIKeys().Create(d.ctx, *k); err != nil {
+		return "", err
+	}
+	return key, d.record(event.APIKeyCreated, k.Account, string(k.ID), showAPIKey(*k))
+}

@@ -1,0 +1,138 @@
+package service
+
+import (
+	"context"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+const (
+	maxDescription = 255
+	maxMetadata    = 4096
+)
+
+// NewCredential is what a credential is made from.
+type NewCredential struct {
+	Account     postern.AccountID
+	Owner       postern.UserID
+	Description string   // up to 255 bytes
+	Metadata    string   // up to 4096 bytes, for programs
+	ACL         []string // rules; empty allows everything
+}
+
+// CreateCredential makes a credential and returns it with its token, which is not kept
+// anywhere. Errors: CodeACLInvalid, CodeFieldInvalid, CodeNotFound for an account or
+// owner that does not exist.
+func (s *Service) CreateCredential(ctx context.Context, n NewCredential) (postern.Credential, postern.Secret, error) {
+	acl, err := postern.ParseACL(n.ACL)
+	if err != nil {
+		return postern.Credential{}, "", err
+	}
+	if err := checkTexts(n.Description, n.Metadata); err != nil {
+		return postern.Credential{}, "", err
+	}
+	var credential postern.Credential
+	var token postern.Secret
+	var account postern.Account
+	err = s.change(ctx, func(d *draft) error {
+		owner, err := d.Users().Get(d.ctx, n.Owner)
+		if err != nil {
+			return err
+		}
+		if owner.Account != n.Account {
+			return postern.Errorf(postern.CodeNotFound, "the account has no user %q", n.Owner)
+		}
+		if account, err = d.Accounts().Get(d.ctx, n.Account); err != nil {
+			return err
+		}
+		credential = postern.Credential{
+			Account: n.Account, Owner: n.Owner, Description: n.Description, Metadata: n.Metadata, ACL: acl,
+		}
+		token, err = d.createCredential(&credential)
+		return err
+	})
+	if err != nil {
+		return postern.Credential{}, "", err
+	}
+	s.known.learn(holder{credential: credential, account: account})
+	return credential, token, nil
+}
+
+// createCredential gives c its id, time and token, and stores it.
+func (d *draft) createCredential(c *postern.Credential) (postern.Secret, error) {
+	c.ID, c.CreatedAt = postern.CredentialID(newID(credentialPrefix, d.now)), d.now
+	token, verifier := newToken(string(c.ID))
+	c.Verifier = verifier
+	if err := d.Credentials().Create(d.ctx, *c); err != nil {
+		return "", err
+	}
+	return token, d.record(event.CredentialCreated, c.Account, string(c.ID), showCredential(*c))
+}
+
+// RevokeCredential ends a credential for good. Nobody is admitted with it from the
+// moment this returns; live sessions learn of it by event.CredentialRevoked on the bus,
+// whose Subject is the id. A credential that does not exist or was revoked before is
+// CodeNotFound.
+func (s *Service) RevokeCredential(ctx context.Context, id postern.CredentialID) error {
+	return s.change(ctx, func(d *draft) error {
+		credential, err := d.Credentials().Get(d.ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := d.Credentials().Revoke(d.ctx, id, d.now); err != nil {
+			return err
+		}
+		d.committed = append(d.committed, func() { s.known.revoke(id) })
+		return d.record(event.CredentialRevoked, credential.Account, string(id), showCredential(credential.Credential))
+	})
+}
+
+// Credential returns a valid credential; one that does not exist or was revoked is
+// CodeNotFound.
+func (s *Service) Credential(ctx context.Context, id postern.CredentialID) (postern.Credential, error) {
+	var credential store.Credential
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		credential, err = tx.Credentials().Get(ctx, id)
+		return err
+	})
+	if err == nil && credential.Revoked() {
+		err = postern.Errorf(postern.CodeNotFound, "credential %q was revoked", id)
+	}
+	if err != nil {
+		return postern.Credential{}, err
+	}
+	return credential.Credential, nil
+}
+
+// Account returns an account, or CodeNotFound.
+func (s *Service) Account(ctx context.Context, id postern.AccountID) (postern.Account, error) {
+	var account postern.Account
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		account, err = tx.Accounts().Get(ctx, id)
+		return err
+	})
+	return account, err
+}
+
+func checkTexts(description, metadata string) error {
+	if err := checkText("description", description, maxDescription); err != nil {
+		return err
+	}
+	return checkText("metadata", metadata, maxMetadata)
+}
+
+// checkText refuses what PostgreSQL could not store, so that both databases take the
+// same.
+func checkText(field, text string, most int) error {
+	if len(text) > most {
+		return postern.Errorf(postern.CodeFieldInvalid, "%s has %d bytes, at most %d are allowed", field, len(text), most)
+	}
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return postern.Errorf(postern.CodeFieldInvalid, "%s must be UTF-8 text without NUL", field)
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package service
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// record appends an event about subject to the draft's transaction. object is what the
+// event shows of the resource.
+func (d *draft) record(kind postern.EventType, account postern.AccountID, subject string, object any) error {
+	e, err := newEvent(kind, account, d.now, object)
+	if err != nil {
+		return err
+	}
+	return d.append(e, subject)
+}
+
+func (d *draft) append(e postern.Event, subject string) error {
+	seq, err := d.Outbox().Append(d.ctx, e, subject)
+	if err != nil {
+		return err
+	}
+	d.records = append(d.records, event.Record{Event: e, Seq: seq, Subject: subject})
+	return nil
+}
+
+func newEvent(kind postern.EventType, account postern.AccountID, at time.Time, object any) (postern.Event, error) {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return postern.Event{}, postern.Errorf(postern.CodeInternal, "the object of an event cannot be written").Because(err)
+	}
+	return postern.Event{ID: postern.EventID(newID("ev", at)), Type: kind, Account: account, At: at, Object: text}, nil
+}
+
+// The objects of events: what a reader of the outbox or an event destination is shown.
+// No secret and no verifier is among it.
+type (
+	accountObject struct {
+		ID        postern.AccountID `json:"id"`
+		Name      string            `json:"name"`
+		CreatedAt string            `json:"created_at"`
+	}
+	userObject struct {
+		ID        postern.UserID `json:"id"`
+		Name      string         `json:"name"`
+		CreatedAt string         `json:"created_at"`
+	}
+	apiKeyObject struct {
+		ID          postern.APIKeyID `json:"id"`
+		OwnerID     postern.UserID   `json:"owner_id"`
+		Description string           `json:"description"`
+		Metadata    string           `json:"metadata"`
+		CreatedAt   string           `json:"created_at"`
+	}
+	credentialObject struct {
+		ID          postern.CredentialID `json:"id"`
+		OwnerID     postern.UserID       `json:"owner_id"`
+		Description string               `json:"description"`
+		Metadata    string               `json:"metadata"`
+		ACL         []string             `json:"acl"`
+		CreatedAt   string               `json:"created_at"`
+	}
+	nameObject struct {
+		Host         postern.Hostname     `json:"host"`
+		CredentialID postern.CredentialID `json:"credential_id"`
+		Assigned     bool                 `json:"assigned"`
+		Endpoint     string               `json:"endpoint"`
+		CreatedAt    string               `json:"created_at"`
+	}
+	portObject struct {
+		Port         uint16               `json:"port"`
+		CredentialID postern.CredentialID `json:"credential_id"`
+		Assigned     bool                 `json:"assigned"`
+		Endpoint     string               `json:"endpoint"`
+		CreatedAt    string               `json:"created_at"`
+	}
+	sessionObject struct {
+		ID           postern.SessionID    `json:"id"`
+		CredentialID postern.CredentialID `json:"credential_id"`
+		AgentVersion string               `json:"agent_version"`
+		OS           string               `json:"os"`
+		IP           string               `json:"ip"`
+		Metadata     string               `json:"metadata"`
+		Region       string               `json:"region"`
+		Transport    string               `json:"transport"`
+		StartedAt    string               `json:"started_at"`
+	}
+)
+
+func showAPIKey(k store.APIKey) apiKeyObject {
+	return apiKeyObject{ID: k.ID, OwnerID: k.Owner, Description: k.Description, Metadata: k.Metadata, CreatedAt: stamp(k.CreatedAt)}
+}
+
+func showCredential(c postern.Credential) credentialObject {
+	return credentialObject{
+		ID: c.ID, OwnerID: c.Owner, Description: c.Description, Metadata: c.Metadata,
+		ACL: c.ACL.Strings(), CreatedAt: stamp(c.CreatedAt),
+	}
+}
+
+func showName(n store.Name) nameObject {
+	return nameObject{Host: n.Host, CredentialID: n.Credential, Assigned: n.Assigned, Endpoint: n.Endpoint, CreatedAt: stamp(n.CreatedAt)}
+}
+
+func showPort(p store.Port) portObject {
+	return portObject{Port: p.Port, CredentialID: p.Credential, Assigned: p.Assigned, Endpoint: p.Endpoint, CreatedAt: stamp(p.CreatedAt)}
+}
+
+// stamp is the API's form of a time: RFC 3339, UTC, whole seconds.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

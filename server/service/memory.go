@@ -1,0 +1,241 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// maxKnown bounds each kind of thing in memory: some 100 MB in all at worst. Beyond it,
+// any one is forgotten for each that is new.
+const maxKnown = 200_000
+
+// page is how many rows are read at once when the memory is filled.
+const page = 1000
+
+// memory is what this process knows of the store, for when the store is down.
+type memory struct {
+	mu      sync.RWMutex
+	holders map[postern.CredentialID]holder
+	names   map[postern.Hostname]store.Name
+	series  map[seriesKey][]postern.Hostname // the assigned ones among names
+	ports   map[uint16]store.Port
+}
+
+// holder is a credential and whose it is.
+type holder struct {
+	credential postern.Credential
+	account    postern.Account
+	revoked    bool
+}
+
+// seriesKey tells series of assigned names apart.
+type seriesKey struct {
+	credential postern.CredentialID
+	endpoint   string
+	kind       string
+}
+
+func newMemory() *memory {
+	return &memory{
+		holders: make(map[postern.CredentialID]holder),
+		names:   make(map[postern.Hostname]store.Name),
+		series:  make(map[seriesKey][]postern.Hostname),
+		ports:   make(map[uint16]store.Port),
+	}
+}
+
+// learn remembers h and returns what is known now: a revocation is never unlearnt, so a
+// look-up that was on its way when the credential was revoked does not bring it back.
+func (m *memory) learn(h holder) holder {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.holders[h.credential.ID].revoked {
+		h.revoked = true
+	}
+	makeRoom(m.holders, h.credential.ID, nil)
+	m.holders[h.credential.ID] = h
+	return h
+}
+
+func (m *memory) holder(id postern.CredentialID) (holder, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	h, ok := m.holders[id]
+	return h, ok
+}
+
+func (m *memory) revoke(id postern.CredentialID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.holders[id]
+	h.credential.ID, h.revoked = id, true
+	makeRoom(m.holders, id, nil)
+	m.holders[id] = h
+}
+
+func (m *memory) name(host postern.Hostname) (store.Name, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n, ok := m.names[host]
+	return n, ok
+}
+
+func (m *memory) learnName(n store.Name) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if before, ok := m.names[n.Host]; ok {
+		m.forgetSeries(before)
+	} else {
+		makeRoom(m.names, n.Host, m.forgetSeries)
+	}
+	m.names[n.Host] = n
+	if n.Assigned {
+		key := seriesOf(n)
+		m.series[key] = append(m.series[key], n.Host)
+	}
+}
+
+func (m *memory) forgetSeries(n store.Name) {
+	if !n.Assigned {
+		return
+	}
+	key := seriesOf(n)
+	rest := slices.DeleteFunc(m.series[key], func(host postern.Hostname) bool { return host == n.Host })
+	if len(rest) == 0 {
+		delete(m.series, key)
+		return
+	}
+	m.series[key] = rest
+}
+
+// namesOf returns what is known of a series, in no order.
+func (m *memory) namesOf(key seriesKey) []store.Name {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	names := make([]store.Name, 0, len(m.series[key]))
+	for _, host := range m.series[key] {
+		names = append(names, m.names[host])
+	}
+	return names
+}
+
+func seriesOf(n store.Name) seriesKey { return seriesKey{n.Credential, n.Endpoint, n.Kind} }
+
+func (m *memory) port(port uint16) (store.Port, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	p, ok := m.ports[port]
+	return p, ok
+}
+
+func (m *memory) learnPort(p store.Port) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ports[p.Port] = p // 65535 at most
+}
+
+// portsIn returns the known ports from lo to hi used since, by port.
+func (m *memory) portsIn(lo, hi uint16, since time.Time) []store.Port {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var ports []store.Port
+	for _, p := range m.ports {
+		if p.Port >= lo && p.Port <= hi && !p.LastUsedAt.Before(since) {
+			ports = append(ports, p)
+		}
+	}
+	slices.SortFunc(ports, func(a, b store.Port) int { return int(a.Port) - int(b.Port) })
+	return ports
+}
+
+// used notes that a name or port that is in memory is in use now.
+func (m *memory) used(names map[postern.Hostname]time.Time, ports map[uint16]time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for host, at := range names {
+		if n, ok := m.names[host]; ok && n.LastUsedAt.Before(at) {
+			n.LastUsedAt = at
+			m.names[host] = n
+		}
+	}
+	for port, at := range ports {
+		if p, ok := m.ports[port]; ok && p.LastUsedAt.Before(at) {
+			p.LastUsedAt = at
+			m.ports[port] = p
+		}
+	}
+}
+
+// makeRoom forgets any one entry when a new key would be one too many.
+func makeRoom[K comparable, V any](entries map[K]V, key K, forget func(V)) {
+	if _, known := entries[key]; known || len(entries) < maxKnown {
+		return
+	}
+	for other, value := range entries {
+		if forget != nil {
+			forget(value)
+		}
+		delete(entries, other)
+		return
+	}
+}
+
+// recall fills the memory from the store.
+func (s *Service) recall(ctx context.Context) error {
+	accounts := make(map[postern.AccountID]postern.Account)
+	return s.store.Read(ctx, func(tx store.Tx) error {
+		if err := s.recallCredentials(ctx, tx, accounts); err != nil {
+			return err
+		}
+		ports, err := tx.Ports().Held(ctx, 0, 65535, s.expiry())
+		if err != nil {
+			return err
+		}
+		for _, p := range ports {
+			s.known.learnPort(p)
+		}
+		return s.recallNames(ctx, tx)
+	})
+}
+
+func (s *Service) recallCredentials(ctx context.Context, tx store.Tx, accounts map[postern.AccountID]postern.Account) error {
+	var after postern.CredentialID
+	for range maxKnown / page {
+		credentials, err := tx.Credentials().List(ctx, after, page)
+		if err != nil || len(credentials) == 0 {
+			return err
+		}
+		for _, c := range credentials {
+			account, seen := accounts[c.Account]
+			if !seen {
+				if account, err = tx.Accounts().Get(ctx, c.Account); err != nil {
+					return err
+				}
+				accounts[c.Account] = account
+			}
+			s.known.learn(holder{credential: c, account: account})
+			after = c.ID
+		}
+	}
+	return nil
+}
+
+func (s *Service) recallNames(ctx context.Context, tx store.Tx) error {
+	var after postern.Hostname
+	for range maxKnown / page {
+		names, err := tx.Names().List(ctx, after, s.expiry(), page)
+		if err != nil || len(names) == 0 {
+			return err
+		}
+		for _, n := range names {
+			s.known.learnName(n)
+			after = n.Host
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package service
+
+import (
+	"context"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// maxSlots ends the search for a free name of a series.
+const maxSlots = 4096
+
+// ClaimName holds a name for the credential's account, or renews that. It is refused
+// with CodeNameReserved if the server keeps the name for itself, or if another account
+// has used it, a name above or a name below within the time of a reservation; and with
+// CodeDomainForeign if the name is not below a domain of this server. While the store
+// is down only names that this process knows to be the account's succeed.
+func (s *Service) ClaimName(ctx context.Context, c postern.Credential, host postern.Hostname) error {
+	domain, err := s.domainOf(host)
+	if err != nil {
+		return err
+	}
+	return s.claimName(ctx, store.Name{Host: host, Account: c.Account, Credential: c.ID}, domain)
+}
+
+// AssignName gives the agent's endpoint a name below domain. Names come in series, one
+// for each credential, endpoint name and kind of scheme (http and https share names,
+// tls has its own): the first of it that is not taken, always the same for the same
+// series, also after its rows were lost. taken tells which are online; it is called
+// without locks held. Two callers at the same time may be given the same name: whose
+// registration fails then asks again.
+func (s *Service) AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
+	if err := checkEndpoint(endpoint); err != nil {
+		return "", err
+	}
+	key := seriesKey{credential: c.ID, endpoint: endpoint, kind: kindOf(scheme)}
+	remembered, err := s.remembered(ctx, key, domain)
+	if err != nil {
+		return "", err
+	}
+	for slot := range maxSlots {
+		host, ok := remembered[slot]
+		if !ok {
+			host = s.deriveName(key, slot, domain)
+		}
+		if taken(host) {
+			continue
+		}
+		if _, err := s.domainOf(host); err != nil {
+			return "", err
+		}
+		err := s.claimName(ctx, store.Name{
+			Host: host, Account: c.Account, Credential: c.ID,
+			Assigned: true, Endpoint: endpoint, Kind: key.kind, Slot: slot,
+		}, domain)
+		if postern.HasCode(err, postern.CodeNameReserved) {
+			continue // another series met this one
+		}
+		return host, err
+	}
+	return "", postern.Errorf(postern.CodeEndpointLimit, "%d endpoints of this credential share one name; name them differently", maxSlots)
+}
+
+// remembered returns the names below domain that a series has had, by slot.
+func (s *Service) remembered(ctx context.Context, key seriesKey, domain postern.Hostname) (map[int]postern.Hostname, error) {
+	var names []store.Name
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		names, err = tx.Names().Series(ctx, key.credential, key.endpoint, key.kind)
+		return err
+	})
+	if err != nil {
+		if !postern.HasCode(err, postern.CodeStoreUnavailable) {
+			return nil, err
+		}
+		names = s.known.namesOf(key)
+	}
+	bySlot := make(map[int]postern.Hostname, len(names))
+	for _, n := range names {
+		if n.Host.Parent() == domain {
+			bySlot[n.Slot] = n.Host
+		}
+	}
+	return bySlot, nil
+}
+
+// claimName claims n.Host for n.Account. The common case, an account that comes back to
+// a name of its own, only reads.
+func (s *Service) claimName(ctx context.Context, n store.Name, domain postern.Hostname) error {
+	held, err := s.heldName(ctx, n.Host)
+	switch {
+	case err != nil && !postern.HasCode(err, postern.CodeNotFound):
+		return err
+	case err == nil && !held.LastUsedAt.Before(s.expiry()):
+		if !mayUse(n, held) {
+			return nameReserved(n.Host)
+		}
+		if s.now().Sub(held.LastUsedAt) >= touchEvery {
+			s.pending.touch([]postern.Hostname{n.Host}, nil, s.now())
+		}
+		return nil
+	}
+	return s.takeName(ctx, n, domain)
+}
+
+// heldName says who holds a name, from the store, or from memory when the store does
+// not answer.
+func (s *Service) heldName(ctx context.Context, host postern.Hostname) (store.Name, error) {
+	var held store.Name
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		held, err = tx.Names().Get(ctx, host)
+		return err
+	})
+	if err == nil {
+		s.known.learnName(held)
+	}
+	if postern.HasCode(err, postern.CodeStoreUnavailable) {
+		if remembered, ok := s.known.name(host); ok {
+			return remembered, nil
+		}
+	}
+	return held, err
+}
+
+// takeName makes a new reservation, or takes over one that has lapsed.
+func (s *Service) takeName(ctx context.Context, n store.Name, domain postern.Hostname) error {
+	return s.change(ctx, func(d *draft) error {
+		since := d.now.Add(-Reservation)
+		switch _, err := d.Names().Related(d.ctx, n.Host, domain, n.Account, since); {
+		case err == nil:
+			return nameReserved(n.Host)
+		case !postern.HasCode(err, postern.CodeNotFound):
+			return err
+		}
+		before, err := d.Names().Get(d.ctx, n.Host)
+		if err != nil && !postern.HasCode(err, postern.CodeNotFound) {
+			return err
+		}
+		n.CreatedAt, n.LastUsedAt = d.now, d.now
+		held, err := d.Names().Claim(d.ctx, n, since)
+		if err != nil {
+			return err
+		}
+		if !mayUse(n, held) {
+			return nameReserved(n.Host)
+		}
+		d.committed = append(d.committed, func() { s.known.learnName(held) })
+		if before.Account == held.Account {
+			return nil // came back after its reservation had lapsed, and nobody had taken it
+		}
+		return d.record(event.NameClaimed, held.Account, string(held.Host), showName(held))
+	})
+}
+
+// mayUse tells whether the holder of a name is who wants it. An account may use all its
+// names, but assigns none that it remembers for another of its series.
+func mayUse(wanted, held store.Name) bool {
+	if held.Account != wanted.Account {
+		return false
+	}
+	return !wanted.Assigned || !held.Assigned || seriesOf(held) == seriesOf(wanted)
+}
+
+// kindOf keeps endpoints apart that may be online under one name at the same time.
+func kindOf(scheme postern.Scheme) string {
+	if scheme == postern.TLS {
+		return "tls"
+	}
+	return "http"
+}
+
+func nameReserved(host postern.Hostname) error {
+	return postern.Errorf(postern.CodeNameReserved, "%q, or a name above or below it, belongs to another account", host)
+}
+
+// checkEndpoint refuses endpoint names that could not be stored.
+func checkEndpoint(name string) error {
+	if err := checkText("the endpoint's name", name, maxDescription); err != nil {
+		return postern.Errorf(postern.CodeBindInvalid, "%s", postern.AsError(err).Text())
+	}
+	return nil
+}

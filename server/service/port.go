@@ -1,0 +1,148 @@
+package service
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// ClaimPort holds a TCP port for the credential's account, or renews that. A port that
+// another account has used within the time of a reservation is CodePortUnavailable.
+// Whether the server listens there at all is the caller's to check.
+func (s *Service) ClaimPort(ctx context.Context, c postern.Credential, port uint16) error {
+	return s.claimPort(ctx, store.Port{Port: port, Account: c.Account, Credential: c.ID})
+}
+
+// AssignPort gives the agent's endpoint the port it wants, or with want 0 one from lo to
+// hi (both included): the one it had before if that is not taken, else any that is free
+// and nobody's. taken tells which are online and is not asked about a port that is
+// wanted by number. With nothing left it fails with CodePortUnavailable. Two callers at
+// the same time may be given the same port: whose registration fails then asks again.
+func (s *Service) AssignPort(ctx context.Context, c postern.Credential, endpoint string, want, lo, hi uint16, taken func(uint16) bool) (uint16, error) {
+	if err := checkEndpoint(endpoint); err != nil {
+		return 0, err
+	}
+	if lo == 0 || lo > hi {
+		return 0, postern.Errorf(postern.CodePortUnavailable, "this server has no ports for TCP endpoints")
+	}
+	if want != 0 {
+		if want < lo || want > hi {
+			return 0, postern.Errorf(postern.CodePortUnavailable, "port %d is not one of this server's, %d to %d", want, lo, hi)
+		}
+		return want, s.ClaimPort(ctx, c, want)
+	}
+	held, err := s.heldPorts(ctx, lo, hi)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range s.candidates(c, endpoint, lo, hi, held) {
+		if taken(p) {
+			continue
+		}
+		err := s.claimPort(ctx, store.Port{Port: p, Account: c.Account, Credential: c.ID, Assigned: true, Endpoint: endpoint})
+		if postern.HasCode(err, postern.CodePortUnavailable) {
+			continue // claimed since held was read
+		}
+		return p, err
+	}
+	return 0, postern.Errorf(postern.CodePortUnavailable, "every port from %d to %d is taken", lo, hi)
+}
+
+// candidates orders the ports that an endpoint may get: its own of earlier times, then
+// those that nobody holds, starting at a point that differs from endpoint to endpoint.
+func (s *Service) candidates(c postern.Credential, endpoint string, lo, hi uint16, held []store.Port) []uint16 {
+	reserved := make(map[uint16]bool, len(held))
+	var ports []uint16
+	for _, p := range held {
+		reserved[p.Port] = true
+		if p.Account == c.Account && p.Credential == c.ID && p.Assigned && p.Endpoint == endpoint {
+			ports = append(ports, p.Port)
+		}
+	}
+	size := int(hi-lo) + 1
+	start := int(s.derivePort(seriesKey{credential: c.ID, endpoint: endpoint}, lo, hi) - lo)
+	for i := range size {
+		p := lo + uint16((start+i)%size) //nolint:gosec // below size
+		if !reserved[p] {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+// heldPorts returns the reservations of a range, from memory when the store does not
+// answer.
+func (s *Service) heldPorts(ctx context.Context, lo, hi uint16) ([]store.Port, error) {
+	var held []store.Port
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		held, err = tx.Ports().Held(ctx, lo, hi, s.expiry())
+		return err
+	})
+	if postern.HasCode(err, postern.CodeStoreUnavailable) {
+		return s.known.portsIn(lo, hi, s.expiry()), nil
+	}
+	return held, err
+}
+
+func (s *Service) claimPort(ctx context.Context, p store.Port) error {
+	held, err := s.heldPort(ctx, p.Port)
+	switch {
+	case err != nil && !postern.HasCode(err, postern.CodeNotFound):
+		return err
+	case err == nil && !held.LastUsedAt.Before(s.expiry()):
+		if held.Account != p.Account {
+			return portReserved(p.Port)
+		}
+		if s.now().Sub(held.LastUsedAt) >= touchEvery {
+			s.pending.touch(nil, []uint16{p.Port}, s.now())
+		}
+		return nil
+	}
+	return s.takePort(ctx, p)
+}
+
+func (s *Service) heldPort(ctx context.Context, port uint16) (store.Port, error) {
+	var held store.Port
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		held, err = tx.Ports().Get(ctx, port)
+		return err
+	})
+	if err == nil {
+		s.known.learnPort(held)
+	}
+	if postern.HasCode(err, postern.CodeStoreUnavailable) {
+		if remembered, ok := s.known.port(port); ok {
+			return remembered, nil
+		}
+	}
+	return held, err
+}
+
+func (s *Service) takePort(ctx context.Context, p store.Port) error {
+	return s.change(ctx, func(d *draft) error {
+		before, err := d.Ports().Get(d.ctx, p.Port)
+		if err != nil && !postern.HasCode(err, postern.CodeNotFound) {
+			return err
+		}
+		p.CreatedAt, p.LastUsedAt = d.now, d.now
+		held, err := d.Ports().Claim(d.ctx, p, d.now.Add(-Reservation))
+		if err != nil {
+			return err
+		}
+		if held.Account != p.Account {
+			return portReserved(p.Port)
+		}
+		d.committed = append(d.committed, func() { s.known.learnPort(held) })
+		if before.Account == held.Account {
+			return nil
+		}
+		return d.record(event.PortClaimed, held.Account, strconv.Itoa(int(held.Port)), showPort(held))
+	})
+}
+
+func portReserved(port uint16) error {
+	return postern.Errorf(postern.CodePortUnavailable, "port %d belongs to another account", port)
+}

@@ -1,0 +1,189 @@
+package service
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+const (
+	// Reservation is for how long a name or port stays with its account after its last
+	// use.
+	Reservation = 30 * 24 * time.Hour
+
+	// touchEvery is how exactly the time of last use is kept: writing it at every bind
+	// would turn a herd of returning agents into a herd of writes.
+	touchEvery = time.Hour
+
+	// retention is for how long the outbox keeps events.
+	retention = 30 * 24 * time.Hour
+
+	sweepEvery = time.Hour
+	retryEvery = time.Second
+
+	minNameKey = 32
+)
+
+// Config is what a Service needs. Its store and bus outlive it.
+type Config struct {
+	Store store.Store
+	Bus   *event.Bus
+
+	// NameKey derives assigned names: 32 bytes or more, the same for the life of an
+	// installation. Another key changes the names that are assigned from now on, not
+	// those that the store remembers.
+	NameKey []byte
+
+	// Domains are those below which names are given; their reserved labels are not.
+	Domains []postern.Hostname
+
+	// InUse returns the names and ports that are online now, so that what is used
+	// without pause for longer than its reservation is not given away. nil: none. It is
+	// called from the Service's own goroutine about once an hour.
+	InUse func() ([]postern.Hostname, []uint16)
+
+	// StoreTimeout is for how long the store may keep a caller waiting before the
+	// Service goes on without it; 0 means 2 s.
+	StoreTimeout time.Duration
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: no log
+}
+
+// Service is the use cases. Its methods may be called concurrently; those that take a
+// context may block for as long as it or Config.StoreTimeout allows. Errors are
+// *postern.Error.
+type Service struct {
+	store   store.Store
+	bus     *event.Bus
+	nameKey []byte
+	domains []postern.Hostname
+	inUse   func() ([]postern.Hostname, []uint16)
+	timeout time.Duration
+	now     func() time.Time
+	logger  *slog.Logger
+
+	known   *memory
+	pending *backlog
+
+	// turn is held from before a transaction until its events are published, so that
+	// the bus sees this process's events in the outbox's order.
+	turn chan struct{}
+
+	stop     chan struct{}
+	stopOnce sync.Once
+	finished chan struct{}
+}
+
+// New reads what is known into memory and starts the goroutine that writes what waits.
+// The caller must Close the Service, before its store.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if len(c.NameKey) < minNameKey {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "the key that derives names has %d bytes, want at least %d", len(c.NameKey), minNameKey)
+	}
+	if len(c.Domains) == 0 {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "a server needs a domain to give names below")
+	}
+	s := &Service{
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains,
+		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
+		known: newMemory(), pending: newBacklog(),
+		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
+	}
+	if s.timeout <= 0 {
+		s.timeout = 2 * time.Second
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.inUse == nil {
+		s.inUse = func() ([]postern.Hostname, []uint16) { return nil, nil }
+	}
+	if err := s.recall(ctx); err != nil {
+		return nil, err
+	}
+	go s.keepWriting()
+	return s, nil
+}
+
+// Close writes what still waits, as far as ctx and the store allow, and ends the
+// Service's goroutine. An error says that events were lost. It may be called more than
+// once.
+func (s *Service) Close(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stop) })
+	<-s.finished
+	return s.Flush(ctx)
+}
+
+// Flush writes the session events and times of use that wait in memory.
+func (s *Service) Flush(ctx context.Context) error {
+	if s.pending.empty() {
+		return nil
+	}
+	return s.change(ctx, func(*draft) error { return nil })
+}
+
+// draft is a transaction whose events are collected for the bus.
+type draft struct {
+	store.Tx
+	ctx     context.Context //nolint:containedctx // lives as long as one call of change
+	now     time.Time
+	records []event.Record
+
+	// committed holds what must be so in memory once the transaction is in the store,
+	// and before anybody hears of it.
+	committed []func()
+}
+
+// change runs fn in a transaction, together with all that waits to be written, and
+// publishes the events of both after the commit. fn may be called again.
+func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return postern.Errorf(postern.CodeStoreUnavailable, "the store is busy").Because(ctx.Err())
+	}
+	waiting := s.pending.take()
+	var done *draft
+	err := s.store.Write(ctx, func(tx store.Tx) error {
+		d := &draft{Tx: tx, ctx: ctx, now: s.now()}
+		if err := waiting.write(d); err != nil {
+			return err
+		}
+		if err := fn(d); err != nil {
+			return err
+		}
+		done = d
+		return nil
+	})
+	if err != nil {
+		s.pending.putBack(waiting)
+		return err
+	}
+	for _, remember := range done.committed {
+		remember()
+	}
+	s.bus.Publish(done.records...)
+	return nil
+}
+
+// read runs fn in a read-only transaction, for no longer than the store's time.
+func (s *Service) read(ctx context.Context, fn func(context.Context, store.Tx) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.store.Read(ctx, func(tx store.Tx) error { return fn(ctx, tx) })
+}
+
+// expiry is the time of last use before which reservations have lapsed.
+func (s *Service) expiry() time.Time { return s.now().Add(-Reservation) }
