@@ -1,0 +1,111 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// commandTime is how long an agent has to answer a command: some never do.
+const commandTime = 10 * time.Second
+
+// LiveSession is a session as an operator sees it.
+type LiveSession struct {
+	postern.Session
+	Endpoints []postern.Endpoint // oldest first
+	Streams   int                // open now
+}
+
+// Sessions lists who is connected, oldest first.
+func (c *Control) Sessions() []LiveSession {
+	var all []LiveSession
+	for _, s := range c.all() {
+		live := LiveSession{Session: s.info, Streams: s.link.Streams()}
+		for _, e := range s.bindings() {
+			live.Endpoints = append(live.Endpoints, e.snapshot())
+		}
+		slices.SortFunc(live.Endpoints, func(a, b postern.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+		all = append(all, live)
+	}
+	slices.SortFunc(all, func(a, b LiveSession) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+func (c *Control) all() []*session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// bindings are the endpoints that are online.
+func (s *session) bindings() []*endpoint {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var online []*endpoint
+	for _, e := range s.endpoints {
+		e.mu.Lock()
+		if e.release != nil {
+			online = append(online, e)
+		}
+		e.mu.Unlock()
+	}
+	return online
+}
+
+// Command has a session's agent stop, restart or update itself, and waits for its
+// answer. Errors: CodeNotFound, and those of link.Session.Command.
+func (c *Control) Command(ctx context.Context, id postern.SessionID, command link.Command) error {
+	s := c.session(id)
+	if s == nil {
+		return postern.Errorf(postern.CodeNotFound, "no session %q is connected", shorten(string(id)))
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	return s.link.Command(ctx, command)
+}
+
+// StopEndpoint takes an endpoint offline and tells its agent why. The agent's
+// other endpoints live on.
+func (c *Control) StopEndpoint(ctx context.Context, id postern.EndpointID, why *postern.Error) error {
+	for _, s := range c.all() {
+		if e := s.find(id); e != nil {
+			s.unbind(s.context(ctx), e, "stopped by the operator")
+			ctx, cancel := context.WithTimeout(ctx, commandTime)
+			defer cancel()
+			return s.link.StopEndpoint(ctx, e.bindID, why)
+		}
+	}
+	return postern.Errorf(postern.CodeNotFound, "no endpoint %q is online", shorten(string(id)))
+}
+
+// CredentialRevoked ends every session of a credential, and refuses those that
+// authenticated a moment before.
+func (c *Control) CredentialRevoked(id postern.CredentialID) {
+	c.mu.Lock()
+	c.revoked.put(id, struct{}{})
+	c.mu.Unlock()
+	for _, s := range c.all() {
+		if s.credential.ID == id {
+			s.end(revocation())
+		}
+	}
+}
+
+// Credentials lists the credentials of live sessions, each once: whoever lost
+// events of revocations checks these.
+func (c *Control) Credentials() []postern.CredentialID {
+	var ids []postern.CredentialID
+	for _, s := range c.all() {
+		ids = append(ids, s.credential.ID)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}

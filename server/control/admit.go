@@ -1,0 +1,147 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"time"
+
+	"github.com/segmentio/ksuid"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/link"
+)
+
+// recordTime bounds what a session waits for its events to be recorded.
+const recordTime = 5 * time.Second
+
+// Admit implements link.Registrar.
+func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
+	ctx = obs.With(ctx, slog.String("remote_addr", s.RemoteAddr().String()), slog.String("transport", s.Transport()))
+	credential, account, err := c.authenticate(ctx, s, h.Token)
+	if err != nil {
+		c.metrics.refused(err)
+		c.log.InfoContext(ctx, "agent refused", "error", err, "user_agent", h.Agent.UserAgent)
+		return nil, link.Welcome{}, err
+	}
+	record := c.newSession(s, h, credential, account)
+	predecessor, err := c.enlist(record)
+	if err != nil {
+		c.metrics.refused(err)
+		c.log.InfoContext(ctx, "agent refused", "error", err, "account", account.ID, "credential", credential.ID)
+		return nil, link.Welcome{}, err
+	}
+	if predecessor != nil {
+		predecessor.end(postern.Errorf(postern.CodeLinkLost, "the agent has come back on another connection; this one is replaced"))
+	}
+	c.record(ctx, record, c.config.Service.SessionStarted)
+	c.log.InfoContext(ctx, "session started", "session", record.info.ID, "account", account.ID, "credential", credential.ID,
+		"agent_version", h.Agent.Version, "user_agent", h.Agent.UserAgent, "replaces", predecessor != nil)
+	return record, link.Welcome{
+		SessionID:   record.info.ID,
+		ClientID:    record.client.id,
+		Cookie:      c.sealer.cookie(record.client.id, credential.ID),
+		AccountName: account.Name,
+		Region:      c.config.Region,
+		Banner:      c.config.Banner,
+	}, nil
+}
+
+// authenticate checks the token, within the limits on those who guess.
+func (c *Control) authenticate(ctx context.Context, s link.Session, token postern.Secret) (postern.Credential, postern.Account, error) {
+	addr, perAddress := s.RemoteAddr().Addr(), c.limits.Load().FailuresPerMinute
+	if !c.throttle.admits(addr, token, perAddress) {
+		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTooManyFailures,
+			"too many failed attempts to authenticate from %s; wait a minute", addr)
+	}
+	leave, err := c.queue.enter(ctx)
+	if err != nil {
+		return postern.Credential{}, postern.Account{}, err
+	}
+	defer leave()
+	credential, account, err := c.config.Service.Authenticate(ctx, token)
+	switch {
+	case err == nil:
+		c.throttle.succeeded(token)
+	case postern.HasCode(err, postern.CodeTokenMalformed) || postern.HasCode(err, postern.CodeTokenInvalid):
+		c.throttle.failed(addr, token, perAddress)
+	}
+	if err != nil {
+		return credential, account, postern.AsError(err)
+	}
+	return credential, account, nil
+}
+
+// newSession makes the record. The client id is the agent's former one only if it
+// proves, by the cookie, that it had it under the same credential.
+func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Credential, account postern.Account) *session {
+	id := client{id: h.ClientID, leg: h.Leg}
+	if !c.sealer.knows(h.ClientID, h.Cookie, credential.ID) {
+		id.id = rand.Text()
+	}
+	return &session{
+		control: c, link: s, client: id, credential: credential,
+		info: postern.Session{
+			ID:         postern.SessionID("ts_" + ksuid.New().String()),
+			Account:    account.ID,
+			Credential: credential.ID,
+			Agent:      h.Agent,
+			RemoteAddr: s.RemoteAddr().String(),
+			Transport:  s.Transport(),
+			Region:     c.config.Region,
+			StartedAt:  time.Now().UTC(),
+		},
+		endpoints: make(map[string]*endpoint),
+	}
+}
+
+// enlist makes the session known, in place of the one that its client had before.
+func (c *Control) enlist(s *session) (predecessor *session, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, gone := c.revoked.get(s.credential.ID); gone {
+		return nil, revocation()
+	}
+	predecessor = c.clients[s.client]
+	count := c.accounts[s.info.Account]
+	if predecessor != nil {
+		count-- // it is about to go
+	}
+	if most := c.limits.Load().SessionsPerAccount; count >= most {
+		return nil, postern.Errorf(postern.CodeSessionLimit,
+			"the account has %d agents connected, as many as limits.sessions_per_account allows", count)
+	}
+	c.sessions[s.info.ID] = s
+	c.clients[s.client] = s
+	c.accounts[s.info.Account]++
+	c.metrics.sessions.WithLabelValues(s.info.Transport).Inc()
+	return predecessor, nil
+}
+
+// delist forgets the session, unless a successor has its client's place.
+func (c *Control) delist(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, s.info.ID)
+	if c.clients[s.client] == s {
+		delete(c.clients, s.client)
+	}
+	if c.accounts[s.info.Account]--; c.accounts[s.info.Account] <= 0 {
+		delete(c.accounts, s.info.Account)
+	}
+	c.metrics.sessions.WithLabelValues(s.info.Transport).Dec()
+}
+
+// record tells the service of a session. A store that is down must not end it.
+func (c *Control) record(ctx context.Context, s *session, tell func(context.Context, postern.Session) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	if err := tell(ctx, s.info); err != nil {
+		c.log.WarnContext(ctx, "the session's event is not recorded", "session", s.info.ID, "error", err)
+	}
+}
+
+func revocation() *postern.Error {
+	return postern.Errorf(postern.CodeCredentialRevoked, "the authtoken of this session has been revoked")
+}

@@ -1,0 +1,223 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/segmentio/ksuid"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// Bind implements link.Binder.
+func (s *session) Bind(ctx context.Context, r link.BindRequest) (link.Bound, error) {
+	ctx = s.context(ctx)
+	bound, err := s.bind(ctx, r)
+	s.control.metrics.bound(err)
+	if err != nil {
+		coded := postern.AsError(err)
+		s.control.log.InfoContext(ctx, "endpoint refused", "error", err, "name", r.Name, "host", r.URL.Host, "port", r.URL.Port)
+		return link.Bound{}, coded
+	}
+	s.control.log.InfoContext(ctx, "endpoint online", "endpoint", bound.EndpointID, "url", bound.PublicURL, "name", r.Name, "pooling", r.Pooling)
+	return bound, nil
+}
+
+func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, error) {
+	if err := checkRequest(r); err != nil {
+		return link.Bound{}, err
+	}
+	wish, err := s.wish(r)
+	if err != nil {
+		return link.Bound{}, err
+	}
+	if r.ID == "" {
+		r.ID = rand.Text()
+	}
+	e, err := s.reserve(r.ID, s.details(r))
+	if err != nil {
+		return link.Bound{}, err
+	}
+	if err := s.place(ctx, e, wish); err != nil {
+		s.remove(e)
+		return link.Bound{}, err
+	}
+	if err := s.control.config.Routes.Sync(ctx); err != nil {
+		s.remove(e)
+		e.offline()
+		return link.Bound{}, err
+	}
+	if !s.settled(e) {
+		e.offline()
+		return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the session ended while the endpoint was bound")
+	}
+	return s.bound(e, r.Name), nil
+}
+
+func (s *session) details(r link.BindRequest) postern.Endpoint {
+	return postern.Endpoint{
+		ID:          postern.EndpointID("ep_" + ksuid.New().String()),
+		Account:     s.info.Account,
+		Credential:  s.credential.ID,
+		Session:     s.info.ID,
+		Name:        r.Name,
+		Description: r.Description,
+		Metadata:    r.Metadata,
+		ForwardsTo:  r.ForwardsTo,
+		Pooling:     r.Pooling,
+		Options:     r.Options,
+		StartedAt:   time.Now().UTC(),
+	}
+}
+
+func (s *session) bound(e *endpoint, name string) link.Bound {
+	details := e.snapshot()
+	return link.Bound{
+		ID:         e.bindID,
+		EndpointID: details.ID,
+		Token:      s.control.sealer.token(claim{URL: details.URL, Name: name}, s.credential.ID),
+		URL:        details.URL,
+		PublicURL:  details.URL.Public(s.control.config.Public.Port(details.URL.Scheme)),
+	}
+}
+
+// wish is what a bind is after.
+type wish struct {
+	url     postern.URL // with empty parts to be assigned
+	resumed bool        // the whole URL comes from a token: it was this agent's before
+}
+
+// wish reads the request. A token fills in what the request leaves open; a request
+// that names something else has changed its mind, and the token is void.
+func (s *session) wish(r link.BindRequest) (wish, error) {
+	url, err := s.control.requested(r)
+	if err != nil {
+		return wish{}, err
+	}
+	former, ok := s.control.sealer.open(r.Token, s.credential.ID)
+	if !ok || former.URL.Scheme != url.Scheme {
+		return wish{url: url}, nil
+	}
+	if url.Host != "" && url.Host != former.URL.Host || url.Port != 0 && url.Port != former.URL.Port {
+		return wish{url: url}, nil
+	}
+	// The server's domain or range may have changed since it made the token.
+	again := link.BindRequest{URL: postern.URLRequest{Scheme: former.URL.Scheme, Host: former.URL.Host, Port: former.URL.Port}}
+	if _, err := s.control.requested(again); err != nil {
+		return wish{url: url}, nil
+	}
+	return wish{url: former.URL, resumed: true}, nil
+}
+
+// place finds the endpoint its address and takes it online there.
+func (s *session) place(ctx context.Context, e *endpoint, w wish) error {
+	switch {
+	case w.url.Scheme == postern.TCP && w.url.Port == 0:
+		return s.assignPort(ctx, e, w.url)
+	case w.url.Scheme == postern.TCP:
+		return s.takePort(ctx, e, w)
+	case w.url.Host == "":
+		return s.assignName(ctx, e, w.url)
+	}
+	return s.takeName(ctx, e, w)
+}
+
+// takeName takes the very name that was asked for.
+func (s *session) takeName(ctx context.Context, e *endpoint, w wish) error {
+	if !s.credential.ACL.Allows(w.url) {
+		return nameNotAllowed(w.url)
+	}
+	err := s.control.config.Service.ClaimName(ctx, s.credential, w.url.Host)
+	if err := s.tolerate(ctx, err, w); err != nil {
+		return err
+	}
+	return s.online(ctx, e, w.url)
+}
+
+// takePort takes the very port that was asked for.
+func (s *session) takePort(ctx context.Context, e *endpoint, w wish) error {
+	if !s.credential.ACL.Allows(w.url) {
+		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", w.url)
+	}
+	err := s.control.config.Service.ClaimPort(ctx, s.credential, w.url.Port)
+	if err := s.tolerate(ctx, err, w); err != nil {
+		return err
+	}
+	return s.online(ctx, e, w.url)
+}
+
+// tolerate lets an agent that comes back have what it had while the store is down:
+// its token proves what the store would have said.
+func (s *session) tolerate(ctx context.Context, err error, w wish) error {
+	if err == nil || !w.resumed || !postern.HasCode(err, postern.CodeStoreUnavailable) {
+		return err
+	}
+	s.control.log.WarnContext(ctx, "the store is unavailable; the returning endpoint is taken online by its token", "url", w.url.String(), "error", err)
+	return nil
+}
+
+const (
+	// probes is how many names of a series are tried against their holders, each of
+	// which is asked whether it lives, before those online are skipped unasked.
+	probes = 4
+	// attempts bounds the search for a free address.
+	attempts = 64
+)
+
+// assignName gives the endpoint its stable name, or the next of the series.
+func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) error {
+	c := s.control
+	tried := make(map[postern.Hostname]bool)
+	for attempt := range attempts {
+		taken := func(host postern.Hostname) bool {
+			return tried[host] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: host})
+		}
+		host, err := c.config.Service.AssignName(ctx, s.credential, e.details.Name, u.Scheme, c.base(), taken)
+		if err != nil {
+			return err
+		}
+		u.Host = host
+		if !s.credential.ACL.Allows(u) {
+			return nameNotAllowed(u)
+		}
+		err = s.onlineAlone(ctx, e, u)
+		if err == nil || !postern.HasCode(err, postern.CodeAlreadyOnline) {
+			return err
+		}
+		tried[host] = true
+	}
+	return postern.Errorf(postern.CodeServerBusy, "no free name was found; ask for one by its URL")
+}
+
+// assignPort gives the endpoint its stable port, or another.
+func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) error {
+	c, ports := s.control, s.control.config.TCPPorts
+	tried := make(map[uint16]bool)
+	for attempt := range attempts {
+		taken := func(port uint16) bool {
+			return tried[port] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
+		}
+		port, err := c.config.Service.AssignPort(ctx, s.credential, e.details.Name, ports.First, ports.Last, taken)
+		if err != nil {
+			return err
+		}
+		u.Port = port
+		if !s.credential.ACL.Allows(u) {
+			return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow %s, which the server chose; ask for an address that the ACL names", u)
+		}
+		err = s.onlineAlone(ctx, e, u)
+		if err == nil || !postern.HasCode(err, postern.CodeAlreadyOnline) && !postern.HasCode(err, postern.CodePortUnavailable) {
+			return err
+		}
+		tried[port] = true
+	}
+	return postern.Errorf(postern.CodePortUnavailable, "no free port was found in %d to %d", ports.First, ports.Last)
+}
+
+func (c *Control) held(u postern.URL) bool { return len(c.config.Cluster.Holders(u)) > 0 }
+
+func nameNotAllowed(u postern.URL) error {
+	return postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s", u.Host)
+}

@@ -1,0 +1,161 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/cluster"
+)
+
+// Service is what control needs of the use cases. Errors are *postern.Error.
+type Service interface {
+	// Authenticate finds the credential of a token: CodeTokenMalformed,
+	// CodeTokenInvalid, or CodeStoreUnavailable.
+	Authenticate(ctx context.Context, token postern.Secret) (postern.Credential, postern.Account, error)
+	// ClaimName reserves a name for the credential's account, or notes that it is
+	// still in use; CodeNameReserved when it is another's.
+	ClaimName(ctx context.Context, c postern.Credential, host postern.Hostname) error
+	// AssignName gives the stable name of an endpoint, the next of its series while
+	// taken says that one cannot be had.
+	AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error)
+	// ClaimPort and AssignPort are the same for the ports of TCP endpoints.
+	ClaimPort(ctx context.Context, c postern.Credential, port uint16) error
+	AssignPort(ctx context.Context, c postern.Credential, endpoint string, low, high uint16, taken func(uint16) bool) (uint16, error)
+	// SessionStarted and SessionStopped record events.
+	SessionStarted(ctx context.Context, s postern.Session) error
+	SessionStopped(ctx context.Context, s postern.Session) error
+}
+
+// Cluster is where live endpoints are registered.
+type Cluster interface {
+	// Register takes an endpoint online until release is called. A *cluster.Conflict
+	// says who has its URL.
+	Register(l cluster.Live) (release func(), err error)
+	// Holders lists who has a URL.
+	Holders(u postern.URL) []cluster.Live
+	// Update changes the details of a live endpoint.
+	Update(id postern.EndpointID, change func(*postern.Endpoint)) error
+}
+
+// Routes makes what is registered reachable.
+type Routes interface {
+	// Sync returns once the edge routes by everything that was registered before
+	// the call.
+	Sync(ctx context.Context) error
+}
+
+// Ports opens and closes the listeners of TCP endpoints.
+type Ports interface {
+	OpenPort(port uint16) error
+	ClosePort(port uint16) error
+}
+
+// PublicPorts are the ports that people type, 0 where there is no listener.
+type PublicPorts struct{ HTTPS, HTTP uint16 }
+
+// Port gives the public port of a scheme; 0 for tcp, whose URLs hold theirs.
+func (p PublicPorts) Port(s postern.Scheme) uint16 {
+	switch s {
+	case postern.HTTP:
+		return p.HTTP
+	case postern.HTTPS, postern.TLS:
+		return p.HTTPS
+	}
+	return 0
+}
+
+// PortRange is First to Last, both included; First 0 means none.
+type PortRange struct{ First, Last uint16 }
+
+// Limits bound what agents can take. They may change while the server runs.
+type Limits struct {
+	SessionsPerAccount  int
+	EndpointsPerSession int
+	FailuresPerMinute   int // per address
+}
+
+// Config is what a Control is made of. All but EndpointsDomain, Metrics and Banner
+// must be given.
+type Config struct {
+	Service Service
+	Cluster Cluster
+	Routes  Routes
+	Ports   Ports
+
+	Domain          postern.Hostname
+	EndpointsDomain postern.Hostname
+	Public          PublicPorts
+	TCPPorts        PortRange
+	Region          string
+	Banner          string // a line that agents show
+	Version         string // of this server, for agents' logs
+
+	SigningKey      []byte // 32 random bytes; agents lose their names when it is lost
+	Limits          Limits
+	Authentications int // at once
+	AuthTimeout     time.Duration
+
+	Metrics prometheus.Registerer
+	Logger  *slog.Logger
+}
+
+// Control admits and serves agents. Make one with New; all methods may be called
+// from anywhere at any time.
+type Control struct {
+	config   Config
+	limits   atomic.Pointer[Limits]
+	sealer   sealer
+	throttle *throttle
+	queue    *queue
+	ports    *ports
+	metrics  *metrics
+	log      *slog.Logger
+
+	mu       sync.Mutex
+	sessions map[postern.SessionID]*session
+	clients  map[client]*session
+	accounts map[postern.AccountID]int
+	revoked  *ledger[postern.CredentialID, struct{}]
+}
+
+// client is who a session belongs to: an agent's process, and which of its
+// connections it is.
+type client struct {
+	id  string
+	leg int
+}
+
+// New makes a Control. It starts nothing.
+func New(config Config) *Control {
+	c := &Control{
+		config:   config,
+		sealer:   sealer{key: config.SigningKey},
+		throttle: newThrottle(),
+		queue:    newQueue(config.Authentications),
+		ports:    newPorts(config.Ports),
+		metrics:  newMetrics(config.Metrics),
+		log:      config.Logger,
+		sessions: make(map[postern.SessionID]*session),
+		clients:  make(map[client]*session),
+		accounts: make(map[postern.AccountID]int),
+		revoked:  newLedger[postern.CredentialID, struct{}](remembered),
+	}
+	c.SetLimits(config.Limits)
+	return c
+}
+
+// SetLimits changes the limits for whatever comes next; nobody is cut off.
+func (c *Control) SetLimits(l Limits) { c.limits.Store(&l) }
+
+// Region implements link.Registrar.
+func (c *Control) Region() string { return c.config.Region }
+
+// Interface guard.
+var _ link.Registrar = (*Control)(nil)

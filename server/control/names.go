@@ -1,0 +1,67 @@
+package control
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/postern-dev/postern"
+)
+
+// reserved are the labels below the server's domain that are, or will be, the
+// server's own.
+func reserved(label string) bool {
+	return slices.Contains([]string{
+		"connect", "api", "dashboard", "gateway", "idp", "dns", "ns1", "ns2", "ns3", "ns4",
+		"acme", "tcp", "udp", "tunnel", "www", "admin", "login",
+	}, label)
+}
+
+// tcpHost is the host of all TCP endpoints, which are told apart by port.
+func (c *Control) tcpHost() postern.Hostname { return "tcp." + c.config.Domain }
+
+// base is the domain below which names are assigned.
+func (c *Control) base() postern.Hostname {
+	if c.config.EndpointsDomain != "" {
+		return c.config.EndpointsDomain
+	}
+	return c.config.Domain
+}
+
+// checkHost tells whether a name can be an endpoint's at all, whoever asks.
+func (c *Control) checkHost(host postern.Hostname) error {
+	if host == c.config.Domain || host == c.base() {
+		return postern.Errorf(postern.CodeDomainForeign, "%s is the server's own domain; ask for a name below it, such as app.%s", host, host)
+	}
+	below := c.belowOwn(host)
+	if below == "" {
+		return postern.Errorf(postern.CodeDomainForeign, "%s is not below %s, the domain of this server", host, c.domains())
+	}
+	if below == "*" {
+		return postern.Errorf(postern.CodeNameReserved,
+			"%s would cover every name of this server; ask for a narrower wildcard, such as *.team.%s", host, host.Parent())
+	}
+	if label := below[strings.LastIndexByte(below, '.')+1:]; host.Under(c.config.Domain) && reserved(label) {
+		return postern.Errorf(postern.CodeNameReserved, "%s: the label %q below %s is the server's own; choose another", host, label, c.config.Domain)
+	}
+	return nil
+}
+
+// belowOwn gives the part of host in front of our domain, "" where it is not below
+// one. The longer domain is tried first: one may be below the other.
+func (c *Control) belowOwn(host postern.Hostname) string {
+	domains := []postern.Hostname{c.config.Domain, c.base()}
+	slices.SortFunc(domains, func(a, b postern.Hostname) int { return len(b) - len(a) })
+	for _, domain := range domains {
+		if host.Under(domain) {
+			return strings.TrimSuffix(string(host), "."+string(domain))
+		}
+	}
+	return ""
+}
+
+func (c *Control) domains() string {
+	if c.base() == c.config.Domain {
+		return string(c.config.Domain)
+	}
+	return string(c.config.Domain) + " or " + string(c.base())
+}

@@ -1,0 +1,100 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/cluster"
+)
+
+// pingTime is how long the holder of a wanted address has to show that it lives.
+const pingTime = time.Second
+
+// onlineAlone is online for an address that the server chose: it is never shared,
+// pooling or not, or two agents that asked for "any name" would get one.
+func (s *session) onlineAlone(ctx context.Context, e *endpoint, u postern.URL) error {
+	for _, holder := range s.control.config.Cluster.Holders(u) {
+		if !s.yields(ctx, holder) {
+			return postern.Errorf(postern.CodeAlreadyOnline, "%s is already online", u)
+		}
+	}
+	return s.online(ctx, e, u)
+}
+
+// online registers the endpoint under its URL and opens its port. Where somebody
+// has the URL, he keeps it if he lives.
+func (s *session) online(ctx context.Context, e *endpoint, u postern.URL) error {
+	for {
+		err := s.register(e, u)
+		var conflict *cluster.Conflict
+		if !errors.As(err, &conflict) {
+			return err
+		}
+		if !slices.ContainsFunc(conflict.Holders(), func(holder cluster.Live) bool { return s.yields(ctx, holder) }) {
+			return err
+		}
+	}
+}
+
+// yields makes the holder of a wanted address give way if it does not answer a
+// ping, and tells whether it did: half-open connections look alive until somebody
+// asks. The agent's own former connection is gone already, since Admit ends it.
+func (s *session) yields(ctx context.Context, holder cluster.Live) bool {
+	if holder.Session == s.link {
+		return false
+	}
+	ping, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	if _, err := holder.Session.Ping(ping); err == nil || ctx.Err() != nil {
+		return false // it lives; or it was the asker who gave up
+	}
+	why := postern.Errorf(postern.CodeLinkLost, "the agent did not answer a ping within %v", pingTime)
+	s.control.log.InfoContext(ctx, "a silent session gives its address up",
+		"silent_session", holder.Endpoint.Session, "url", holder.Endpoint.URL.String())
+	if record := s.control.session(holder.Endpoint.Session); record != nil {
+		record.end(why)
+		return true
+	}
+	holder.Session.Close(why)
+	return true
+}
+
+// register takes the endpoint online at u, or fails without a trace.
+func (s *session) register(e *endpoint, u postern.URL) error {
+	e.mu.Lock()
+	e.details.URL = u
+	details := e.details
+	e.mu.Unlock()
+	unregister, err := s.control.config.Cluster.Register(cluster.Live{Endpoint: details, BindID: e.bindID, Session: s.link})
+	if err != nil {
+		return err
+	}
+	if u.Scheme == postern.TCP {
+		if err := s.control.ports.open(u.Port); err != nil {
+			unregister()
+			return err
+		}
+	}
+	online := s.control.metrics.endpoints.WithLabelValues(string(u.Scheme))
+	online.Inc()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.release = sync.OnceFunc(func() {
+		online.Dec()
+		unregister()
+		if u.Scheme == postern.TCP {
+			s.control.ports.close(u.Port)
+		}
+	})
+	return nil
+}
+
+func (c *Control) session(id postern.SessionID) *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessions[id]
+}

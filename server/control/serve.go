@@ -1,0 +1,96 @@
+package control
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/link/native"
+	"github.com/postern-dev/postern/link/ngrok"
+)
+
+// Serve runs one agent's connection to its end and closes it. TLS is done; alpn is
+// what was negotiated, "" for ngrok's SDKs. A panic ends this session only.
+func (c *Control) Serve(ctx context.Context, conn net.Conn, alpn string) {
+	ctx = obs.With(ctx, slog.String("remote_addr", conn.RemoteAddr().String()))
+	c.metrics.connections.Inc()
+	defer c.metrics.connections.Dec()
+	defer func() {
+		if fault := recover(); fault != nil {
+			c.log.ErrorContext(ctx, "a session failed inside Postern", "panic", fault, "stack", string(debug.Stack()))
+			// Closing twice does no harm, and not closing would.
+			_ = conn.Close()
+		}
+	}()
+	var err error
+	if alpn == native.ALPN {
+		err = native.Serve(ctx, conn, native.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version})
+	} else {
+		err = ngrok.Serve(ctx, conn, ngrok.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version})
+	}
+	if err != nil {
+		c.log.DebugContext(ctx, "the agent's connection ended", "error", err)
+	}
+}
+
+// Drain asks agents to move to another connection, spread over the given time.
+// Only our own wire can be asked: to an SDK it would look like a lost session,
+// before there is anywhere to go.
+func (c *Control) Drain(ctx context.Context, over time.Duration) {
+	var ours []*session
+	for _, s := range c.all() {
+		if strings.HasPrefix(s.info.Transport, "postern/") {
+			ours = append(ours, s)
+		}
+	}
+	if len(ours) == 0 {
+		return
+	}
+	pace := time.NewTicker(max(over/time.Duration(len(ours)), time.Microsecond))
+	defer pace.Stop()
+	for _, s := range ours {
+		s.link.Drain()
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			over = 0 // the time is up: tell the rest at once
+			pace.Reset(time.Microsecond)
+		}
+	}
+}
+
+// Idle waits until no session has a stream open, or until ctx ends.
+func (c *Control) Idle(ctx context.Context) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for c.streams() > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *Control) streams() int {
+	n := 0
+	for _, s := range c.all() {
+		n += s.link.Streams()
+	}
+	return n
+}
+
+// Close ends every session.
+func (c *Control) Close(why *postern.Error) {
+	var ends sync.WaitGroup
+	for _, s := range c.all() {
+		ends.Go(func() { s.end(why) })
+	}
+	ends.Wait()
+}
