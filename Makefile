@@ -1,0 +1,49 @@
+# Every task of the project; "make help" lists them. Tasks of more than a line live
+# in scripts/.
+
+GO ?= go
+# Version control stamping fails in containers that mount somebody else's checkout.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+.PHONY: help
+help: ## list the tasks
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: build
+build: ## build bin/postern for this machine
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/postern ./cmd/postern
+
+.PHONY: demo
+demo: ## run server, agent and a sample service on this machine
+	$(GO) run ./cmd/postern demo
+
+.PHONY: test
+test: ## install what tests need, then run all of them
+	scripts/test-deps.sh test
+	$(GO) test -p 2 -timeout 14m ./...
+
+.PHONY: check
+check: ## lint, race detector, seconds of fuzzing, generated files
+	scripts/test-deps.sh check
+	scripts/check.sh
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck
+	scripts/lint.sh
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (default 60s)
+	FUZZTIME=$${FUZZTIME:-60s} scripts/fuzz.sh
+
+.PHONY: generate
+generate: ## write generated files again
+	$(GO) generate ./...
+
+.PHONY: bench
+bench: ## measure against nginx and HAProxy; see docs/performance.md
+	bench/run.sh
+
+.PHONY: release
+release: ## build every archive of VERSION=x.y.z into dist/
+	@test -n "$(VERSION)" || { echo 'usage: make release VERSION=1.2.3' >&2; exit 2; }
+	$(GO) run ./internal/releasetool -version "$(VERSION)" -out dist
