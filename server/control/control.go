@@ -51,10 +51,12 @@ type Routes interface {
 	Sync(ctx context.Context) error
 }
 
-// Ports opens and closes the listeners of TCP endpoints.
+// Ports opens and closes the listeners of TCP endpoints. Each OpenPort that succeeded
+// has one ClosePort; a listener lives as long as somebody has its port open, since a
+// pool shares one.
 type Ports interface {
-	OpenPort(port uint16) error
-	ClosePort(port uint16) error
+	OpenPort(port uint16) error // CodePortUnavailable
+	ClosePort(port uint16)
 }
 
 // PublicPorts are the ports that people type, 0 where there is no listener.
@@ -114,7 +116,6 @@ type Control struct {
 	sealer   sealer
 	throttle *throttle
 	queue    *queue
-	ports    *ports
 	metrics  *metrics
 	log      *slog.Logger
 
@@ -139,7 +140,6 @@ func New(config Config) *Control {
 		sealer:   sealer{key: config.SigningKey},
 		throttle: newThrottle(),
 		queue:    newQueue(config.Authentications),
-		ports:    newPorts(config.Ports),
 		metrics:  newMetrics(config.Metrics),
 		log:      config.Logger,
 		sessions: make(map[postern.SessionID]*session),

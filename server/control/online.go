@@ -74,7 +74,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 		return err
 	}
 	if u.Scheme == postern.TCP {
-		if err := s.control.ports.open(u.Port); err != nil {
+		if err := s.control.config.Ports.OpenPort(u.Port); err != nil {
 			unregister()
 			return err
 		}
@@ -87,7 +87,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 		online.Dec()
 		unregister()
 		if u.Scheme == postern.TCP {
-			s.control.ports.close(u.Port)
+			s.control.config.Ports.ClosePort(u.Port)
 		}
 	})
 	return nil
