@@ -171,6 +171,7 @@ func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
 		s.pending.putBack(waiting)
 		return err
 	}
+	s.known.used(waiting.names, waiting.ports)
 	for _, remember := range done.committed {
 		remember()
 	}

@@ -70,7 +70,7 @@ func credentialOf(row query.Credential) (store.Credential, error) {
 		c.RevokedAt = instant(row.RevokedAt.Int64)
 	}
 	var rules []string
-	if err := json.Unmarshal([]byte(row.Acl), &rules); err != nil {
+	if err := json.Unmarshal([]byte(row.Acl), &rules); err != nil || rules == nil { // nil: the text was "null"
 		return store.Credential{}, postern.Errorf(postern.CodeInternal, "the stored ACL of %q cannot be read", row.ID).Because(err)
 	}
 	acl, err := postern.ParseACL(rules)

@@ -76,7 +76,7 @@ CREATE TABLE outbox (
     seq        BIGINT PRIMARY KEY,
     id         TEXT COLLATE "C" NOT NULL,
     type       TEXT   NOT NULL,
-    account_id TEXT   NOT NULL,
+    account_id TEXT COLLATE "C" NOT NULL,
     subject    TEXT   NOT NULL,
     at         BIGINT NOT NULL,
     object     BYTEA  NOT NULL

@@ -1,0 +1,79 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+)
+
+func testPorts(t *testing.T, f *fixture) {
+	first, second := f.owner(t, 1), f.owner(t, 2)
+	since := f.now.Add(-month)
+	claim := func(p store.Port, since time.Time) (held store.Port) {
+		t.Helper()
+		f.write(t, func(ctx context.Context, tx store.Tx) (err error) {
+			held, err = tx.Ports().Claim(ctx, p, since)
+			return err
+		})
+		return held
+	}
+	want := store.Port{
+		Port: 65535, Account: first.Account, Credential: first.ID, Assigned: true, Endpoint: "ssh",
+		CreatedAt: f.now, LastUsedAt: f.now,
+	}
+	if diff := cmp.Diff(want, claim(want, since)); diff != "" {
+		t.Errorf("new port (-want +got):\n%s", diff)
+	}
+	other := store.Port{Port: 65535, Account: second.Account, Credential: second.ID, CreatedAt: f.now, LastUsedAt: f.now}
+	if got := claim(other, since); got.Account != first.Account {
+		t.Errorf("account %s took a port that %s holds", got.Account, first.Account)
+	}
+	other.Port = 20000
+	claim(other, since)
+	f.write(t, func(ctx context.Context, tx store.Tx) error {
+		return tx.Ports().Touch(ctx, 65535, f.now.Add(time.Hour))
+	})
+	want.LastUsedAt = f.now.Add(time.Hour)
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		for _, test := range []struct {
+			lo, hi uint16
+			since  time.Time
+			want   []store.Port
+		}{
+			{0, 65535, since, []store.Port{other, want}},
+			{20000, 20000, since, []store.Port{other}},
+			{20001, 65534, since, []store.Port{}},
+			{0, 65535, f.now.Add(time.Minute), []store.Port{want}},
+		} {
+			got, err := tx.Ports().Held(ctx, test.lo, test.hi, test.since)
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("ports %d to %d (-want +got):\n%s", test.lo, test.hi, diff)
+			}
+		}
+		return nil
+	})
+	lapsed := f.now.Add(2 * time.Hour)
+	other.Port, other.LastUsedAt, other.CreatedAt = 65535, lapsed, lapsed
+	if diff := cmp.Diff(other, claim(other, lapsed)); diff != "" {
+		t.Errorf("lapsed port (-want +got):\n%s", diff)
+	}
+	f.write(t, func(ctx context.Context, tx store.Tx) error {
+		count, err := tx.Ports().Expire(ctx, lapsed)
+		if count != 1 {
+			t.Errorf("%d ports expired, want 1", count)
+		}
+		return err
+	})
+	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Ports().Get(t.Context(), 20000)
+		return err
+	}), postern.CodeNotFound)
+}
