@@ -199,7 +199,7 @@ func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) er
 		taken := func(port uint16) bool {
 			return tried[port] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
 		}
-		port, err := c.config.Service.AssignPort(ctx, s.credential, e.details.Name, ports.First, ports.Last, taken)
+		port, err := c.config.Service.AssignPort(ctx, s.credential, e.details.Name, 0, ports.First, ports.Last, taken)
 		if err != nil {
 			return err
 		}

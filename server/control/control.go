@@ -12,6 +12,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/service"
 )
 
 // Service is what control needs of the use cases. Errors are *postern.Error.
@@ -25,9 +26,10 @@ type Service interface {
 	// AssignName gives the stable name of an endpoint, the next of its series while
 	// taken says that one cannot be had.
 	AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error)
-	// ClaimPort and AssignPort are the same for the ports of TCP endpoints.
+	// ClaimPort and AssignPort are the same for the ports of TCP endpoints. want is 0
+	// here: a port that is asked for by number is claimed.
 	ClaimPort(ctx context.Context, c postern.Credential, port uint16) error
-	AssignPort(ctx context.Context, c postern.Credential, endpoint string, low, high uint16, taken func(uint16) bool) (uint16, error)
+	AssignPort(ctx context.Context, c postern.Credential, endpoint string, want, low, high uint16, taken func(uint16) bool) (uint16, error)
 	// SessionStarted and SessionStopped record events.
 	SessionStarted(ctx context.Context, s postern.Session) error
 	SessionStopped(ctx context.Context, s postern.Session) error
@@ -157,5 +159,9 @@ func (c *Control) SetLimits(l Limits) { c.limits.Store(&l) }
 // Region implements link.Registrar.
 func (c *Control) Region() string { return c.config.Region }
 
-// Interface guard.
-var _ link.Registrar = (*Control)(nil)
+// Interface guards.
+var (
+	_ link.Registrar = (*Control)(nil)
+	_ Service        = (*service.Service)(nil)
+	_ Cluster        = (*cluster.Local)(nil)
+)

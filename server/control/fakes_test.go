@@ -172,7 +172,7 @@ func (s *service) ClaimPort(_ context.Context, c postern.Credential, port uint16
 	return nil
 }
 
-func (s *service) AssignPort(ctx context.Context, c postern.Credential, _ string, low, high uint16, taken func(uint16) bool) (uint16, error) {
+func (s *service) AssignPort(ctx context.Context, c postern.Credential, _ string, _, low, high uint16, taken func(uint16) bool) (uint16, error) {
 	for port := low; port <= high; port++ {
 		if !taken(port) && s.ClaimPort(ctx, c, port) == nil {
 			return port, nil

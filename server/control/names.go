@@ -5,16 +5,8 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/service"
 )
-
-// reserved are the labels below the server's domain that are, or will be, the
-// server's own.
-func reserved(label string) bool {
-	return slices.Contains([]string{
-		"connect", "api", "dashboard", "gateway", "idp", "dns", "ns1", "ns2", "ns3", "ns4",
-		"acme", "tcp", "udp", "tunnel", "www", "admin", "login",
-	}, label)
-}
 
 // tcpHost is the host of all TCP endpoints, which are told apart by port.
 func (c *Control) tcpHost() postern.Hostname { return "tcp." + c.config.Domain }
@@ -40,7 +32,7 @@ func (c *Control) checkHost(host postern.Hostname) error {
 		return postern.Errorf(postern.CodeNameReserved,
 			"%s would cover every name of this server; ask for a narrower wildcard, such as *.team.%s", host, host.Parent())
 	}
-	if label := below[strings.LastIndexByte(below, '.')+1:]; host.Under(c.config.Domain) && reserved(label) {
+	if label := below[strings.LastIndexByte(below, '.')+1:]; host.Under(c.config.Domain) && service.Reserved(label) {
 		return postern.Errorf(postern.CodeNameReserved, "%s: the label %q below %s is the server's own; choose another", host, label, c.config.Domain)
 	}
 	return nil
