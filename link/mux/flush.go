@@ -1,0 +1,174 @@
+package mux
+
+import (
+	"net"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// flush writes what has gathered, in rounds; after the last the session's own
+// goroutine goes on (rounds < 0: never). The caller holds wmu and has found the
+// output idle, or owns the busy mark; wmu is free during each write.
+func (s *Session) flush(rounds int) {
+	s.out.busy = true
+	for !s.out.empty() && s.writeErr == nil {
+		if rounds == 0 && !s.dead {
+			s.wake() // it inherits the busy mark
+			return
+		}
+		if rounds == 0 {
+			break // what is left is for finish
+		}
+		rounds--
+		s.writeBatch()
+	}
+	s.out.busy = false
+	if s.dead {
+		s.idle.Broadcast() // the end waits for the last writer
+	}
+}
+
+// writeBatch collects one batch and writes it, with wmu free meanwhile.
+func (s *Session) writeBatch() {
+	control, data := s.out.collect()
+	s.roomy.Broadcast()
+	if !s.dead {
+		s.extendStall(time.Now())
+	}
+	s.wmu.Unlock()
+	var err error
+	if data == nil {
+		if len(control) > 0 {
+			_, err = s.conn.Write(control)
+		}
+	} else {
+		start := controlRoom
+		if len(control) > 0 && len(control) <= controlRoom {
+			start -= len(control)
+		} else if len(control) > 0 {
+			_, err = s.conn.Write(control)
+		}
+		if err == nil {
+			_, err = s.conn.Write(data.b[start:])
+		}
+		data.recycle()
+	}
+	s.wmu.Lock()
+	if err != nil && s.writeErr == nil {
+		s.writeErr = err
+		s.wmu.Unlock()
+		s.lost("write", err)
+		s.wmu.Lock()
+	}
+}
+
+// extendStall moves the connection's write deadline when it has become old: a
+// write that makes no progress for about the tolerance fails, and with it the
+// session. It is moved rarely since that costs a lock in the runtime's poller.
+func (s *Session) extendStall(now time.Time) {
+	if now.Sub(s.out.fresh) < s.config.Tolerance/4 {
+		return
+	}
+	s.out.fresh = now
+	_ = s.conn.SetWriteDeadline(now.Add(s.config.Tolerance + s.config.Tolerance/4))
+}
+
+// kick has the session's goroutine write what has gathered, unless somebody does
+// already. The caller holds wmu and must not block: the reader, a timer, or a
+// writer whose deadline would not survive a stalled connection.
+func (s *Session) kick() {
+	if !s.out.busy && !s.dead && s.writeErr == nil {
+		s.out.busy = true
+		s.wake()
+	}
+}
+
+func (s *Session) wake() {
+	select {
+	case s.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// putControl appends a frame that goes before data. A peer that makes us answer
+// without reading the answers ends its session here.
+func (s *Session) putControl(kind frameKind, stream, word uint32) {
+	s.wmu.Lock()
+	s.out.control = appendWord(s.out.control, kind, stream, word)
+	tooMuch := len(s.out.control) > controlMost
+	s.kick()
+	s.wmu.Unlock()
+	if tooMuch {
+		s.end(postern.Errorf(postern.CodeProtocolViolation, "The peer causes answers and does not read them."), codeCalm)
+	}
+}
+
+// keep is the session's writing goroutine. It writes what was left to it, and at
+// the end says goodbye and closes the connection.
+func (s *Session) keep() {
+	for {
+		select {
+		case <-s.kicked:
+			s.wmu.Lock()
+			s.flush(-1)
+			s.wmu.Unlock()
+		case <-s.done:
+			s.finish()
+			return
+		}
+	}
+}
+
+// finish closes the connection. A session that ends in order first writes what
+// was queued and its GOAWAY, and lets the peer read them: bytes that a closed
+// socket has not read make the kernel reset the connection and drop our last
+// words.
+func (s *Session) finish() {
+	defer func() {
+		_ = s.conn.Close()
+		<-s.readerDone
+		close(s.closed)
+	}()
+	s.timer.Stop()
+	if s.abrupt {
+		closeRaw(s.conn)
+		return
+	}
+	s.wmu.Lock()
+	if s.inheritsBusy() {
+		s.out.busy = false
+	}
+	for s.out.busy {
+		s.idle.Wait()
+	}
+	s.out.putGoAway(s.lastAdmitted(), s.goAway, s.lastWords())
+	s.flush(-1)
+	s.wmu.Unlock()
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(lingerRead))
+	<-s.readerDone
+}
+
+// inheritsBusy tells whether the busy mark was left to keep, which ended before
+// it saw the kick.
+func (s *Session) inheritsBusy() bool {
+	select {
+	case <-s.kicked:
+		return true
+	default:
+		return false
+	}
+}
+
+// closeRaw closes the socket below TLS: a TLS close would first try to write an
+// alert to a peer that does not read.
+func closeRaw(conn net.Conn) {
+	if t, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		_ = t.NetConn().Close()
+	}
+	_ = conn.Close()
+}
