@@ -177,7 +177,7 @@ func (l *live) find(id string) *binding {
 
 // watchLiveness pings, and ends the session when nothing came back for too long.
 func (l *live) watchLiveness() {
-	ticker := time.NewTicker(pingInterval)
+	ticker := time.NewTicker(PingInterval)
 	defer ticker.Stop()
 	alive := time.Now()
 	for {
@@ -188,7 +188,7 @@ func (l *live) watchLiveness() {
 		case <-l.ctx.Done():
 			return
 		}
-		ctx, cancel := context.WithDeadline(l.ctx, alive.Add(pingPatience))
+		ctx, cancel := context.WithDeadline(l.ctx, alive.Add(PingPatience))
 		latency, err := l.client.Ping(ctx)
 		cancel()
 		if err != nil {
@@ -209,7 +209,7 @@ func (l *live) timedOut() {
 	default:
 	}
 	l.s.log.WarnContext(l.ctx, "heartbeat timeout, terminating session", logObject)
-	l.client.Close(postern.Errorf(postern.CodeLinkLost, "the server did not answer for %s", pingPatience))
+	l.client.Close(postern.Errorf(postern.CodeLinkLost, "the server did not answer for %s", PingPatience))
 }
 
 // joinID marks the log lines of one stream.

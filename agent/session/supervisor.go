@@ -28,8 +28,8 @@ type Config struct {
 
 // Liveness, by the one rule for all our links.
 const (
-	pingInterval = 10 * time.Second
-	pingPatience = 20 * time.Second // since the last proof of life
+	PingInterval = 10 * time.Second
+	PingPatience = 20 * time.Second // since the last proof of life
 
 	// callPatience bounds one exchange with a server that answers pings.
 	callPatience = 10 * time.Second

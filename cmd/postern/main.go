@@ -6,22 +6,21 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/postern-dev/postern/internal/run"
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], ioStreams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}))
+	os.Exit(execute(os.Args[1:], ioStreams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}))
 }
 
-// run executes one command line and returns the process's exit status. The first
+// execute runs one command line and returns the process's exit status. The first
 // SIGINT or SIGTERM ends the command's context, so that it drains; from then on
 // signals have their default effect again, so that a second one ends the process
 // at once.
-func run(args []string, streams ioStreams) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+func execute(args []string, streams ioStreams) int {
+	ctx, stop := run.SignalContext(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	root := rootCommand(streams)
 	root.SetArgs(normalizeArgs(root, args))

@@ -31,6 +31,10 @@ func rootCommand(streams ioStreams) *cobra.Command {
 	root.SetErr(streams.Err)
 	root.SetVersionTemplate("postern version {{.Version}}\n")
 	root.AddCommand(
+		httpCommand(streams),
+		tcpCommand(streams),
+		tlsCommand(streams),
+		startCommand(streams),
 		versionCommand(streams),
 	)
 	return root

@@ -1,0 +1,59 @@
+package console
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/postern-dev/postern"
+)
+
+// Screen writes the few lines that a person at a terminal wants, each when it
+// changes, without moving the cursor: it reads the same in a scroll-back. Its
+// methods may be called from anywhere.
+//
+//	Session Status                online
+//	Forwarding                    https://app.example.com -> http://localhost:8080
+type Screen struct {
+	mu   sync.Mutex
+	w    io.Writer
+	last map[string]string // latest value of each row
+}
+
+// NewScreen writes to w. Errors of w are ignored: a closed terminal is no reason to
+// stop serving.
+func NewScreen(w io.Writer) *Screen {
+	return &Screen{w: w, last: map[string]string{}}
+}
+
+// Status shows the state of the session; why, where it is not nil, is what keeps it
+// from being online.
+func (s *Screen) Status(state string, why *postern.Error) {
+	text := state
+	if why != nil {
+		text += " (" + why.Error() + ")"
+	}
+	s.row("Session Status", "", text)
+}
+
+// Forwarding shows a public URL and where its traffic goes.
+func (s *Screen) Forwarding(name, url, upstream string) {
+	s.row("Forwarding", name+" "+url, url+" -> "+upstream)
+}
+
+// Offline shows that an endpoint is not online, and why.
+func (s *Screen) Offline(name string, why *postern.Error) {
+	s.row("Offline", name, name+": "+why.Error())
+}
+
+// row writes a row unless it says what it said last time. key tells rows with the
+// same label apart.
+func (s *Screen) row(label, key, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last[label+key] == text {
+		return
+	}
+	s.last[label+key] = text
+	_, _ = fmt.Fprintf(s.w, "%-30s%s\n", label, printable(text))
+}

@@ -1,0 +1,152 @@
+package agent
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/internal/dial"
+	"github.com/postern-dev/postern/link"
+)
+
+// Endpoint is an endpoint to keep online.
+type Endpoint struct {
+	config.Endpoint
+	// Handler serves the streams instead of a service at Upstream, which is then not
+	// dialled and only shown. TLS that ends at the agent is the Handler's to end.
+	Handler session.Handler
+}
+
+// assemble makes what a session keeps online.
+func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
+	if e.URL.Scheme == "" {
+		e.URL.Scheme = postern.HTTPS
+	}
+	request := link.BindRequest{
+		URL:         e.URL,
+		Subdomain:   e.Subdomain,
+		Description: e.Description,
+		Metadata:    e.Metadata,
+		Bindings:    e.Bindings,
+		Pooling:     e.Pooling,
+		Options: postern.EndpointOptions{
+			HostHeader:       e.HostHeader,
+			ProxyProtocol:    e.ProxyProtocol,
+			UpstreamProtocol: e.Protocol,
+		},
+	}
+	assembled := session.Endpoint{Name: e.Name, Also: e.Also, Address: e.Upstream, Handler: e.Handler}
+	if e.Handler == nil {
+		upstream, forward, err := e.forward(logger)
+		if err != nil {
+			return session.Endpoint{}, err
+		}
+		assembled.Handler, assembled.Address = forward, upstream.String()
+		if strings.EqualFold(e.HostHeader, config.RewriteHost) {
+			request.Options.HostHeader = upstream.HostHeader()
+		}
+	}
+	request.ForwardsTo = assembled.Address
+	if err := e.terminateAtEdge(&request.Options); err != nil {
+		return session.Endpoint{}, err
+	}
+	assembled.Request = request
+	return assembled, nil
+}
+
+// forward makes the handler that brings streams to the service.
+func (e *Endpoint) forward(logger *slog.Logger) (session.Upstream, *session.Forward, error) {
+	if err := e.Validate(); err != nil {
+		return session.Upstream{}, nil, err
+	}
+	upstream, err := session.ParseUpstream(e.Upstream, e.URL.Scheme)
+	if err != nil {
+		return session.Upstream{}, nil, e.located(err)
+	}
+	forward := &session.Forward{
+		Upstream:      upstream,
+		HTTP:          e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS,
+		Protocol:      e.Protocol,
+		ProxyProtocol: e.ProxyProtocol,
+		Logger:        logger,
+	}
+	if e.VerifyTLS || e.VerifyCAs != "" {
+		roots, err := dial.Pool(e.VerifyCAs)
+		if err != nil {
+			return session.Upstream{}, nil, e.located(err)
+		}
+		forward.TLS = &tls.Config{RootCAs: roots}
+	}
+	if e.Termination == config.AtAgent {
+		if forward.Terminate, err = e.terminateHere(); err != nil {
+			return session.Upstream{}, nil, e.located(err)
+		}
+	}
+	return upstream, forward, nil
+}
+
+// terminateHere loads the certificate with which the agent ends visitors' TLS.
+func (e *Endpoint) terminateHere() (*tls.Config, error) {
+	certificate, key, err := e.keyPair()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "the certificate and the key of endpoint %q do not go together: %v", e.Name, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// terminateAtEdge hands the edge what it needs to end visitors' TLS.
+func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions) error {
+	if e.Termination != config.AtEdge {
+		return nil
+	}
+	options.Termination = postern.AtEdge
+	if e.Certificate == "" {
+		return nil
+	}
+	certificate, key, err := e.keyPair()
+	if err != nil {
+		return e.located(err)
+	}
+	if _, err := tls.X509KeyPair(certificate, key); err != nil {
+		return e.located(postern.Errorf(postern.CodeConfigInvalid, "the certificate and the key of endpoint %q do not go together: %v", e.Name, err))
+	}
+	options.CertificatePEM, options.KeyPEM = string(certificate), postern.Secret(key)
+	return nil
+}
+
+func (e *Endpoint) keyPair() (certificate, key []byte, err error) {
+	if certificate, err = pemOrFile(e.Certificate, "certificate"); err != nil {
+		return nil, nil, err
+	}
+	key, err = pemOrFile(e.Key, "key")
+	return certificate, key, err
+}
+
+// pemOrFile takes PEM text as it is and anything else for a path.
+func pemOrFile(text, what string) ([]byte, error) {
+	if strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN ") {
+		return []byte(text), nil
+	}
+	pem, err := os.ReadFile(text)
+	if err != nil {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "the %s cannot be read: %v", what, err).Because(err)
+	}
+	return pem, nil
+}
+
+// located puts the place in a file in front of an error's message.
+func (e *Endpoint) located(err error) error {
+	coded := *postern.AsError(err)
+	if e.Where != "" {
+		coded.Message = e.Where + ": " + coded.Text()
+	}
+	return &coded
+}

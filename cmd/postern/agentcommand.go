@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent"
+	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/console"
+	"github.com/postern-dev/postern/agent/session"
+)
+
+// agentCommand is what http, tcp, tls and start have in common: the way to the
+// server, the log, and what is shown.
+type agentCommand struct {
+	streams ioStreams
+	connection
+	logging
+}
+
+// run takes endpoints online and serves them until ctx ends. choose picks them once
+// the configuration files are read.
+func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]config.Endpoint, error)) error {
+	file, err := c.resolve(c.streams.Env)
+	if err != nil {
+		return err
+	}
+	endpoints, err := choose(file)
+	if err != nil {
+		return err
+	}
+	log, logsToStdout, closeLog, err := c.open(c.streams, file)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	for _, warning := range file.Warnings {
+		log.WarnContext(ctx, "configuration", "warning", warning)
+	}
+	a, err := agent.New(agent.Config{
+		Server:    file.Server,
+		CAs:       file.CAs,
+		Authtoken: file.Authtoken,
+		Metadata:  file.Metadata,
+		Endpoints: plain(endpoints),
+		Events:    c.show(logsToStdout),
+		Logger:    log,
+		Version:   version(),
+	})
+	if err == nil {
+		err = a.Run(ctx)
+	}
+	if err != nil {
+		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", err.Error()))
+	}
+	return err
+}
+
+// show decides what appears on stdout: a person gets a small screen, a program gets
+// the public URLs, one a line, the first one https; a log on stdout gets neither
+// in its way.
+func (c *agentCommand) show(logsToStdout bool) agent.Events {
+	switch {
+	case logsToStdout:
+		return agent.Events{}
+	case isTerminal(c.streams.Out):
+		screen := console.NewScreen(c.streams.Out)
+		return screenEvents(screen)
+	}
+	return agent.Events{
+		Online: func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) }, // a reader that left is no reason to stop
+		Refused: func(name string, why *postern.Error) {
+			_, _ = fmt.Fprintf(c.streams.Err, "%s is offline: %v\n", name, why)
+		},
+	}
+}
+
+func screenEvents(screen *console.Screen) agent.Events {
+	return agent.Events{
+		Status:  func(s session.Status) { screen.Status(string(s.State), s.Why) },
+		Online:  func(o agent.Online) { screen.Forwarding(o.Name, o.URL, o.Upstream) },
+		Refused: screen.Offline,
+		Stopped: screen.Offline,
+	}
+}
+
+func plain(endpoints []config.Endpoint) []agent.Endpoint {
+	all := make([]agent.Endpoint, len(endpoints))
+	for i, e := range endpoints {
+		all[i] = agent.Endpoint{Endpoint: e}
+	}
+	return all
+}

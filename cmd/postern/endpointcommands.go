@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
+)
+
+func httpCommand(streams ioStreams) *cobra.Command {
+	flags := &endpointFlags{}
+	command := endpointCommand(streams, flags, postern.HTTPS)
+	command.Use = "http ADDRESS"
+	command.Short = "Give an HTTP service a public https URL"
+	command.Long = `Give an HTTP service a public https URL.
+
+ADDRESS is a port, host:port, [::1]:8080, http://…, https://… or unix:///path. The
+service may run on any machine that this one reaches.`
+	command.Example = `  postern http 8080
+  postern http https://intranet:8443 --url https://app.example.com --host-header rewrite
+  postern http 3000 --bind-tls both`
+	flags.registerNames(command.Flags())
+	flags.registerHTTP(command.Flags())
+	return command
+}
+
+func tcpCommand(streams ioStreams) *cobra.Command {
+	flags := &endpointFlags{}
+	command := endpointCommand(streams, flags, postern.TCP)
+	command.Use = "tcp ADDRESS"
+	command.Short = "Give a TCP service a public port"
+	command.Long = `Give a TCP service a public port.
+
+ADDRESS is a port, host:port, tcp://…, tls://… or unix:///path.`
+	command.Example = `  postern tcp 22
+  postern tcp db.internal:5432 --url tcp://tcp.example.com:20001`
+	flags.registerTCP(command.Flags())
+	return command
+}
+
+func tlsCommand(streams ioStreams) *cobra.Command {
+	flags := &endpointFlags{}
+	command := endpointCommand(streams, flags, postern.TLS)
+	command.Use = "tls ADDRESS"
+	command.Short = "Give a TLS service a public name, without decrypting on the way"
+	command.Long = `Give a TLS service a public name. Its TLS reaches the service untouched, unless
+--crt and --key say otherwise.
+
+ADDRESS is a port, host:port, tcp://…, tls://… or unix:///path.`
+	command.Example = `  postern tls 443 --url tls://shop.example.com
+  postern tls 8080 --terminate-at agent --crt server.pem --key server.key`
+	flags.registerNames(command.Flags())
+	flags.registerTLS(command.Flags())
+	return command
+}
+
+// endpointCommand is the part that the three have in common.
+func endpointCommand(streams ioStreams, flags *endpointFlags, fallback postern.Scheme) *cobra.Command {
+	run := &agentCommand{streams: streams}
+	command := &cobra.Command{
+		Args: oneAddress,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return run.run(cmd.Context(), func(config.Config) ([]config.Endpoint, error) {
+				endpoint, err := flags.endpoint(fallback, args[0])
+				return []config.Endpoint{endpoint}, err
+			})
+		},
+	}
+	run.connection.register(command.Flags())
+	run.logging.register(command.Flags())
+	flags.registerCommon(command.Flags())
+	return command
+}
+
+// oneAddress speaks the words that tools look for.
+func oneAddress(_ *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return postern.Errorf(postern.CodeFlagInvalid,
+		"You must specify a single argument: a port or address to tunnel to.\nYou specified %d arguments: %s",
+		len(args), fmt.Sprintf("[%s]", strings.Join(args, " ")))
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
+)
+
+func startCommand(streams ioStreams) *cobra.Command {
+	run := &agentCommand{streams: streams}
+	var all bool
+	command := &cobra.Command{
+		Use:   "start [NAME…] --config FILE",
+		Short: "Take endpoints of configuration files online",
+		Long: `Take endpoints of configuration files online: those named, or all of them. Files
+are ngrok.yml as ngrok's agents read it, "endpoints" of version 3 and "tunnels" of
+every version.`,
+		Example: `  postern start web db --config postern.yml
+  postern start --all --config base.yml --config site.yml`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return run.run(cmd.Context(), func(file config.Config) ([]config.Endpoint, error) {
+				return chooseEndpoints(file, names, all)
+			})
+		},
+	}
+	command.Flags().BoolVar(&all, "all", false, "every endpoint of the files")
+	run.connection.register(command.Flags())
+	run.logging.register(command.Flags())
+	return command
+}
+
+func chooseEndpoints(file config.Config, names []string, all bool) ([]config.Endpoint, error) {
+	switch {
+	case all && len(names) > 0:
+		return nil, postern.Errorf(postern.CodeFlagInvalid, "Give names or --all, not both.")
+	case all && len(file.Endpoints) == 0:
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "Your configuration file must define at least one tunnel when using --all.")
+	case all:
+		return file.Endpoints, nil
+	case len(names) == 0:
+		return nil, postern.Errorf(postern.CodeFlagInvalid, "You must specify at least one tunnel to start.")
+	}
+	return file.Select(names)
+}
