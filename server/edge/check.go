@@ -1,0 +1,61 @@
+package edge
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/postern-dev/postern"
+)
+
+// check refuses what net/http lets through and an upstream could read in two ways.
+// Framing (two lengths, a malformed chunk, blanks before a colon, bare control
+// characters) net/http has refused or settled before; the message is written anew
+// from what was parsed, so an upstream sees one reading only.
+func (x *exchange) check() error {
+	r := x.r
+	switch {
+	case r.Method == http.MethodConnect:
+		return postern.Errorf(postern.CodeRequestInvalid, "CONNECT is not offered here")
+	case strings.Contains(r.RequestURI, "#"):
+		return postern.Errorf(postern.CodeRequestInvalid, "the request target must not contain a fragment (#)")
+	case r.RequestURI == "*" && r.Method != http.MethodOptions:
+		return postern.Errorf(postern.CodeRequestInvalid, "the request target * is for OPTIONS only")
+	}
+	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
+		// A proxy in front that honours Transfer-Encoding in HTTP/1.0, where it does not
+		// exist, would see this connection's next request begin elsewhere: have none.
+		x.w.Header().Set("Connection", "close")
+	}
+	lines := 0
+	for _, values := range r.Header {
+		lines += len(values)
+	}
+	if most := x.edge.config.Limits.HeaderCount; lines > most {
+		return postern.Errorf(postern.CodeHeaderTooLarge, "the request has %d header lines; at most %d are allowed", lines, most)
+	}
+	return nil
+}
+
+// requestHost is the name that a request is for, without its port.
+func requestHost(r *http.Request) (postern.Hostname, error) {
+	text := r.Host
+	if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.HasSuffix(text, "]") {
+		if _, err := strconv.ParseUint(text[i+1:], 10, 16); err != nil && text[i+1:] != "" {
+			return "", postern.Errorf(postern.CodeRequestInvalid, "the port in the Host header is not a number from 0 to 65535")
+		}
+		text = text[:i]
+	}
+	if text == "" {
+		return "", postern.Errorf(postern.CodeRequestInvalid, "the request names no host")
+	}
+	if strings.HasPrefix(text, "[") {
+		// An IPv6 address is nobody's name, but a well-formed question.
+		return "", offline(postern.Hostname(strings.Trim(text, "[]")))
+	}
+	host, err := postern.ParseHostname(text)
+	if err != nil || host.Wildcard() {
+		return "", postern.Errorf(postern.CodeRequestInvalid, "the Host header is not a valid host name").Because(err)
+	}
+	return host, nil
+}

@@ -1,0 +1,148 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// fronts are the HTTP servers that visitors' connections are handed to. Reload makes
+// new ones when timeouts change, because an http.Server's cannot change.
+type fronts struct {
+	web    *front // requests for endpoints, plain or behind TLS
+	advice *front // plain HTTP on the TLS port
+}
+
+// front is an http.Server that takes connections one by one.
+type front struct {
+	edge   *Edge
+	server *http.Server
+	queue  *queue
+}
+
+func (e *Edge) newFronts(t Timeouts) *fronts {
+	return &fronts{
+		web:    e.newFront(t, http.HandlerFunc(e.serveRequest)),
+		advice: e.newFront(t, http.HandlerFunc(e.serveAdvice)),
+	}
+}
+
+// HTTP/2 settings beside those of Limits. A visitor may have 1 MiB on the way in a
+// connection and 256 KiB in a stream: what is not read yet is ours to hold.
+const (
+	http2ConnectionBuffer = 1 << 20
+	http2StreamBuffer     = 256 << 10
+	http2PingAfter        = time.Minute // of silence, so that a dead visitor is noticed
+)
+
+func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: t.RequestHeader,
+		IdleTimeout:       t.Idle,
+		MaxHeaderBytes:    e.config.Limits.HeaderBytes,
+		ConnContext:       connContext,
+		ErrorLog:          log.New(debugLog{e}, "", 0),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          e.config.Limits.HTTP2Streams,
+			MaxReceiveBufferPerConnection: http2ConnectionBuffer,
+			MaxReceiveBufferPerStream:     http2StreamBuffer,
+			SendPingTimeout:               http2PingAfter,
+			WriteByteTimeout:              t.Transfer,
+		},
+		// OPTIONS * belongs to the service behind the endpoint.
+		DisableGeneralOptionsHandler: true,
+	}
+	f := &front{edge: e, server: server, queue: newQueue()}
+	e.all.Go(func() { _ = server.Serve(f.queue) })
+	return f
+}
+
+// take hands conn, which stands on v, over. From here on the server's deadlines hold.
+func (f *front) take(v *visitor, conn net.Conn) {
+	_ = v.SetDeadline(time.Time{})
+	v.writeIdle.Store(int64(f.server.HTTP2.WriteByteTimeout))
+	if !f.queue.put(conn) {
+		_ = v.Close()
+	}
+}
+
+// drain lets requests finish until ctx ends. HTTP/2 visitors get GOAWAY.
+func (f *fronts) drain(ctx context.Context) error {
+	return errors.Join(f.web.server.Shutdown(ctx), f.advice.server.Shutdown(ctx))
+}
+
+func (f *fronts) close() {
+	_ = f.web.server.Close()
+	_ = f.advice.server.Close()
+}
+
+// queue is a net.Listener of connections that were accepted elsewhere.
+type queue struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newQueue() *queue {
+	return &queue{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// put tells whether somebody took conn; false means that the queue is closed.
+func (q *queue) put(conn net.Conn) bool {
+	select {
+	case q.conns <- conn:
+		return true
+	case <-q.done:
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case conn := <-q.conns:
+		return conn, nil
+	case <-q.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (q *queue) Close() error {
+	q.once.Do(func() { close(q.done) })
+	return nil
+}
+
+// Addr implements net.Listener; nobody can dial it.
+func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }
+
+// debugLog takes what net/http has to say about visitors' mistakes.
+type debugLog struct{ edge *Edge }
+
+func (d debugLog) Write(line []byte) (int, error) {
+	d.edge.logger.DebugContext(d.edge.ctx, "http server", "message", strings.TrimSpace(string(line)))
+	return len(line), nil
+}
+
+// serveAdvice answers plain HTTP on the TLS port.
+func (e *Edge) serveAdvice(w http.ResponseWriter, r *http.Request) {
+	x := e.newExchange(w, r)
+	defer x.finish()
+	w.Header().Set("Connection", "close")
+	failure := &postern.Error{Code: postern.CodeTLSRequired}
+	if host, err := requestHost(r); err == nil {
+		failure = postern.Errorf(postern.CodeTLSRequired,
+			"This port speaks HTTPS only; use %s", e.publicURL(postern.HTTPS, host, r.RequestURI))
+	}
+	x.fail(failure)
+}
+
+var _ net.Listener = (*queue)(nil)

@@ -1,0 +1,194 @@
+package edge
+
+import (
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/postern-dev/postern"
+)
+
+// Names in canonical form, so that maps can be used directly.
+const (
+	headerForwardedFor   = "X-Forwarded-For"
+	headerForwardedProto = "X-Forwarded-Proto"
+	headerForwardedHost  = "X-Forwarded-Host"
+	headerForwardedPort  = "X-Forwarded-Port"
+	headerOriginalHost   = "X-Original-Host"
+)
+
+// hopByHop are the headers of one connection (RFC 9110 §7.6.1, and what older
+// software treats so). They are never passed on as they came.
+var hopByHop = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate",
+	"Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings"}
+
+// framing are names whose look-alikes ("Content_Length") some servers fold onto the
+// real ones.
+var framing = [...]string{"host", "content-length", "transfer-encoding", "connection", "upgrade",
+	"te", "trailer", "keep-alive", "expect"}
+
+// ours tells whether a folded name says who the visitor is: what we write, or what a
+// service behind us would believe.
+func ours(folded string) bool {
+	return strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "postern-") ||
+		folded == "forwarded" || folded == "x-real-ip" || folded == "x-original-host"
+}
+
+// fold writes a name as the strictest of the servers that fold names would read it:
+// lower case, "_" and "." as "-".
+func fold(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c == '_' || c == '.':
+			return '-'
+		case 'A' <= c && c <= 'Z':
+			return c + ('a' - 'A')
+		}
+		return c
+	}, name)
+}
+
+// mayPass tells whether a visitor's header goes on to the service. believed is true
+// for visitors that are trusted proxies; even theirs must have the real names.
+func mayPass(name string, believed bool) bool {
+	alias := strings.ContainsAny(name, "_.")
+	if !alias && !strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "F") && !strings.HasPrefix(name, "P") {
+		return true // nearly all: no need to fold
+	}
+	folded := fold(name)
+	if ours(folded) {
+		return believed && !alias && !strings.HasPrefix(folded, "postern-")
+	}
+	return !alias || !slices.Contains(framing[:], folded)
+}
+
+// clientFacts is what the service is told about a visitor.
+type clientFacts struct {
+	addr     netip.Addr // the visitor behind trusted proxies
+	believed bool       // the peer is a trusted proxy: its headers are kept
+}
+
+// clientFacts reads X-Forwarded-For from the right, past proxies that are trusted.
+func (x *exchange) clientFacts() clientFacts {
+	facts := clientFacts{addr: x.visitor.client.Addr()}
+	facts.believed = x.live.trusts(facts.addr)
+	if !facts.believed {
+		return facts
+	}
+	hops := strings.Split(strings.Join(x.r.Header[headerForwardedFor], ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			break
+		}
+		facts.addr = addr.Unmap()
+		if !x.live.trusts(addr) {
+			break
+		}
+	}
+	return facts
+}
+
+// outboundHeader is the request's header for the service: hop-by-hop headers and
+// what strangers say about themselves removed, our own words last, so that nothing
+// the visitor lists in Connection can remove them.
+func (x *exchange) outboundHeader(rewrite string) http.Header {
+	in := x.r.Header
+	out := make(http.Header, len(in)+6)
+	for name, values := range in {
+		if mayPass(name, x.client.believed) {
+			out[name] = values
+		}
+	}
+	removeHopByHop(out, in["Connection"])
+	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
+		out["Te"] = []string{"trailers"} // gRPC needs it
+	}
+	if _, given := out["User-Agent"]; !given {
+		out["User-Agent"] = []string{""} // else net/http would add its own
+	}
+	x.writeForwarded(out)
+	if rewrite != "" {
+		out[headerOriginalHost] = []string{x.r.Host}
+	}
+	return out
+}
+
+// writeForwarded sets X-Forwarded-*. Forwarded (RFC 7239) is not sent: services that
+// read both would have to be told which to believe, and few read it.
+func (x *exchange) writeForwarded(out http.Header) {
+	peer := x.visitor.client.Addr().String()
+	if before := out[headerForwardedFor]; len(before) > 0 {
+		peer = strings.Join(before, ", ") + ", " + peer
+	}
+	out[headerForwardedFor] = []string{peer}
+	// A trusted proxy knows better what its visitor typed.
+	setUnlessGiven(out, headerForwardedProto, x.scheme())
+	setUnlessGiven(out, headerForwardedHost, x.r.Host)
+	setUnlessGiven(out, headerForwardedPort, portText(x.edge.publicPort(postern.Scheme(x.scheme()))))
+}
+
+func setUnlessGiven(h http.Header, name, value string) {
+	if len(h[name]) == 0 {
+		h[name] = []string{value}
+	}
+}
+
+// removeHopByHop deletes the headers of one connection and those that Connection
+// lists.
+func removeHopByHop(h http.Header, connection []string) {
+	for _, line := range connection {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				delete(h, textproto.CanonicalMIMEHeaderKey(name))
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// upgradeOf is the protocol that a message wants to switch to or switches to, "" for
+// none. h2c is none: it would open a second way in, past every check of a request.
+func upgradeOf(h http.Header) string {
+	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") {
+		return ""
+	}
+	var kept []string
+	for _, line := range h["Upgrade"] {
+		for token := range strings.SplitSeq(line, ",") {
+			token = textproto.TrimString(token)
+			if token != "" && !strings.EqualFold(token, "h2c") && plainToken(token) {
+				kept = append(kept, token)
+			}
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+// plainToken tells whether a protocol name is made of visible ASCII.
+func plainToken(token string) bool {
+	for _, c := range []byte(token) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// namesPrivateConnection tells whether a header speaks of NTLM or Negotiate, which
+// authenticate a connection and not a request.
+func namesPrivateConnection(values []string) bool {
+	for _, value := range values {
+		scheme, _, _ := strings.Cut(textproto.TrimString(value), " ")
+		if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,165 @@
+package edge
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/postern-dev/postern"
+)
+
+//go:embed page.html
+var pageSource string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageSource))
+
+// page is what a visitor is told about a failure. It says nothing that a stranger
+// should not know: causes are for the log.
+type page struct {
+	Status    int
+	Reason    string
+	Title     string
+	Message   string
+	Fix       string
+	Code      postern.Code
+	Wire      postern.Code
+	RequestID postern.RequestID
+}
+
+// fail answers with a page for failure.
+func (x *exchange) fail(failure *postern.Error) {
+	x.failure = failure
+	entry := failure.Code.Entry()
+	p := page{
+		Status: entry.Status, Reason: http.StatusText(entry.Status), Title: entry.Title, Message: failure.Text(),
+		Fix: entry.Fix, Code: entry.Code, Wire: entry.Wire, RequestID: x.requestID(),
+	}
+	if cause := failure.Cause; cause != nil {
+		x.edge.logger.InfoContext(x.r.Context(), "request failed", "request_id", p.RequestID, "host", x.r.Host,
+			"error_code", failure.Code, "endpoint_id", x.member, "error", cause)
+	}
+	kind, body := p.render(x.r.Header["Accept"])
+	h := x.w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Vary", "Accept")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("Ngrok-Error-Code", string(p.Wire))
+	if p.Code != p.Wire {
+		h.Set("Postern-Error-Code", string(p.Code))
+	}
+	h.Set("Postern-Request-Id", string(p.RequestID))
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
+		h.Set("Retry-After", "1")
+	}
+	x.closeUnlessComplete()
+	x.status = p.Status
+	x.w.WriteHeader(p.Status)
+	if x.r.Method != http.MethodHead {
+		n, _ := x.w.Write(body)
+		x.sent = int64(n)
+	}
+}
+
+// render writes the page in the form that the visitor likes best.
+func (p page) render(accept []string) (contentType string, body []byte) {
+	switch preferred(accept) {
+	case asHTML:
+		var out bytes.Buffer
+		_ = pageTemplate.Execute(&out, p) // a buffer takes everything
+		return "text/html; charset=utf-8", out.Bytes()
+	case asJSON:
+		return "application/json", p.json()
+	}
+	return "text/plain; charset=utf-8", p.text()
+}
+
+// json has the shape of the API's errors.
+func (p page) json() []byte {
+	body, _ := json.Marshal(map[string]any{ // strings and a number: it cannot fail
+		"error_code":  p.Code,
+		"status_code": p.Status,
+		"msg":         p.Message,
+		"details":     map[string]any{"request_id": p.RequestID, "next_step": p.Fix},
+	})
+	return append(body, '\n')
+}
+
+func (p page) text() []byte {
+	var out strings.Builder
+	out.WriteString(strconv.Itoa(p.Status) + " " + p.Reason + "\n\n")
+	out.WriteString(p.Message + "\n")
+	if p.Message != p.Title {
+		out.WriteString(p.Title + ".\n")
+	}
+	out.WriteString(p.Fix + "\n\nRequest id: " + string(p.RequestID) + "\n\n")
+	if p.Wire != p.Code {
+		out.WriteString(string(p.Code) + "\n")
+	}
+	out.WriteString(string(p.Wire) + "\n")
+	return []byte(out.String())
+}
+
+// tooManyReply is what a visitor of the plain HTTP port gets who has too many
+// connections: nothing is read from it first.
+var tooManyReply = func() []byte {
+	entry := postern.CodeTooManyConnections.Entry()
+	body := entry.Title + ".\n" + entry.Fix + "\n\n" + string(entry.Code) + "\n" + string(entry.Wire) + "\n"
+	return []byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\n" +
+		"Ngrok-Error-Code: " + string(entry.Wire) + "\r\nPostern-Error-Code: " + string(entry.Code) + "\r\n" +
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
+}()
+
+// form is how a page is written.
+type form int
+
+const (
+	asText form = iota
+	asHTML
+	asJSON
+)
+
+// preferred reads Accept (RFC 9110 §12.5.1) as far as three media types need it:
+// the highest quality wins, and among equals the one that is named first. A visitor
+// who takes anything gets text.
+func preferred(accept []string) form {
+	best, quality := asText, 0.0
+	for item := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		media, parameters, _ := strings.Cut(item, ";")
+		var kind form
+		switch media = strings.ToLower(strings.TrimSpace(media)); {
+		case media == "text/html" || media == "application/xhtml+xml":
+			kind = asHTML
+		case media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
+			kind = asJSON
+		case media == "text/plain" || media == "*/*" || media == "text/*":
+			kind = asText
+		default:
+			continue
+		}
+		if q := qualityOf(parameters); q > quality {
+			best, quality = kind, q
+		}
+	}
+	return best
+}
+
+func qualityOf(parameters string) float64 {
+	for parameter := range strings.SplitSeq(parameters, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(parameter), "=")
+		if strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(value, 64)
+			if err != nil || q < 0 || q > 1 {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}

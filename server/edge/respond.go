@@ -1,0 +1,108 @@
+package edge
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/postern-dev/postern"
+)
+
+// respond sends the service's answer to the visitor. It does not return when the
+// answer breaks off: see exchange.abort.
+func (x *exchange) respond(response *http.Response) {
+	header := response.Header
+	removeHopByHop(header, header["Connection"])
+	w := x.w.Header()
+	for name, values := range header {
+		w[name] = values
+	}
+	if len(header["Content-Type"]) == 0 {
+		w["Content-Type"] = nil // else net/http would guess one
+	}
+	announced := announceTrailers(w, response.Trailer)
+	x.closeUnlessComplete()
+	x.status = response.StatusCode
+	x.w.WriteHeader(response.StatusCode)
+	if announced > 0 {
+		_ = x.control.Flush() // chunked, even where the body turns out short
+	}
+	x.copyBody(response)
+	x.copyTrailers(response, announced)
+}
+
+// closeUnlessComplete makes this answer the connection's last when the visitor still
+// sends: whatever becomes of the rest of its message, nothing after it may be read as
+// a request. The connection then lingers, so that the answer is read.
+func (x *exchange) closeUnlessComplete() {
+	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.upload != nil && x.upload.complete() {
+		return
+	}
+	x.w.Header().Set("Connection", "close")
+	x.visitor.lingers.Store(true)
+}
+
+// copyBuffers are what bodies pass through.
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copyBody streams the body: what has come goes on at once where more may be long in
+// coming, so that events arrive when they happen.
+func (x *exchange) copyBody(response *http.Response) {
+	if response.Body == http.NoBody || x.r.Method == http.MethodHead {
+		return
+	}
+	if response.ContentLength < 0 {
+		_ = x.control.Flush() // somebody may wait for the head of a stream of events
+	}
+	buffer := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(buffer)
+	stall := x.newStall()
+	defer stall.stop()
+	for {
+		n, err := response.Body.Read(buffer[:])
+		if n > 0 {
+			stall.begin()
+			written, failure := x.w.Write(buffer[:n])
+			x.sent += int64(written)
+			if failure == nil && err == nil && x.sent != response.ContentLength {
+				failure = x.control.Flush()
+			}
+			stall.end()
+			if failure != nil {
+				x.abort((&postern.Error{Code: postern.CodeStreamReset}).Because(failure))
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return
+		case err != nil:
+			x.failure = postern.AsError(x.translate(err))
+			x.abort(x.failure)
+		}
+	}
+}
+
+// announceTrailers declares the trailers that the service announced, and counts them.
+func announceTrailers(w http.Header, trailer http.Header) int {
+	if len(trailer) == 0 {
+		return 0
+	}
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		names = append(names, name)
+	}
+	w.Set("Trailer", strings.Join(names, ", "))
+	return len(names)
+}
+
+// copyTrailers sends the trailers; those that came unannounced too.
+func (x *exchange) copyTrailers(response *http.Response, announced int) {
+	w := x.w.Header()
+	for name, values := range response.Trailer {
+		if announced != len(response.Trailer) {
+			name = http.TrailerPrefix + name
+		}
+		w[name] = values
+	}
+}

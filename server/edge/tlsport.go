@@ -1,0 +1,204 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// Application protocols (ALPN).
+const (
+	alpnAgent = "postern/1"
+	alpnHTTP2 = "h2"
+	alpnHTTP1 = "http/1.1"
+)
+
+// tlsConfigs are the ways in which we end TLS ourselves. They are made once, so that
+// session tickets work from one connection to the next.
+type tlsConfigs struct {
+	web   *tls.Config
+	agent *tls.Config
+	own   *certificates
+}
+
+func newTLSConfigs(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) tlsConfigs {
+	base := &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate}
+	web, agent := base.Clone(), base.Clone()
+	web.NextProtos = []string{alpnHTTP2, alpnHTTP1}
+	agent.NextProtos = []string{alpnAgent}
+	return tlsConfigs{web: web, agent: agent, own: &certificates{base: base, parsed: make(map[pair]*tls.Config)}}
+}
+
+// handleTLS tells apart who shares the TLS port. It owns v.
+func (e *Edge) handleTLS(v *visitor) {
+	first, err := v.Peek(1)
+	if err != nil {
+		e.reject(v, rejectFirst, err)
+		return
+	}
+	if !relay.IsTLS(first[0]) {
+		e.handleNotTLS(v)
+		return
+	}
+	hello, err := relay.SniffHello(v.Peeked)
+	if err != nil {
+		e.reject(v, rejectFirst, err)
+		return
+	}
+	v.serverName = hello.ServerName
+	if r := e.config.Routes.Load().TLS(hello.ServerName); r != nil && hello.ServerName != "" {
+		e.handleTLSRoute(v, r)
+		return
+	}
+	switch {
+	case hello.Offers(alpnAgent):
+		e.handleAgent(v)
+	case len(hello.ALPN) > 0:
+		e.handleWeb(v)
+	case hello.ServerName == e.connectHost():
+		e.handleAgent(v) // an SDK: they offer no ALPN
+	case e.maybeAgent(hello.ServerName):
+		e.handleUnknown(v)
+	default:
+		e.handleWeb(v)
+	}
+}
+
+func (e *Edge) connectHost() postern.Hostname { return "connect." + e.config.Domain }
+
+// maybeAgent tells whether an SDK may have dialled the name: an address (which gives
+// no server name at all), or our bare domain. Names with a route are visitors'.
+func (e *Edge) maybeAgent(name postern.Hostname) bool {
+	return name == "" || name == e.config.Domain && e.config.Routes.Load().HTTP(name, true) == nil
+}
+
+// handshake ends TLS within the deadline of the first bytes.
+func (e *Edge) handshake(v *visitor, config *tls.Config) (*tls.Conn, bool) {
+	conn := tls.Server(v, config)
+	_ = v.SetDeadline(v.until)
+	if err := conn.HandshakeContext(e.ctx); err != nil {
+		e.reject(v, rejectHandshake, err)
+		return nil, false
+	}
+	return conn, true
+}
+
+// handleWeb hands a visitor of an https endpoint to the HTTP server.
+func (e *Edge) handleWeb(v *visitor) {
+	conn, ok := e.handshake(v, e.tls.web)
+	if !ok {
+		return
+	}
+	v.secure = true
+	e.front().web.take(v, conn)
+}
+
+// handleUnknown ends TLS for somebody who named neither host nor protocol, and looks
+// at the first byte behind it: an agent's first frame is shorter than 64 KiB, so its
+// length starts with a zero; HTTP starts with a letter.
+func (e *Edge) handleUnknown(v *visitor) {
+	conn, ok := e.handshake(v, e.tls.web)
+	if !ok {
+		return
+	}
+	peeked := relay.NewPeeked(conn, peekLimit)
+	first, err := peeked.Peek(1)
+	if err != nil {
+		e.reject(v, rejectFirst, err)
+		return
+	}
+	if first[0] == 0 {
+		e.serveAgent(v, peeked, "")
+		return
+	}
+	v.secure = true
+	e.front().web.take(v, peeked)
+}
+
+// handleAgent serves somebody who can only be an agent.
+func (e *Edge) handleAgent(v *visitor) {
+	if conn, ok := e.handshake(v, e.tls.agent); ok {
+		e.serveAgent(v, conn, conn.ConnectionState().NegotiatedProtocol)
+	}
+}
+
+func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
+	v.unmanaged()
+	defer v.Close()
+	e.config.Agents(e.ctx, conn, alpn)
+}
+
+// handleNotTLS answers plain HTTP with advice, and everything else not at all.
+func (e *Edge) handleNotTLS(v *visitor) {
+	first, err := v.Peek(1)
+	if err != nil || first[0] < 'A' || first[0] > 'Z' {
+		e.reject(v, rejectFirst, postern.Errorf(postern.CodeTLSRequired, "the first byte is not TLS"))
+		return
+	}
+	_ = v.SetReadDeadline(time.Time{})
+	e.front().advice.take(v, v)
+}
+
+// handlePlain hands a visitor of the plain HTTP port to the HTTP server, which sets
+// its own deadline for the head at once.
+func (e *Edge) handlePlain(v *visitor) { e.front().web.take(v, v) }
+
+// handleTLSRoute serves a tls endpoint.
+func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {
+	if r.Termination == postern.Passthrough {
+		first := v.Take()
+		e.tunnel(v, v.relayed(), first, r, true)
+		return
+	}
+	config, err := e.tls.own.config(r)
+	if err != nil {
+		e.logger.WarnContext(e.ctx, "an endpoint's certificate cannot be used", "endpoint", r.URL.String(), "error", err)
+		e.reject(v, rejectHandshake, err)
+		return
+	}
+	if conn, ok := e.handshake(v, config); ok {
+		e.tunnel(v, conn, nil, r, false)
+	}
+}
+
+// certificates keeps TLS configurations for certificates that agents supplied.
+type certificates struct {
+	base   *tls.Config
+	mu     sync.Mutex
+	parsed map[pair]*tls.Config
+}
+
+type pair struct {
+	certificate string
+	key         postern.Secret
+}
+
+// mostCertificates bounds the memory; beyond it all are read anew.
+const mostCertificates = 1024
+
+func (c *certificates) config(r *route.Route) (*tls.Config, error) {
+	if r.CertificatePEM == "" {
+		return c.base, nil
+	}
+	key := pair{r.CertificatePEM, r.Key}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if config := c.parsed[key]; config != nil {
+		return config, nil
+	}
+	certificate, err := tls.X509KeyPair([]byte(r.CertificatePEM), []byte(r.Key.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	if len(c.parsed) >= mostCertificates {
+		clear(c.parsed)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+	c.parsed[key] = config
+	return config, nil
+}

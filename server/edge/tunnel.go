@@ -1,0 +1,147 @@
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// tunnel relays a whole connection to a member of r: of a tcp or tls endpoint. conn
+// is v or TLS on top of it; first is what was read of it already. It owns v.
+func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route, passthrough bool) {
+	if !e.beginRelay() {
+		v.abort(&postern.Error{Code: postern.CodeLinkDraining})
+		return
+	}
+	defer e.relays.Done()
+	v.unmanaged()
+	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
+	s, end, err := e.openStream(r.Owner, header, func(m route.Member) []byte {
+		return append(e.proxyHeader(v, m), first...)
+	})
+	if err != nil {
+		e.tunnelEnded(v, r, relay.Result{Err: postern.AsError(err)})
+		v.abort(postern.AsError(err))
+		return
+	}
+	count := e.metrics.endpoint(r)
+	count.connection(1)
+	result := relay.Pipe(e.ctx, conn, s, relay.Options{Counters: count.counters()})
+	count.connection(-1)
+	_ = v.Close()
+	end(reachable(result.Err))
+	result.AToB += int64(len(first))
+	e.tunnelEnded(v, r, result)
+}
+
+// beginRelay counts a relay in, unless the edge is ending.
+func (e *Edge) beginRelay() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return false
+	}
+	e.relays.Add(1)
+	return true
+}
+
+// openStream opens a stream to the best member, or to the next one where the link
+// could not take it. first makes the bytes that travel with the open.
+func (e *Edge) openStream(
+	o route.Owner, h link.Header, first func(route.Member) []byte,
+) (link.Stream, func(ok bool), error) {
+	ctx, cancel := context.WithTimeout(e.ctx, e.live.Load().Timeouts.Open)
+	defer cancel()
+	var tried []postern.EndpointID
+	var failed error
+	for {
+		m, err := o.Pick(func(m route.Member) bool { return slices.Contains(tried, m.ID()) })
+		if err != nil {
+			if failed != nil {
+				err = failed // the link's own error says more than "nobody is left"
+			}
+			return nil, nil, err
+		}
+		end := m.Begin()
+		s, err := m.Open(ctx, h, first(m))
+		if err == nil {
+			return s, end, nil
+		}
+		end(reachable(err))
+		if !unsent(err) {
+			return nil, nil, err
+		}
+		tried, failed = append(tried, m.ID()), err
+	}
+}
+
+// unsent tells whether an open failed before anything was sent, so that another
+// member may be tried.
+func unsent(err error) bool {
+	return postern.HasCode(err, postern.CodeLinkLost) || postern.HasCode(err, postern.CodeLinkDraining)
+}
+
+// reachable tells whether a member's service could be reached, for its health; an
+// error of the visitor's, or later trouble, says nothing against it.
+func reachable(err error) bool {
+	for _, code := range []postern.Code{postern.CodeLinkLost, postern.CodeLinkDraining, postern.CodeUpstreamUnreachable} {
+		if isCode(err, code) {
+			return false
+		}
+	}
+	return true
+}
+
+// isCode is postern.HasCode for errors that may be a nil *postern.Error.
+func isCode(err error, code postern.Code) bool {
+	if coded, ok := err.(*postern.Error); ok && coded == nil {
+		return false
+	}
+	return postern.HasCode(err, code)
+}
+
+// proxyHeader is what an endpoint with PROXY protocol gets before the first byte.
+func (e *Edge) proxyHeader(v *visitor, m route.Member) []byte {
+	version := m.Options().ProxyProtocol
+	if version == 0 {
+		return nil
+	}
+	header, err := relay.ProxyHeader(version, v.client, v.local)
+	if err != nil {
+		e.logger.WarnContext(e.ctx, "an endpoint's PROXY protocol option is ignored", "endpoint_id", m.ID(), "error", err)
+	}
+	return header
+}
+
+// tunnelEnded writes the access log's line of a relayed connection.
+func (e *Edge) tunnelEnded(v *visitor, r *route.Route, result relay.Result) {
+	log := e.live.Load().AccessLog
+	if log == nil {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", string(obs.NewRequestID())),
+		slog.String("kind", string(r.URL.Scheme)),
+		slog.String("endpoint", r.URL.String()),
+		slog.String("client", v.client.String()),
+		slog.Float64("duration_ms", milliseconds(time.Since(v.since))),
+		slog.Int64("bytes_in", result.AToB),
+		slog.Int64("bytes_out", result.BToA),
+	}
+	if v.serverName != "" {
+		attrs = append(attrs, slog.String("server_name", string(v.serverName)))
+	}
+	if result.Err != nil {
+		attrs = append(attrs, slog.String("error_code", string(result.Err.Code)))
+	}
+	log.LogAttrs(e.ctx, slog.LevelInfo, "connection", attrs...)
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

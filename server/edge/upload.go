@@ -1,0 +1,144 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// upload is a request's body on its way to the service. It holds a visitor to making
+// progress, and remembers how the body ended: only one that ended by its own framing
+// leaves a connection that can be used again.
+//
+// net/http's transport reads it from a goroutine of its own, which may outlive the
+// handler's interest; stop ends that.
+type upload struct {
+	body    io.ReadCloser
+	control *http.ResponseController
+	idle    time.Duration // between two reads
+	steady  bool          // silence is an offence
+	http2   bool
+
+	bytes   atomic.Int64
+	touched atomic.Bool // a read was tried: the body cannot be sent to another member
+	done    atomic.Bool // its end was read
+
+	trailer, declared http.Header // from the visitor; to the service
+
+	mu      sync.Mutex
+	over    bool // stop was called
+	waited  time.Duration
+	failure *postern.Error
+}
+
+// newUpload wraps r's body. declared is where allowed trailers go once they are known.
+func (x *exchange) newUpload(declared http.Header) *upload {
+	return &upload{
+		body: x.r.Body, control: x.control, idle: x.live.Timeouts.Transfer,
+		// A body without a length may be half of a conversation (gRPC), in which
+		// silence is no offence.
+		steady:  x.r.ContentLength > 0 || x.r.ProtoMajor == 1,
+		http2:   x.r.ProtoMajor > 1,
+		trailer: x.r.Trailer, declared: declared,
+	}
+}
+
+// Read implements io.Reader for the transport.
+func (u *upload) Read(b []byte) (int, error) {
+	u.touched.Store(true)
+	wait, err := u.begin()
+	if err != nil {
+		return 0, err
+	}
+	started := time.Now()
+	n, err := u.body.Read(b)
+	u.bytes.Add(int64(n))
+	return n, u.end(time.Since(started), wait, err)
+}
+
+// begin sets the deadline of one read: the idle time, or less where the visitor is
+// using up what the least rate allows.
+func (u *upload) begin() (time.Duration, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over {
+		return 0, errUploadOver
+	}
+	if !u.steady {
+		return 0, nil
+	}
+	earned := minBodyGrace + time.Duration(u.bytes.Load())*time.Second/minBodyRate
+	wait := max(min(u.idle, earned-u.waited), 0)
+	_ = u.control.SetReadDeadline(time.Now().Add(wait))
+	return wait, nil
+}
+
+var errUploadOver = errors.New("the request's body is no longer wanted")
+
+// end notes how a read went.
+func (u *upload) end(took, wait time.Duration, err error) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.waited += took
+	if err == nil || u.over {
+		return err
+	}
+	if err == io.EOF {
+		u.done.Store(true)
+		u.takeTrailers()
+		// The connection's next read waits for the next request, or for the visitor to
+		// leave: for as long as the answer takes.
+		_ = u.control.SetReadDeadline(time.Time{})
+		return err
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		u.failure = postern.Errorf(postern.CodeRequestTimeout,
+			"the request's body stopped or came too slowly (nothing useful for %s)", wait.Round(time.Second)).Because(err)
+	case u.http2 || broken(err):
+		u.failure = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
+	default:
+		u.failure = postern.Errorf(postern.CodeRequestInvalid, "the request's body is malformed").Because(err)
+	}
+	return err
+}
+
+// takeTrailers passes on what the visitor announced and we allowed.
+func (u *upload) takeTrailers() {
+	for name := range u.declared {
+		u.declared[name] = u.trailer[name]
+	}
+}
+
+// Close implements io.Closer for the transport. The server closes the body itself
+// when the handler returns, after the answer.
+func (u *upload) Close() error { return nil }
+
+// failed is why the body did not come to its end; nil if it did, or still may.
+func (u *upload) failed() *postern.Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failure
+}
+
+// stop ends reading, also a read that is waiting. It holds the body's lock, for which
+// the server would wait too.
+func (u *upload) stop() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.over = true
+	if !u.done.Load() {
+		_ = u.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// complete tells whether the body's end was read.
+func (u *upload) complete() bool { return u == nil || u.done.Load() }
+
+func (u *upload) received() int64 { return u.bytes.Load() }

@@ -1,0 +1,188 @@
+package edge
+
+import (
+	"context"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// upstreams keeps an HTTP transport for each member that served a request.
+type upstreams struct {
+	edge   *Edge
+	mu     sync.Mutex
+	by     map[postern.EndpointID]*upstream
+	closed bool
+}
+
+// upstream is one member's connections. They are kept between requests, which saves
+// opening a stream, dialling the service and parsing at the agent for each.
+type upstream struct {
+	member    route.Member
+	transport *http.Transport
+	private   bool // connections are kept for one visitor's connection each
+	shared    bool // connections serve all visitors
+}
+
+const (
+	// idlePerKey is how many connections are kept unused; more concurrency than this
+	// costs a new stream a request.
+	idlePerKey = 512
+	// idleUpstream is below the time after which most services close a connection.
+	idleUpstream = 45 * time.Second
+	// continueWait is how long a visitor's "Expect: 100-continue" waits for a service
+	// that does not know it; curl waits as long.
+	continueWait = time.Second
+)
+
+// of gives the member's upstream.
+func (u *upstreams) of(m route.Member) (*upstream, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return nil, &postern.Error{Code: postern.CodeLinkDraining}
+	}
+	if at := u.by[m.ID()]; at != nil {
+		return at, nil
+	}
+	select {
+	case <-m.Done():
+		return nil, &postern.Error{Code: postern.CodeLinkLost}
+	default:
+	}
+	at := u.edge.newUpstream(m)
+	if u.by == nil {
+		u.by = make(map[postern.EndpointID]*upstream)
+	}
+	u.by[m.ID()] = at
+	u.edge.all.Go(func() { u.watch(at) })
+	return at, nil
+}
+
+// watch drops the upstream when its member goes, or the edge does.
+func (u *upstreams) watch(at *upstream) {
+	select {
+	case <-at.member.Done():
+	case <-u.edge.ctx.Done():
+	}
+	u.mu.Lock()
+	delete(u.by, at.member.ID())
+	u.mu.Unlock()
+	at.transport.CloseIdleConnections()
+}
+
+// close makes every later request fail; watch ends what there is.
+func (u *upstreams) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
+}
+
+// transported is a member that knows the wire of its session ("postern/1").
+type transported interface{ Transport() string }
+
+func (e *Edge) newUpstream(m route.Member) *upstream {
+	wire, known := m.(transported)
+	u := &upstream{
+		member:  m,
+		private: m.Options().ProxyProtocol != 0,
+		// Only our own agent forgets who a stream was first opened for; an SDK shows
+		// its application the visitor's address as that of the connection.
+		shared: known && strings.HasPrefix(wire.Transport(), "postern/"),
+	}
+	protocols := new(http.Protocols)
+	if m.Options().UpstreamProtocol == postern.HTTP2 {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+	}
+	u.transport = &http.Transport{
+		DialContext:            u.dial,
+		Protocols:              protocols,
+		DisableCompression:     true, // bodies pass as they are
+		MaxIdleConnsPerHost:    idlePerKey,
+		IdleConnTimeout:        idleUpstream,
+		ResponseHeaderTimeout:  e.live.Load().Timeouts.ResponseHeader,
+		ExpectContinueTimeout:  continueWait,
+		MaxResponseHeaderBytes: maxResponseHead,
+	}
+	return u
+}
+
+// maxResponseHead bounds what a service may say before its body.
+const maxResponseHead = 1 << 20
+
+// key says which requests may use one connection after the other. It stands where
+// the transport expects a host name.
+func (u *upstream) key(v *visitor) string {
+	switch {
+	case u.private || v.private.Load():
+		return "visitor-" + strconv.FormatUint(v.number, 10)
+	case u.shared:
+		return "shared"
+	}
+	addr := v.client.Addr().As16()
+	return "address-" + hex.EncodeToString(addr[:])
+}
+
+type exchangeKey struct{}
+
+// dial opens a stream for a request, which travels in ctx. The transport may give the
+// connection to another request of the same key.
+func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
+	x := ctx.Value(exchangeKey{}).(*exchange)
+	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
+	defer cancel()
+	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.route.URL.Scheme}
+	s, err := u.member.Open(ctx, header, x.edge.proxyHeader(x.visitor, u.member))
+	if err != nil {
+		return nil, &openError{err}
+	}
+	conn := &upstreamConn{Stream: s}
+	if strings.HasPrefix(key, "visitor-") {
+		conn.owner = x.visitor
+		if !x.visitor.own(conn) {
+			_ = conn.Close()
+			return nil, &openError{&postern.Error{Code: postern.CodeStreamReset}}
+		}
+	}
+	return conn, nil
+}
+
+// openError tells a failure to open, before which nothing was sent, from later ones.
+type openError struct{ cause error }
+
+func (o *openError) Error() string { return "opening a stream to the agent: " + o.cause.Error() }
+func (o *openError) Unwrap() error { return o.cause }
+
+// upstreamConn is a stream that carries HTTP. Closed in the middle of a message it
+// resets the stream: a clean end could be taken for the end of the message.
+type upstreamConn struct {
+	link.Stream
+	busy   atomic.Int32 // messages under way
+	owner  *visitor     // whose connection it is private to; nil for none
+	closed atomic.Bool
+}
+
+// Close implements net.Conn.
+func (c *upstreamConn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	if c.owner != nil {
+		c.owner.disown(c)
+	}
+	if c.busy.Load() > 0 {
+		c.Reset(&postern.Error{Code: postern.CodeStreamReset})
+	}
+	return c.Stream.Close()
+}

@@ -1,0 +1,222 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/relay"
+)
+
+// peekLimit bounds what is kept of a connection before it is known what it is: a
+// ClientHello of 64 KiB and its record headers.
+const peekLimit = 64<<10 + 512
+
+// visitor is one accepted connection, before TLS: what everything above stands on.
+// It is a relay.Conn whose first bytes can be peeked.
+type visitor struct {
+	*relay.Peeked
+	edge     *Edge
+	listener string
+	number   uint64         // unique in the process; keys what belongs to this connection alone
+	peer     netip.AddrPort // who connected
+	client   netip.AddrPort // whom a PROXY header named; else peer
+	local    netip.AddrPort // what was dialled, as far as we know
+	until    time.Time      // the deadline of the first bytes
+	since    time.Time
+
+	// Set before the connection is handed to an HTTP server, never changed after.
+	secure     bool             // behind TLS, also where the handler cannot see it
+	serverName postern.Hostname // of the ClientHello; "" for none
+
+	countedAs netip.Addr // whose place it takes; invalid for nobody's
+
+	// writeIdle, where set, is how long one Write may wait for the visitor to take
+	// it; writeUntil is the deadline that is set. Only the writing goroutine uses it.
+	writeIdle  atomic.Int64
+	writeUntil time.Time
+
+	lingers atomic.Bool // the visitor is still sending: see linger
+	aborted atomic.Bool
+	closed  atomic.Bool
+	private atomic.Bool // upstream connections must not be shared: NTLM was seen
+
+	mu    sync.Mutex
+	owned map[*upstreamConn]struct{} // upstream connections that die with this one
+}
+
+var visitors atomic.Uint64
+
+func newVisitor(e *Edge, conn net.Conn, peer netip.AddrPort, listener string) *visitor {
+	return &visitor{
+		Peeked: relay.NewPeeked(conn, peekLimit), edge: e, listener: listener, number: visitors.Add(1),
+		peer: peer, client: peer, local: addrPort(conn.LocalAddr()), since: time.Now(),
+	}
+}
+
+// acceptProxied reads the PROXY header that must come first.
+func (v *visitor) acceptProxied(within time.Duration) error {
+	peeked, err := relay.AcceptProxied(v.NetConn(), within, peekLimit)
+	if err != nil {
+		return err
+	}
+	v.Peeked = peeked
+	v.client, v.local = addrPort(peeked.RemoteAddr()), addrPort(peeked.LocalAddr())
+	return nil
+}
+
+// Write sends b; in HTTP a visitor who takes nothing for long is cut off, whatever
+// the message is part of. One deadline serves many small writes.
+func (v *visitor) Write(b []byte) (int, error) {
+	if idle := time.Duration(v.writeIdle.Load()); idle > 0 {
+		if now := time.Now(); v.writeUntil.Sub(now) < idle/2 {
+			v.writeUntil = now.Add(idle)
+			_ = v.Peeked.SetWriteDeadline(v.writeUntil)
+		}
+	}
+	return v.Peeked.Write(b)
+}
+
+// SetDeadline and SetWriteDeadline make Write forget the deadline that it set.
+func (v *visitor) SetDeadline(t time.Time) error {
+	if v.writeIdle.Load() > 0 {
+		return v.Peeked.SetReadDeadline(t)
+	}
+	return v.Peeked.SetDeadline(t)
+}
+
+// SetWriteDeadline is ignored while Write keeps its own: net/http clears the deadline
+// after each request, and a pipelining visitor who never reads must still be cut.
+// A deadline in the past is an order to stop, and obeyed.
+func (v *visitor) SetWriteDeadline(t time.Time) error {
+	if v.writeIdle.Load() > 0 && (t.IsZero() || t.After(time.Now())) {
+		return nil
+	}
+	return v.Peeked.SetWriteDeadline(t)
+}
+
+// unmanaged hands deadlines over to whoever relays from now on.
+func (v *visitor) unmanaged() {
+	v.writeIdle.Store(0)
+	_ = v.Peeked.SetDeadline(time.Time{})
+}
+
+// relayed is the connection to relay where nothing stands on top of it: the bare TCP
+// connection if no byte was kept, so that the kernel can move the bytes.
+func (v *visitor) relayed() relay.Conn {
+	if len(v.Buffered()) == 0 {
+		if bare, ok := v.NetConn().(relay.Conn); ok {
+			return bare
+		}
+	}
+	return v
+}
+
+const (
+	lingerTime  = 5 * time.Second
+	lingerBytes = 64 << 20
+)
+
+// Close ends the connection and gives its places back. Only the first call counts.
+func (v *visitor) Close() error {
+	if v.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	if v.lingers.Load() && !v.aborted.Load() && !v.edge.ending() {
+		v.linger()
+	}
+	err := v.NetConn().Close()
+	v.release()
+	return err
+}
+
+// linger reads and drops what a visitor still sends after our answer. Closing at
+// once would reset the connection, and the reset would destroy the answer before
+// the visitor has read it.
+func (v *visitor) linger() {
+	if v.CloseWrite() != nil {
+		return
+	}
+	_ = v.Peeked.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.Copy(io.Discard, io.LimitReader(v.Peeked, lingerBytes))
+}
+
+// abort ends the connection so that nobody takes what was sent for the whole.
+func (v *visitor) abort(why *postern.Error) {
+	v.aborted.Store(true)
+	relay.Abort(v.NetConn(), why)
+	if !v.closed.Swap(true) {
+		v.release()
+	}
+}
+
+// release gives back everything that the connection held. It runs once.
+func (v *visitor) release() {
+	v.edge.admission.leave()
+	if v.countedAs.IsValid() {
+		v.edge.admission.leaveAddress(v.countedAs)
+	}
+	v.edge.forget(v)
+	v.mu.Lock()
+	owned := v.owned
+	v.owned = nil
+	v.mu.Unlock()
+	for conn := range owned {
+		_ = conn.Close()
+	}
+}
+
+// own ties an upstream connection to the life of this one; false means that this one
+// is over.
+func (v *visitor) own(conn *upstreamConn) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed.Load() {
+		return false
+	}
+	if v.owned == nil {
+		v.owned = make(map[*upstreamConn]struct{})
+	}
+	v.owned[conn] = struct{}{}
+	return true
+}
+
+func (v *visitor) disown(conn *upstreamConn) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.owned, conn)
+}
+
+// visitorOf finds the visitor below TLS and whatever else is on top of it.
+func visitorOf(conn net.Conn) *visitor {
+	for conn != nil {
+		if v, ok := conn.(*visitor); ok {
+			return v
+		}
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = above.NetConn()
+	}
+	return nil
+}
+
+type visitorKey struct{}
+
+// connContext lets handlers find the visitor.
+func connContext(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, visitorOf(conn))
+}
+
+func visitorFrom(ctx context.Context) *visitor {
+	v, _ := ctx.Value(visitorKey{}).(*visitor)
+	return v
+}
+
+var _ relay.Conn = (*visitor)(nil)
