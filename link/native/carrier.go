@@ -38,6 +38,7 @@ type carrier interface {
 	Draining() <-chan struct{}
 	Close(why *postern.Error)
 	Done() <-chan struct{}
+	Closed() <-chan struct{} // a moment after Done: the connection is closed
 	Cause() *postern.Error
 	Streams() int
 }
@@ -111,6 +112,9 @@ func (c carriers) Close(why *postern.Error) { c.zero.Close(why) }
 
 // Done is closed when carrier 0 has ended, and with it the session.
 func (c carriers) Done() <-chan struct{} { return c.zero.Done() }
+
+// Closed is closed when the connections are closed.
+func (c carriers) Closed() <-chan struct{} { return c.zero.Closed() }
 
 // Cause says why carrier 0 ended.
 func (c carriers) Cause() *postern.Error { return c.zero.Cause() }

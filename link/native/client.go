@@ -65,7 +65,7 @@ func Connect(ctx context.Context, conn net.Conn, config ClientConfig) (*Client, 
 	}
 	c := &Client{
 		config:   config,
-		carriers: carriers{newTLSCarrier(conn, true, clientLimits, config.Logger)},
+		carriers: carriers{zero: newTLSCarrier(conn, true, clientLimits, config.Logger)},
 		slots:    make(chan struct{}, commandsAtOnce),
 	}
 	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
@@ -73,6 +73,7 @@ func Connect(ctx context.Context, conn net.Conn, config ClientConfig) (*Client, 
 	welcome, err := c.authenticate(ctx)
 	if err != nil {
 		c.Close(postern.AsError(err))
+		<-c.carriers.Closed()
 		return nil, link.Welcome{}, err
 	}
 	return c, welcome, nil
@@ -125,7 +126,8 @@ func (c *Client) Unbind(ctx context.Context, id string) error {
 func (c *Client) Ping(ctx context.Context) (time.Duration, error) { return c.carriers.Ping(ctx) }
 
 // Draining is closed when the server asks to take the next streams over a new
-// session. Streams that are open live on; Close when they have ended.
+// session. Streams that are open live on; Close when they have ended. Bind and
+// Unbind fail with CodeLinkDraining from then on.
 func (c *Client) Draining() <-chan struct{} { return c.carriers.Draining() }
 
 // Close ends the session and every stream, and tells the server why. Only the

@@ -44,8 +44,8 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 		_ = conn.Close()
 		return err
 	}
-	s := &server{carriers: carriers{newTLSCarrier(conn, false, strangerLimits, c.Logger)}}
-	return sessionmsg.Server{
+	s := &server{carriers: carriers{zero: newTLSCarrier(conn, false, strangerLimits, c.Logger)}}
+	why := sessionmsg.Server{
 		Registrar:   c.Registrar,
 		Logger:      c.Logger,
 		AuthTimeout: c.AuthTimeout,
@@ -57,6 +57,8 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 			Admitted:  s.admitted,
 		},
 	}.Serve(ctx, s, sessionmsg.Remote(conn))
+	<-s.Closed()
+	return why
 }
 
 // checkTLS refuses older TLS versions and other protocols where conn can tell.

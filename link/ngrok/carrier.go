@@ -2,7 +2,7 @@ package ngrok
 
 import (
 	"context"
-	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -15,18 +15,37 @@ import (
 type carrier struct {
 	session *mux.Session
 	conn    *ackConn
-	logger  *slog.Logger
 }
 
 var _ sessionmsg.Carrier = (*carrier)(nil)
 
-// Open starts a stream that opens itself again if the agent's queue was full.
+// oneFrame is what surely fits into the frame that opens a stream.
+const oneFrame = 15 << 10
+
+// Open starts a stream that opens itself again if the agent's queue was full. What
+// does not fit into the first frame follows as a write, which survives a refusal
+// too.
 func (c *carrier) Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
-	opened, err := c.session.Open(ctx, streamType, first...)
+	head := slices.Concat(first...)
+	var rest []byte
+	if len(head) > oneFrame {
+		head, rest = head[:oneFrame:oneFrame], head[oneFrame:]
+	}
+	opened, err := c.session.Open(ctx, streamType, head)
 	if err != nil {
 		return nil, err
 	}
-	return newStream(c.session, opened, streamType, first), nil
+	s := newStream(c.session, opened, streamType, head)
+	if len(rest) == 0 {
+		return s, nil
+	}
+	stop := context.AfterFunc(ctx, func() { s.Reset(&postern.Error{Code: postern.CodeStreamReset}) })
+	defer stop()
+	if _, err := s.Write(rest); err != nil {
+		s.Reset(&postern.Error{Code: postern.CodeStreamReset})
+		return nil, postern.AsError(err)
+	}
+	return s, nil
 }
 
 // Accept takes the agent's next request.

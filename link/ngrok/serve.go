@@ -50,18 +50,17 @@ type Config struct {
 // blocks until the session has ended, closes conn, and returns why, a
 // *postern.Error. ctx ends the session.
 func Serve(ctx context.Context, conn net.Conn, c Config) error {
-	counted := newAckConn(conn)
+	acking := newAckConn(conn)
 	s := &carrier{
-		conn:   counted,
-		logger: c.Logger,
-		session: mux.New(counted, mux.Config{
+		conn: acking,
+		session: mux.New(acking, mux.Config{
 			Limits:    strangerLimits,
 			Heartbeat: heartbeat,
 			Tolerance: tolerance,
 			Logger:    c.Logger,
 		}),
 	}
-	return sessionmsg.Server{
+	why := sessionmsg.Server{
 		Registrar:   c.Registrar,
 		Logger:      c.Logger,
 		AuthTimeout: c.AuthTimeout,
@@ -73,6 +72,8 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 			Admitted:  s.admitted,
 		},
 	}.Serve(ctx, s, sessionmsg.Remote(conn))
+	<-s.session.Closed()
+	return why
 }
 
 // admitted lifts the limits of strangers, as far as the agent can bear it.

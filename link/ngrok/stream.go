@@ -45,7 +45,7 @@ type stream struct {
 	generation  int           // counts reopenings
 	moving      chan struct{} // closed when the reopening under way is over; nil: none
 	stopMoving  context.CancelFunc
-	kept        []byte        // sent on current behind the type; nil once accepted
+	kept        []byte // sent on current behind the type; nil once accepted
 	accepted    bool
 	writeClosed bool
 	readBy      time.Time
@@ -54,12 +54,9 @@ type stream struct {
 
 var _ link.Stream = (*stream)(nil)
 
-func newStream(session *mux.Session, opened *mux.Stream, streamType uint32, first [][]byte) *stream {
-	s := &stream{session: session, current: opened, streamType: streamType}
+func newStream(session *mux.Session, opened *mux.Stream, streamType uint32, first []byte) *stream {
+	s := &stream{session: session, current: opened, streamType: streamType, kept: first}
 	s.life, s.end = context.WithCancel(context.Background())
-	for _, part := range first {
-		s.kept = append(s.kept, part...)
-	}
 	return s
 }
 
@@ -232,7 +229,14 @@ func (s *stream) openAgain(ctx context.Context, kept []byte, attempt int) (*mux.
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	fresh, err := s.session.Open(ctx, s.streamType, kept)
+	head, rest := kept, []byte(nil)
+	if len(kept) > oneFrame {
+		head, rest = kept[:oneFrame], kept[oneFrame:]
+	}
+	fresh, err := s.session.Open(ctx, s.streamType, head)
+	if err == nil && len(rest) > 0 {
+		err = writeWithin(ctx, fresh, rest)
+	}
 	switch {
 	case err == nil:
 		return fresh, nil
@@ -242,4 +246,15 @@ func (s *stream) openAgain(ctx context.Context, kept []byte, attempt int) (*mux.
 		return nil, os.ErrDeadlineExceeded
 	}
 	return nil, err
+}
+
+// writeWithin writes what the window has room for. A refusal meanwhile is no
+// error here: the caller's next Read or Write finds it and tries again.
+func writeWithin(ctx context.Context, fresh *mux.Stream, rest []byte) error {
+	stop := context.AfterFunc(ctx, func() { fresh.Reset(&postern.Error{Code: postern.CodeStreamReset}) })
+	defer stop()
+	if _, err := fresh.Write(rest); err != nil && !fresh.Refused() {
+		return err
+	}
+	return nil
 }

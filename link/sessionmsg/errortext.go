@@ -24,7 +24,11 @@ func ErrorText(err *postern.Error) string {
 		return ""
 	}
 	wire := err.Code.Entry().Wire
-	text := oneLine(err.Text()) + "\n\n" + string(wire) + "\n"
+	text := oneLine(err.Text())
+	if text == "" || isCode(text, ngrokCode) || isCode(text, posternCode) {
+		text = err.Code.Entry().Title // a line of its own would count as the code
+	}
+	text += "\n\n" + string(wire) + "\n"
 	if err.Code != wire {
 		text += string(err.Code) + "\n"
 	}

@@ -235,30 +235,31 @@ func (b *Bind) Echo(bound link.Bound) (json.RawMessage, error) {
 	if bound.URL.Scheme == postern.TCP {
 		key, value = "Addr", strings.TrimPrefix(bound.PublicURL, "tcp://")
 	}
-	if name, found := keyLike(members, "URL"); found {
-		key, value = name, bound.PublicURL
-	} else if name, found := keyLike(members, key); found {
-		key = name
-	}
 	quoted, err := json.Marshal(value)
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	members[key] = quoted
-	return json.Marshal(members)
+	url, err := json.Marshal(bound.PublicURL)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if !replace(members, "URL", url) && !replace(members, key, quoted) {
+		members[key] = quoted
+	}
+	return Encode(members)
 }
 
-// keyLike finds a member by its name in any case, and gives it as it is written.
-func keyLike(members map[string]json.RawMessage, name string) (string, bool) {
-	if _, found := members[name]; found {
-		return name, true
-	}
+// replace sets a member under every spelling that the request used for it, and
+// tells whether there was one.
+func replace(members map[string]json.RawMessage, name string, value json.RawMessage) bool {
+	found := false
 	for key := range members {
 		if strings.EqualFold(key, name) {
-			return key, true
+			members[key] = value
+			found = true
 		}
 	}
-	return "", false
+	return found
 }
 
 // Reply answers b with what was bound.

@@ -106,7 +106,9 @@ func (w *worker) accept(ctx context.Context) {
 	for {
 		streamType, stream, err := w.carrier.Accept(ctx)
 		if err != nil {
-			w.carrier.Close(postern.AsError(err))
+			if ctx.Err() == nil { // else run closes, and says why
+				w.carrier.Close(postern.AsError(err))
+			}
 			return
 		}
 		select {
