@@ -18,8 +18,8 @@ const (
 	lastWords = 2 * time.Second
 )
 
-// direction copies from src to dst. All fields but writing belong to its goroutine
-// until run returns.
+// direction copies from src to dst. All fields but the atomic ones belong to its
+// goroutine until run returns.
 type direction struct {
 	pipe     *pipe
 	src, dst Conn
@@ -29,6 +29,7 @@ type direction struct {
 	moved    int64
 
 	writing    atomic.Bool // waits in dst.Write, which has a deadline of its own
+	ended      atomic.Bool // src's clean end was passed on to dst
 	writeUntil time.Time   // the write deadline that is set
 }
 
@@ -135,7 +136,9 @@ func (d *direction) readEnded(err error) step {
 	}
 	if err := d.dst.CloseWrite(); err != nil {
 		d.writeFailed(err)
+		return over
 	}
+	d.ended.Store(true)
 	return over
 }
 
@@ -180,6 +183,11 @@ func (d *direction) idleTooLong() bool {
 	idle := d.pipe.options.Idle
 	if idle <= 0 || d.pipe.idleFor() < idle || d.opposite.writing.Load() {
 		return false
+	}
+	if d.opposite.ended.Load() {
+		// src has all that it will be sent, but maybe not out of the kernel's buffers
+		// yet: a reset would throw that away.
+		_ = d.src.Close()
 	}
 	d.pipe.fail(Neither, postern.Errorf(postern.CodeIdle, "no byte moved either way for %s", idle))
 	return true

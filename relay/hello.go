@@ -31,7 +31,6 @@ const (
 	extALPN           = 16
 	extVersions       = 43
 	serverNameHost    = 0
-	sessionIDMax      = 32
 	randomSize        = 32
 	legacyVersionSize = 2
 )
@@ -41,7 +40,8 @@ func IsTLS(first byte) bool { return first == recordHandshake }
 
 // SniffHello reads the ClientHello at the start of p and consumes nothing. The
 // message may be spread over several records and have up to 64 KiB (less where p's
-// limit is lower), which post-quantum key shares need. The caller sets the deadline.
+// limit is lower), which post-quantum key shares need. The caller sets the deadline. What does not concern
+// routing is not judged: whoever ends TLS does that.
 //
 // Errors are *postern.Error: CodeRequestInvalid for what is not TLS or is malformed,
 // CodeHostnameInvalid for a server name that is none, CodeHeaderTooLarge,
@@ -97,8 +97,8 @@ func peekRecord(p *Peeked, offset int) ([]byte, error) {
 	}
 	head := seen[offset:]
 	size := int(head[3])<<8 | int(head[4])
-	if head[1] != 3 || size == 0 || size > maxRecord {
-		return nil, malformed("record version %d.%d with %d bytes", head[1], head[2], size)
+	if size == 0 || size > maxRecord { // head[1:3] says nothing: RFC 8446 §5.1
+		return nil, malformed("a record of %d bytes", size)
 	}
 	start := offset + recordHeaderSize
 	seen, err = p.Peek(start + size)
@@ -112,9 +112,7 @@ func peekRecord(p *Peeked, offset int) ([]byte, error) {
 func parseHello(body []byte) (ClientHello, error) {
 	in := &cursor{rest: body}
 	in.take(legacyVersionSize + randomSize)
-	if session := in.vector8(); len(session) > sessionIDMax {
-		return ClientHello{}, malformed("session id of %d bytes", len(session))
-	}
+	in.vector8() // session id
 	if suites := in.vector16(); len(suites) == 0 || len(suites)%2 != 0 {
 		return ClientHello{}, malformed("cipher suites of %d bytes", len(suites))
 	}

@@ -2,9 +2,8 @@ package relay
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -23,9 +22,11 @@ const (
 	proxyTCP4      = 0x11
 	proxyTCP6      = 0x21
 
-	// proxyRead is more than a header without extensions. go-proxyproto bounds the
-	// extensions too (4 KiB), so a stranger cannot make us keep more.
-	proxyRead = 512
+	proxyV1Start = "PROXY "
+	proxyV1Most  = 107
+	proxyV2Fixed = 16
+	// proxyV2Most bounds addresses and extensions; it is go-proxyproto's bound too.
+	proxyV2Most = 4 << 10
 )
 
 // ProxyHeader returns the PROXY protocol header of the version (1 or 2) that names
@@ -98,19 +99,21 @@ func AcceptProxied(conn net.Conn, within time.Duration, peekLimit int) (*Peeked,
 	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return nil, sniffError(err)
 	}
-	reader := bufio.NewReaderSize(conn, proxyRead)
-	header, err := proxyproto.Read(reader)
+	p := NewPeeked(conn, max(peekLimit, proxyV1Most, proxyV2Fixed+proxyV2Most))
+	size, err := proxyHeaderSize(p)
 	if err != nil {
-		return nil, proxyError(err)
+		return nil, err
+	}
+	header, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(p.kept[:size]), size))
+	if err != nil {
+		return nil, notProxied(err)
 	}
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil, sniffError(err)
 	}
-	p := NewPeeked(conn, peekLimit)
-	// What was read with the header belongs to the visitor's first message.
-	if n := reader.Buffered(); n > 0 {
-		rest, _ := reader.Peek(n)
-		p.kept = append(p.kept, rest...)
+	p.limit = peekLimit
+	if p.kept = p.kept[size:]; len(p.kept) == 0 {
+		p.kept = nil // lets the memory go
 	}
 	if header.Command.IsProxy() {
 		if src, dst, ok := header.TCPAddrs(); ok {
@@ -120,11 +123,49 @@ func AcceptProxied(conn net.Conn, within time.Duration, peekLimit int) (*Peeked,
 	return p, nil
 }
 
-func proxyError(err error) error {
-	coded := postern.AsError(sniffError(err))
-	if coded.Code == postern.CodeRequestTimeout || errors.Is(err, io.EOF) {
-		return coded
+// proxyHeaderSize waits for a whole header and returns its size. It may come in
+// pieces: packets are cut where no proxy can know.
+func proxyHeaderSize(p *Peeked) (int, error) {
+	const tellsVersion = 5
+	seen, err := p.Peek(tellsVersion)
+	switch {
+	case !bytes.HasPrefix([]byte(proxyV1Start), seen[:min(len(seen), tellsVersion)]) &&
+		!bytes.HasPrefix([]byte(proxySignature), seen[:min(len(seen), tellsVersion)]):
+		return 0, notProxied(nil)
+	case err != nil:
+		return 0, sniffError(err)
+	case seen[0] == proxyV1Start[0]:
+		return proxyV1Size(p)
 	}
+	if seen, err = p.Peek(proxyV2Fixed); err != nil {
+		return 0, sniffError(err)
+	}
+	more := int(binary.BigEndian.Uint16(seen[proxyV2Fixed-2:]))
+	if more > proxyV2Most {
+		return 0, notProxied(nil)
+	}
+	if _, err = p.Peek(proxyV2Fixed + more); err != nil {
+		return 0, sniffError(err)
+	}
+	return proxyV2Fixed + more, nil
+}
+
+func proxyV1Size(p *Peeked) (int, error) {
+	for {
+		seen := p.Buffered()
+		if end := bytes.IndexByte(seen[:min(len(seen), proxyV1Most)], '\n'); end >= 0 {
+			return end + 1, nil
+		}
+		if len(seen) >= proxyV1Most {
+			return 0, notProxied(nil)
+		}
+		if _, err := p.Peek(len(seen) + 1); err != nil {
+			return 0, sniffError(err)
+		}
+	}
+}
+
+func notProxied(cause error) error {
 	return postern.Errorf(postern.CodeRequestInvalid,
-		"the listener expects a PROXY protocol header and got none that is valid").Because(err)
+		"the listener expects a PROXY protocol header and got none that is valid").Because(cause)
 }
