@@ -78,3 +78,15 @@ func TestBulkBothWays(t *testing.T) {
 		t.Fatalf("server read %d bytes, %v", len(got), err)
 	}
 }
+
+func ends(a, b net.Conn, c mux.Config) (opener, acceptor, func()) {
+	server := mux.New(b, c)
+	c.Client = true
+	agent := mux.New(a, c)
+	return opener{server}, acceptor{agent}, func() {
+		agent.Close(nil)
+		server.Close(nil)
+		<-agent.Closed()
+		<-server.Closed()
+	}
+}
