@@ -138,6 +138,9 @@ func (c *Client) Close(why *postern.Error) { c.carriers.Close(why) }
 // why.
 func (c *Client) Done() <-chan struct{} { return c.carriers.Done() }
 
+// Closed is closed a moment after Done, when the connection is closed.
+func (c *Client) Closed() <-chan struct{} { return c.carriers.Closed() }
+
 // Cause says why the session ended; nil before.
 func (c *Client) Cause() *postern.Error { return c.carriers.Cause() }
 

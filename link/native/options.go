@@ -53,8 +53,12 @@ func newBind(r link.BindRequest) (sessionmsg.Bind, error) {
 	}, nil
 }
 
-// urlText writes a request so that postern.ParseURLRequest reads the same again.
+// urlText writes a request so that postern.ParseURLRequest reads the same again;
+// "" where nothing but the scheme is asked for.
 func urlText(r postern.URLRequest) string {
+	if r == (postern.URLRequest{Scheme: r.Scheme}) {
+		return ""
+	}
 	if r.IP.IsValid() {
 		host := r.IP.String()
 		if r.IP.Is6() {
