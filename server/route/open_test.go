@@ -99,7 +99,7 @@ func TestOpen(t *testing.T) {
 
 func TestOpenAllocatesNothingOfItsOwn(t *testing.T) {
 	pool := inOrder{{id: "0"}}
-	quiet := quietPool{quietMember{pool[0], func(bool) {}, stream{}}}
+	var quiet route.Owner = quietPool{quietMember{pool[0], func(bool) {}, stream{}}}
 	if n := testing.AllocsPerRun(100, func() { _, _, _, _ = route.Open(context.Background(), quiet, link.Header{}, nil) }); n != 0 {
 		t.Fatalf("%v allocations", n)
 	}
