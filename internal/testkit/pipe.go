@@ -54,7 +54,7 @@ func (c *PipeConn) CloseWrite() error {
 	return c.wrap("close", c.out.finish())
 }
 
-// SetLinger(0) makes Close reset the connection, as on a net.TCPConn; any other
+// SetLinger with 0 makes Close reset the connection, as on a net.TCPConn; any other
 // value closes it in order.
 func (c *PipeConn) SetLinger(seconds int) error {
 	c.mu.Lock()
