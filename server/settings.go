@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
 )
 
 // ListenerNames are the listeners that proxy_protocol may name.
@@ -80,9 +81,9 @@ func publicSettings() []Setting {
 		port("http_port", "The port in http:// URLs; 0 is the listening port.", func(c *Config) *uint16 { return &c.Public.HTTP }),
 		scalar("tls.mode", "MODE", "Where certificates come from: local_ca or files.",
 			func(c *Config) *string { return &c.TLS.Mode }, parseMode, plain),
-		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. Changed files are read again.",
+		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. The files are read again when they change.",
 			func(c *Config) *[]CertificateFiles { return &c.TLS.Certificates }, parseCertificateFiles, CertificateFiles.String).
-			items("certificate", "key").live(),
+			items("certificate", "key"),
 	}
 }
 
@@ -132,8 +133,8 @@ func logSettings() []Setting {
 			func(c *Config) *string { return &c.AccessLog }, parseAccessLog, plain).live(),
 		scalar("log.level", "LEVEL", "debug, info, warn or error.",
 			func(c *Config) *string { return &c.Log.Level }, oneOf("debug", "info", "warn", "error"), plain).live(),
-		scalar("log.format", "FORMAT", "json or console.",
-			func(c *Config) *string { return &c.Log.Format }, oneOf("json", "console"), plain),
+		scalar("log.format", "FORMAT", "json, logfmt or console.",
+			func(c *Config) *string { return &c.Log.Format }, oneOf(obs.JSON, obs.Logfmt, obs.Console), plain),
 	}
 }
 

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/server"
+)
+
+const serverHelp = `Run a server: it accepts visitors on public addresses and agents that dial in.
+
+Without a configuration the server runs in development mode: the domain is
+localhost, it listens on 127.0.0.1:8443 (https, agents), 127.0.0.1:8880 (http) and
+127.0.0.1:9090 (health, metrics), and keeps its data in your data directory. For
+anything else give --config, or at least --domain.
+
+Every key of the configuration has a flag and an environment variable: listen.https
+is --listen-https and POSTERN_LISTEN_HTTPS. Flags win over the environment, which
+wins over the file.`
+
+const serverExample = `  postern server
+  postern server --config /etc/postern/server.yml
+  postern server check --config /etc/postern/server.yml
+  postern server bootstrap --config /etc/postern/server.yml --format json`
+
+// serverCommand runs a server; its children check a configuration and make the
+// first keys.
+func serverCommand(streams ioStreams) *cobra.Command {
+	command := &cobra.Command{
+		Use:     "server",
+		Short:   "Run a server",
+		Long:    serverHelp,
+		Example: serverExample,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runServer(cmd, streams)
+		},
+	}
+	serverFlags(command.PersistentFlags())
+	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams))
+	return command
+}
+
+// serverFlags defines --config and one flag for each key.
+func serverFlags(flags *pflag.FlagSet) {
+	flags.String("config", "", "read the configuration from `FILE` (POSTERN_CONFIG)")
+	for _, setting := range server.Settings() {
+		flags.String(setting.Flag(), "", setting.About+" `"+setting.Argument+"`")
+	}
+}
+
+// loadServer gives what reads the configuration, now and at every reload.
+func loadServer(cmd *cobra.Command, streams ioStreams) func() (server.Config, error) {
+	path := cmd.Flag("config").Value.String()
+	given := make(map[string]string)
+	cmd.Flags().Visit(func(flag *pflag.Flag) { given[flag.Name] = flag.Value.String() })
+	return func() (server.Config, error) { return server.Load(path, streams.Env, given) }
+}
+
+func runServer(cmd *cobra.Command, streams ioStreams) error {
+	load := loadServer(cmd, streams)
+	config, err := load()
+	if err != nil {
+		return err
+	}
+	level := new(slog.LevelVar)
+	level.Set(config.SlogLevel())
+	node, err := server.New(config, server.Options{
+		Logger:  slog.New(obs.NewHandler(streams.Err, config.Log.Format, level)),
+		Level:   level,
+		Version: version(),
+		Stdout:  streams.Out,
+		Stderr:  streams.Err,
+		Load:    load,
+	})
+	if err != nil {
+		return err
+	}
+	return node.Run(cmd.Context())
+}

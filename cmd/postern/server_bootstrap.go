@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/server"
+)
+
+const bootstrapHelp = `Make the first account, user, API key and authtoken of an installation, and print
+them. The keys are shown this once and kept nowhere. Asked again it says who exists
+and prints no key.
+
+It works while the server runs (through a socket in its data directory) and while
+it does not. Give it the same --config as the server.`
+
+// serverBootstrapCommand makes the first keys.
+func serverBootstrapCommand(streams ioStreams) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Make the first account and its keys",
+		Long:  bootstrapHelp,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "json" && format != "text" {
+				return postern.Errorf(postern.CodeFlagInvalid, "--format %q is not json or text", format)
+			}
+			config, err := loadServer(cmd, streams)()
+			if err != nil {
+				return err
+			}
+			logger := slog.New(obs.NewHandler(streams.Err, config.Log.Format, slog.LevelWarn))
+			keys, err := server.Bootstrap(cmd.Context(), config, logger)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return json.NewEncoder(streams.Out).Encode(keys)
+			}
+			return printKeys(streams.Out, keys)
+		},
+	}
+	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the output: text or json")
+	return command
+}
+
+// printKeys is for people: what there is, then what to do with it.
+func printKeys(w io.Writer, keys server.Keys) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Account:    %s\nUser:       %s\n", keys.AccountID, keys.UserID)
+	if keys.Authtoken != "" {
+		fmt.Fprintf(&text, "API key:    %s\nAuthtoken:  %s\n", keys.APIKey, keys.Authtoken)
+	}
+	if keys.CAFile != "" {
+		fmt.Fprintf(&text, "CA file:    %s\n", keys.CAFile)
+	}
+	if keys.Authtoken == "" {
+		text.WriteString("\nThe account exists already; its keys were shown when it was made and are kept nowhere.\n")
+	} else {
+		text.WriteString("\nThe API key and the authtoken are not shown again.\n")
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}

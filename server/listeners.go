@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"github.com/postern-dev/postern"
+)
+
+// listeners are the sockets of a node; nil where one is switched off.
+type listeners struct{ https, http, agent, admin net.Listener }
+
+// listen binds everything, or nothing.
+func listen(ctx context.Context, c Config) (*listeners, error) {
+	l := &listeners{}
+	for _, one := range []struct {
+		key, address string
+		to           *net.Listener
+	}{
+		{"listen.https", c.Listen.HTTPS, &l.https},
+		{"listen.http", c.Listen.HTTP, &l.http},
+		{"listen.agent", c.Listen.Agent, &l.agent},
+		{"listen.admin", c.Listen.Admin, &l.admin},
+	} {
+		if one.address == "" {
+			continue
+		}
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", one.address)
+		if err != nil {
+			l.close()
+			return nil, cannotListen(one.key, one.address, err)
+		}
+		*one.to = ln
+	}
+	return l, nil
+}
+
+func cannotListen(key, address string, err error) error {
+	hint := "give " + key + " another address"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "another program has it; stop that, or " + hint
+	case errors.Is(err, syscall.EACCES):
+		hint = "ports below 1024 need root or CAP_NET_BIND_SERVICE; or " + hint
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "this machine does not have the address; " + hint
+	}
+	cause := err
+	var number syscall.Errno
+	if errors.As(err, &number) {
+		cause = number
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, "%s: %s cannot be listened on: %v; %s", key, address, cause, hint).Because(err)
+}
+
+func (l *listeners) close() {
+	for _, ln := range []net.Listener{l.https, l.http, l.agent, l.admin} {
+		if ln != nil {
+			// Closing a listener that its server has closed is no failure.
+			_ = ln.Close()
+		}
+	}
+}
+
+// port gives the port that a listener got, 0 for none.
+func port(ln net.Listener) uint16 { return addrPort(ln).Port() }
+
+func addrPort(ln net.Listener) netip.AddrPort {
+	if ln == nil {
+		return netip.AddrPort{}
+	}
+	addr, ok := ln.Addr().(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := addr.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// addresses spells out where the configuration listens, for the certificate of
+// those who dial an address: every address of the machine for a listener on all.
+func addresses(c Config) ([]netip.Addr, error) {
+	var all []netip.Addr
+	for _, address := range []string{c.Listen.HTTPS, c.Listen.Agent} {
+		if address == "" {
+			continue
+		}
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, postern.Errorf(postern.CodeConfigInvalid, "listen: %q is not an address", address)
+		}
+		addr, err := netip.ParseAddr(host)
+		switch {
+		case host == "localhost":
+			// loopback is always covered
+		case err != nil || addr.IsUnspecified():
+			all = append(all, machineAddresses()...)
+		default:
+			all = append(all, addr.Unmap())
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all), nil
+}
+
+// machineAddresses are those under which this machine can be dialled. Without
+// permission to look there are none, and agents dial names.
+func machineAddresses() []netip.Addr {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var all []netip.Addr
+	for _, one := range found {
+		prefix, err := netip.ParsePrefix(one.String())
+		if err == nil && !prefix.Addr().IsLinkLocalUnicast() && !prefix.Addr().IsLoopback() {
+			all = append(all, prefix.Addr().Unmap())
+		}
+	}
+	return all
+}
+
+// portAddr is where TCP endpoints listen; the zero value is everywhere.
+func portAddr(c Config) netip.Addr {
+	host := c.Listen.TCP
+	if host == "" {
+		host, _, _ = net.SplitHostPort(c.Listen.HTTPS)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.IsUnspecified() && c.Listen.TCP == "" {
+		return netip.Addr{}
+	}
+	return addr
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
+	"github.com/postern-dev/postern/server/event"
+)
+
+const (
+	// slack is what a phase has beyond what its parts wait for.
+	slack = 8 * time.Second
+	// mostTelling is over how long agents are told to move, at most.
+	mostTelling = 5 * time.Second
+)
+
+// Run serves until ctx ends, then stops in order: not ready, so that load balancers
+// look elsewhere; stop accepting; tell agents to move, spread out; let what is under
+// way finish, for timeouts.drain at most; end the services; close the store. nil
+// after an orderly stop.
+func (s *Server) Run(ctx context.Context) error {
+	drain := s.settings().Timeouts.Drain
+	group := run.Group{Logger: s.log, Deadlines: map[run.Phase]time.Duration{
+		run.TellAgents: mostTelling + slack,
+		run.Drain:      drain + slack,
+	}}
+	group.Add("readiness", run.NotReady, s.becomeReady, s.becomeUnready)
+	drained := make(chan error, 1)
+	group.Add("edge", run.StopAccepting, s.serveEdge, func(ctx context.Context) error {
+		// Visitors' idle connections end now, so that nobody sends another request while
+		// agents leave; what is under way is waited for in its own phase.
+		go s.drainEdge(context.WithoutCancel(ctx), drained)
+		return nil
+	})
+	group.Add("agents", run.TellAgents, nil, func(ctx context.Context) error {
+		s.control.Drain(ctx, min(mostTelling, s.settings().Timeouts.Drain/4))
+		return nil
+	})
+	group.Add("traffic", run.Drain, nil, func(ctx context.Context) error {
+		select {
+		case err := <-drained:
+			if err != nil {
+				s.log.WarnContext(ctx, "what was under way at the end of timeouts.drain was cut")
+			}
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	s.addServices(&group)
+	group.Add("store", run.StopStores, nil, func(context.Context) error { return s.Close() })
+	return group.Run(ctx)
+}
+
+// addServices adds what traffic needs until its end.
+func (s *Server) addServices(group *run.Group) {
+	group.Add("sessions", run.StopServices, nil, func(context.Context) error {
+		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
+		return nil
+	})
+	group.Add("routes", run.StopServices, s.builder.Run, nil)
+	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
+	group.Add("configuration", run.StopServices, s.watchConfig, nil)
+	addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)
+	if s.listeners.admin != nil {
+		addHTTP(group, "admin", s.adminServer(), s.listeners.admin)
+	}
+}
+
+func addHTTP(group *run.Group, name string, server *http.Server, ln net.Listener) {
+	group.Add(name, run.StopServices,
+		func(context.Context) error { return server.Serve(ln) },
+		func(ctx context.Context) error {
+			// What an operator still watches, such as a profile, is not waited for long.
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if server.Shutdown(ctx) != nil {
+				return server.Close()
+			}
+			return nil
+		})
+}
+
+func (s *Server) becomeReady(ctx context.Context) error {
+	if err := s.builder.Sync(ctx); err != nil {
+		return err
+	}
+	s.ready.Store(true)
+	c := s.settings()
+	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
+		"admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
+		"development", c.Development, "version", s.options.Version)
+	for _, note := range c.Notes {
+		s.log.WarnContext(ctx, note)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func addressText(ln net.Listener) string {
+	if ln == nil {
+		return "off"
+	}
+	return addrPort(ln).String()
+}
+
+func (s *Server) becomeUnready(ctx context.Context) error {
+	s.ready.Store(false)
+	s.log.InfoContext(ctx, "shutting down", "drain", s.settings().Timeouts.Drain)
+	return nil
+}
+
+// serveEdge serves every public listener until the edge is shut down; the first
+// that fails is the result.
+func (s *Server) serveEdge(ctx context.Context) error {
+	serving := []func() error{func() error { return s.edge.ServeHTTPS(ctx, s.listeners.https) }}
+	if s.listeners.http != nil {
+		serving = append(serving, func() error { return s.edge.ServeHTTP(ctx, s.listeners.http) })
+	}
+	if s.listeners.agent != nil {
+		serving = append(serving, func() error { return s.edge.ServeAgents(ctx, s.listeners.agent) })
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(serving))
+	for _, serve := range serving {
+		go func() { ended <- serve() }()
+	}
+	var err error
+	for range serving {
+		err = errors.Join(err, <-ended)
+		cancel() // one listener less is no server: end the others, too
+	}
+	return err
+}
+
+func (s *Server) drainEdge(ctx context.Context, drained chan<- error) {
+	ctx, cancel := context.WithTimeout(ctx, s.settings().Timeouts.Drain)
+	defer cancel()
+	drained <- s.edge.Shutdown(ctx)
+}
+
+// watchRevocations ends the sessions of credentials that are revoked.
+func (s *Server) watchRevocations(ctx context.Context) error {
+	revocations := s.bus.Subscribe(1024, event.CredentialRevoked)
+	defer revocations.Close()
+	for {
+		delivery, err := revocations.Next(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case delivery.Resync:
+			s.checkCredentials(ctx)
+		default:
+			s.control.CredentialRevoked(postern.CredentialID(delivery.Record.Subject))
+		}
+	}
+}
+
+// checkCredentials finds out what the lost events said.
+func (s *Server) checkCredentials(ctx context.Context) {
+	for _, id := range s.control.Credentials() {
+		_, err := s.service.Credential(ctx, id)
+		if postern.HasCode(err, postern.CodeNotFound) {
+			s.control.CredentialRevoked(id)
+		}
+	}
+}

@@ -1,0 +1,309 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/control"
+	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/pki"
+	"github.com/postern-dev/postern/server/route"
+	"github.com/postern-dev/postern/server/routebuild"
+)
+
+// Options are what the process around a server hands in. The zero value works: it
+// logs nothing.
+type Options struct {
+	Logger  *slog.Logger
+	Level   *slog.LevelVar // follows log.level at a reload; nil: the level stays
+	Version string         // told to agents
+
+	Stdout, Stderr io.Writer // of an access log; nil: the process's own
+
+	// Load reads the configuration again, at SIGHUP and when its file has changed;
+	// nil: it never changes.
+	Load func() (Config, error)
+}
+
+// Server is one node. Make one with New, then Run it, once.
+type Server struct {
+	options Options
+	log     *slog.Logger
+	dir     *dataDir
+	*state
+	listeners *listeners
+	socket    net.Listener // bootstrap's
+	bus       *event.Bus
+	cluster   *cluster.Local
+	routes    *route.Current
+	builder   *routebuild.Builder
+	edge      *edge.Edge
+	control   *control.Control
+	files     *pki.Files   // nil in the mode local_ca
+	ca        *pki.LocalCA // nil in the mode files
+	access    *accessLog
+	registry  *prometheus.Registry
+
+	ready   atomic.Bool
+	closing sync.Once
+	mu      sync.Mutex // held while the configuration changes
+	config  Config
+}
+
+// New opens the data directory and binds every listener, so that what cannot work
+// fails here and not later. Nothing is served before Run. Who does not Run must
+// Close.
+func New(c Config, o Options) (*Server, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		options: o, log: o.Logger, config: c,
+		bus: event.NewBus(), cluster: cluster.New(), routes: &route.Current{},
+		access:   &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
+		registry: prometheus.NewRegistry(),
+	}
+	if err := s.assemble(context.Background()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func writer(w, otherwise io.Writer) io.Writer {
+	if w == nil {
+		return otherwise
+	}
+	return w
+}
+
+// assemble makes the parts, from the data directory to the edge.
+func (s *Server) assemble(ctx context.Context) error {
+	var err error
+	if s.dir, err = openDataDir(s.config.DataDir); err != nil {
+		return err
+	}
+	if s.listeners, err = listen(ctx, s.config); err != nil {
+		return err
+	}
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.online, s.log); err != nil {
+		return err
+	}
+	if err := s.openCertificates(); err != nil {
+		return err
+	}
+	if s.socket, err = s.dir.listenSocket(); err != nil {
+		return err
+	}
+	return s.assembleTraffic()
+}
+
+func (s *Server) openCertificates() error {
+	var err error
+	if s.config.TLS.Mode == ModeFiles {
+		pairs := make([]pki.Pair, len(s.config.TLS.Certificates))
+		for i, files := range s.config.TLS.Certificates {
+			pairs[i] = pki.Pair{Certificate: files.Certificate, Key: files.Key}
+		}
+		s.files, err = pki.LoadFiles(pairs)
+		return err
+	}
+	s.ca, err = openCA(s.dir, s.config, s.log)
+	return err
+}
+
+// certificate is the edge's source.
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if s.files != nil {
+		return s.files.GetCertificate(hello)
+	}
+	return s.ca.GetCertificate(hello)
+}
+
+// assembleTraffic makes what visitors and agents meet.
+func (s *Server) assembleTraffic() error {
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	access, err := s.access.open(s.config.AccessLog)
+	if err != nil {
+		return err
+	}
+	key, err := s.dir.key(signingName)
+	if err != nil {
+		return err
+	}
+	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
+	s.edge = edge.New(s.edgeConfig(access))
+	s.control = control.New(s.controlConfig(key))
+	return nil
+}
+
+func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
+	c, live := s.config, edgeLive(s.config, access)
+	public := s.publicPorts()
+	live.Limits.HeaderBytes, live.Limits.HTTP2Streams = c.Limits.HeaderBytes, c.Limits.HTTP2Streams
+	return edge.Config{
+		Domain:      c.Domain,
+		Routes:      s.routes,
+		Certificate: s.certificate,
+		// control is made after the edge, whose ports it opens; nobody is served before
+		// both are there.
+		Agents:         func(ctx context.Context, conn net.Conn, alpn string) { s.control.Serve(ctx, conn, alpn) },
+		Public:         edge.PublicPorts{HTTPS: public.HTTPS, HTTP: public.HTTP},
+		PortAddr:       portAddr(c),
+		ProxyProtocol:  proxyListeners(c.ProxyProtocol),
+		Limits:         live.Limits,
+		Timeouts:       live.Timeouts,
+		TrustedProxies: live.TrustedProxies,
+		AccessLog:      live.AccessLog,
+		Metrics:        s.registry,
+		Logger:         s.log,
+	}
+}
+
+// edgeLive is the part of the edge's configuration that a reload changes.
+func edgeLive(c Config, access *slog.Logger) edge.Live {
+	return edge.Live{
+		Limits: edge.Limits{Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress},
+		Timeouts: edge.Timeouts{Handshake: c.Timeouts.Handshake, RequestHeader: c.Timeouts.RequestHeader, Idle: c.Timeouts.Idle,
+			Transfer: c.Timeouts.Transfer, ResponseHeader: c.Timeouts.ResponseHeader},
+		TrustedProxies: c.TrustedProxies,
+		AccessLog:      access,
+	}
+}
+
+func proxyListeners(names []string) edge.ProxyListeners {
+	var on edge.ProxyListeners
+	for _, name := range names {
+		switch name {
+		case "https":
+			on.HTTPS = true
+		case "http":
+			on.HTTP = true
+		case "agent":
+			on.Agents = true
+		case "tcp":
+			on.Ports = true
+		}
+	}
+	return on
+}
+
+func (s *Server) controlConfig(key []byte) control.Config {
+	c := s.config
+	return control.Config{
+		Service: s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
+		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
+		TCPPorts:   control.PortRange{First: c.Listen.TCPPorts.First, Last: c.Listen.TCPPorts.Last},
+		Region:     c.Region,
+		Version:    s.options.Version,
+		SigningKey: key, Limits: controlLimits(c), Authentications: c.Limits.Authentications,
+		AuthTimeout: c.Timeouts.Authentication,
+		Metrics:     s.registry, Logger: s.log,
+	}
+}
+
+func controlLimits(c Config) control.Limits {
+	return control.Limits{SessionsPerAccount: c.Limits.SessionsPerAccount, EndpointsPerSession: c.Limits.EndpointsPerSession,
+		FailuresPerMinute: c.Limits.FailuresPerMinute}
+}
+
+// publicPorts are those of the configuration, else those that were bound.
+func (s *Server) publicPorts() control.PublicPorts {
+	ports := control.PublicPorts{HTTPS: s.config.Public.HTTPS, HTTP: s.config.Public.HTTP}
+	if ports.HTTPS == 0 {
+		ports.HTTPS = port(s.listeners.https)
+	}
+	if s.listeners.http == nil {
+		ports.HTTP = 0
+	} else if ports.HTTP == 0 {
+		ports.HTTP = port(s.listeners.http)
+	}
+	return ports
+}
+
+// online lists the names and ports in use, which must not lapse.
+func (s *Server) online() ([]postern.Hostname, []uint16) {
+	var names []postern.Hostname
+	var ports []uint16
+	for _, endpoint := range s.cluster.Endpoints() {
+		if endpoint.URL.Scheme == postern.TCP {
+			ports = append(ports, endpoint.URL.Port)
+		} else {
+			names = append(names, endpoint.URL.Host)
+		}
+	}
+	return names, ports
+}
+
+// HTTPSAddr is where visitors and agents connect.
+func (s *Server) HTTPSAddr() netip.AddrPort { return addrPort(s.listeners.https) }
+
+// HTTPAddr is where visitors of http endpoints connect; the zero value for nowhere.
+func (s *Server) HTTPAddr() netip.AddrPort { return addrPort(s.listeners.http) }
+
+// AgentAddr is the extra listener of agents; the zero value for none.
+func (s *Server) AgentAddr() netip.AddrPort { return addrPort(s.listeners.agent) }
+
+// AdminAddr is where metrics and health are; the zero value for nowhere.
+func (s *Server) AdminAddr() netip.AddrPort { return addrPort(s.listeners.admin) }
+
+// CAFile is the root certificate that clients need; "" in the mode files.
+func (s *Server) CAFile() string {
+	if s.ca == nil {
+		return ""
+	}
+	return s.ca.RootFile()
+}
+
+// Control gives the operations on live sessions.
+func (s *Server) Control() *control.Control { return s.control }
+
+// Close gives everything back. Run does it at its end; a second call does nothing.
+func (s *Server) Close() error {
+	var err error
+	s.closing.Do(func() { err = s.close() })
+	return err
+}
+
+// close takes down what assemble had made, in the reverse order.
+func (s *Server) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	var failures []error
+	if s.control != nil {
+		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
+	}
+	if s.edge != nil {
+		ended, now := context.WithCancel(ctx)
+		now() // who wants to drain has drained
+		_ = s.edge.Shutdown(ended)
+	}
+	if s.socket != nil {
+		_ = s.socket.Close()
+	}
+	if s.listeners != nil {
+		s.listeners.close()
+	}
+	if s.state != nil {
+		failures = append(failures, s.state.close(ctx))
+	}
+	s.bus.Close()
+	failures = append(failures, s.access.close())
+	if s.dir != nil {
+		failures = append(failures, s.dir.close())
+	}
+	return errors.Join(failures...)
+}

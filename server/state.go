@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"; only this package names one
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/pki"
+	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/store"
+	"github.com/postern-dev/postern/server/store/sqlstore"
+)
+
+// closeTime bounds the last steps of a process.
+const closeTime = 10 * time.Second
+
+// state is the durable side of a node: the store and its one writer.
+type state struct {
+	store   store.Store
+	service *service.Service
+}
+
+// openState opens the database in the directory.
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
+	names, err := dir.key(namesName)
+	if err != nil {
+		return nil, err
+	}
+	database, err := sqlstore.Open(ctx, sqlstore.Engine{
+		Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(dir.file(databaseName)), Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	uses, err := service.New(ctx, service.Config{
+		Store: database, Bus: bus, NameKey: names, Domains: c.domains(), InUse: online, Logger: logger,
+	})
+	if err != nil {
+		return nil, errors.Join(err, database.Close())
+	}
+	return &state{store: database, service: uses}, nil
+}
+
+func (s *state) close(ctx context.Context) error {
+	return errors.Join(s.service.Close(ctx), s.store.Close())
+}
+
+// domains are those below which names are given, the server's own first.
+func (c Config) domains() []postern.Hostname {
+	return slices.Compact([]postern.Hostname{c.Domain, c.BaseDomain()})
+}
+
+// openCA opens the local CA in the directory, or makes it.
+func openCA(dir *dataDir, c Config, logger *slog.Logger) (*pki.LocalCA, error) {
+	spelled, err := addresses(c)
+	if err != nil {
+		return nil, err
+	}
+	return pki.OpenLocalCA(pki.LocalConfig{Dir: dir.file(caName), Domains: c.domains(), Addresses: spelled, Logger: logger})
+}
