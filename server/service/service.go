@@ -123,12 +123,15 @@ func (s *Service) Close(ctx context.Context) error {
 	return s.Flush(ctx)
 }
 
-// Flush writes the session events and times of use that wait in memory.
+// Flush writes the session events and times of use that wait in memory, and returns
+// when all that waited at the call is in the store and published.
 func (s *Service) Flush(ctx context.Context) error {
-	if s.pending.empty() {
-		return nil
-	}
-	return s.change(ctx, func(*draft) error { return nil })
+	return s.inTurn(ctx, func(ctx context.Context) error {
+		if s.pending.empty() {
+			return nil
+		}
+		return s.commit(ctx, func(*draft) error { return nil })
+	})
 }
 
 // draft is a transaction whose events are collected for the bus.
@@ -146,14 +149,24 @@ type draft struct {
 // change runs fn in a transaction, together with all that waits to be written, and
 // publishes the events of both after the commit. fn may be called again.
 func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
+	return s.inTurn(ctx, func(ctx context.Context) error { return s.commit(ctx, fn) })
+}
+
+// inTurn runs fn alone among the changes of this process, for no longer than the
+// store's time.
+func (s *Service) inTurn(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
+		return fn(ctx)
 	case <-ctx.Done():
 		return postern.Errorf(postern.CodeStoreUnavailable, "the store is busy").Because(ctx.Err())
 	}
+}
+
+func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 	waiting := s.pending.take()
 	var done *draft
 	err := s.store.Write(ctx, func(tx store.Tx) error {

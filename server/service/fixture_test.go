@@ -1,0 +1,207 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/store"
+	"github.com/postern-dev/postern/server/store/sqlstore"
+)
+
+func TestMain(m *testing.M) { testkit.Leaks(m) }
+
+const domain postern.Hostname = "example.com"
+
+// world is a service over a real database that can be made to fail.
+type world struct {
+	*service.Service
+	store *flaky
+	bus   *event.Bus
+	clock *clock
+	path  string
+}
+
+// clock is a time that only tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// flaky is a store that is down while a test says so.
+type flaky struct {
+	store.Store
+	down   atomic.Bool
+	writes atomic.Int64
+	reads  atomic.Int64
+}
+
+func (f *flaky) Read(ctx context.Context, fn func(store.Tx) error) error {
+	f.reads.Add(1)
+	if f.down.Load() {
+		return postern.Errorf(postern.CodeStoreUnavailable, "down")
+	}
+	return f.Store.Read(ctx, fn)
+}
+
+func (f *flaky) Write(ctx context.Context, fn func(store.Tx) error) error {
+	f.writes.Add(1)
+	if f.down.Load() {
+		return postern.Errorf(postern.CodeStoreUnavailable, "down")
+	}
+	return f.Store.Write(ctx, fn)
+}
+
+func newWorld(t *testing.T, change ...func(*service.Config)) *world {
+	t.Helper()
+	return openWorld(t, filepath.Join(t.TempDir(), "postern.db"), &clock{now: time.Date(2031, 5, 17, 9, 30, 0, 0, time.UTC)}, change...)
+}
+
+func openWorld(t *testing.T, path string, c *clock, change ...func(*service.Config)) *world {
+	t.Helper()
+	ctx := context.Background()
+	db, err := sqlstore.Open(ctx, sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{store: &flaky{Store: db}, bus: event.NewBus(), clock: c, path: path}
+	config := service.Config{
+		Store: w.store, Bus: w.bus, NameKey: bytes.Repeat([]byte{7}, 32), Domains: []postern.Hostname{domain},
+		Now: c.Now, Logger: testkit.Logger(t),
+	}
+	for _, fn := range change {
+		fn(&config)
+	}
+	if w.Service, err = service.New(ctx, config); err != nil {
+		_ = db.Close()
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	return w
+}
+
+// close ends the service and its store; the second time it does nothing.
+func (w *world) close() {
+	_ = w.Close(context.Background())
+	_ = w.store.Close()
+	w.bus.Close()
+}
+
+// restart opens the same database again, as another process would.
+func (w *world) restart(t *testing.T, change ...func(*service.Config)) *world {
+	t.Helper()
+	w.close()
+	return openWorld(t, w.path, w.clock, change...)
+}
+
+// bootstrap makes the first account and returns its credential and token.
+func (w *world) bootstrap(t *testing.T) (postern.Credential, postern.Secret) {
+	t.Helper()
+	made, err := w.Bootstrap(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := w.Authenticate(t.Context(), made.Authtoken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, made.Authtoken
+}
+
+// credential adds one to the account of another.
+func (w *world) credential(t *testing.T, beside postern.Credential, rules ...string) (postern.Credential, postern.Secret) {
+	t.Helper()
+	c, token, err := w.CreateCredential(t.Context(), service.NewCredential{Account: beside.Account, Owner: beside.Owner, ACL: rules})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, token
+}
+
+// stranger makes a second account, which there is no use case for yet.
+func (w *world) stranger(t *testing.T, id string) postern.Credential {
+	t.Helper()
+	c := postern.Credential{
+		ID: postern.CredentialID("cr_" + id), Account: postern.AccountID("ac_" + id), Owner: postern.UserID("usr_" + id),
+	}
+	err := w.store.Write(t.Context(), func(tx store.Tx) error {
+		if err := tx.Accounts().Create(t.Context(), postern.Account{ID: c.Account}); err != nil {
+			return err
+		}
+		if err := tx.Users().Create(t.Context(), store.User{ID: c.Owner, Account: c.Account}); err != nil {
+			return err
+		}
+		return tx.Credentials().Create(t.Context(), c)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// outbox returns everything recorded so far.
+func (w *world) outbox(t *testing.T) (records []event.Record) {
+	t.Helper()
+	err := w.store.Store.Read(t.Context(), func(tx store.Tx) (err error) {
+		records, err = tx.Outbox().After(t.Context(), 0, 10_000)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+// count says how many records of a type there are.
+func (w *world) count(t *testing.T, kind postern.EventType) (n int) {
+	t.Helper()
+	for _, r := range w.outbox(t) {
+		if r.Type == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func refused(t *testing.T, err error, code postern.Code) {
+	t.Helper()
+	if !postern.HasCode(err, code) {
+		t.Errorf("got %v, want %s (%s)", err, code, code.Entry().Title)
+	}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// none says that nothing is taken.
+func none[T any](T) bool { return false }
