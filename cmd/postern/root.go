@@ -35,6 +35,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		tcpCommand(streams),
 		tlsCommand(streams),
 		startCommand(streams),
+		serverCommand(streams),
 		versionCommand(streams),
 	)
 	return root
