@@ -33,6 +33,10 @@ type dataDir struct {
 // openDataDir makes the directory if it is missing, and locks it. CodeDataDirLocked
 // when another process has it.
 func openDataDir(path string) (*dataDir, error) {
+	path, err := filepath.Abs(path) // bootstrap prints paths for other directories' processes
+	if err != nil {
+		return nil, unusable(path, err)
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, unusable(path, err)
 	}

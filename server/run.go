@@ -110,7 +110,7 @@ func addressText(ln net.Listener) string {
 
 func (s *Server) becomeUnready(ctx context.Context) error {
 	s.ready.Store(false)
-	s.log.InfoContext(ctx, "shutting down", "drain", s.settings().Timeouts.Drain)
+	s.log.InfoContext(ctx, "shutting down", "drain", s.settings().Timeouts.Drain.String())
 	return nil
 }
 
