@@ -19,8 +19,8 @@ func (x *exchange) check() error {
 		return postern.Errorf(postern.CodeRequestInvalid, "CONNECT is not offered here")
 	case strings.Contains(r.RequestURI, "#"):
 		return postern.Errorf(postern.CodeRequestInvalid, "the request target must not contain a fragment (#)")
-	case r.RequestURI == "*" && r.Method != http.MethodOptions:
-		return postern.Errorf(postern.CodeRequestInvalid, "the request target * is for OPTIONS only")
+	case !targetAllowed(r):
+		return postern.Errorf(postern.CodeRequestInvalid, "the request target must be a path or a http URL")
 	}
 	if r.ProtoMajor == 1 && r.ProtoMinor == 0 {
 		// A proxy in front that honours Transfer-Encoding in HTTP/1.0, where it does not
@@ -35,6 +35,18 @@ func (x *exchange) check() error {
 		return postern.Errorf(postern.CodeHeaderTooLarge, "the request has %d header lines; at most %d are allowed", lines, most)
 	}
 	return nil
+}
+
+// targetAllowed tells whether the target has one of the forms of RFC 9112 §3.2 that a
+// server takes: a path, a whole http URL without a user, "*" for OPTIONS.
+func targetAllowed(r *http.Request) bool {
+	switch {
+	case strings.HasPrefix(r.RequestURI, "/"):
+		return true
+	case r.RequestURI == "*":
+		return r.Method == http.MethodOptions
+	}
+	return (r.URL.Scheme == "http" || r.URL.Scheme == "https") && r.URL.Host != "" && r.URL.User == nil
 }
 
 // requestHost is the name that a request is for, without its port.
