@@ -6,7 +6,9 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-var inertEndpoint = words("inspect")
+var inertEndpoint = map[string]bool{
+	"inspect": true,
+}
 
 // endpointKeys are the keys of an item of "endpoints".
 var endpointKeys = map[string]func(r *reader, d *draft, e entry) error{

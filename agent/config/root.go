@@ -6,10 +6,15 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// inert are keys of ngrok's that change nothing for visitors and have no effect
+// inertRoot are keys of ngrok's that change nothing for visitors and have no effect
 // here: what they steer does not exist in this agent, or is always so.
-var inertRoot = words("region web_addr web_allow_hosts console_ui console_ui_color inspect_db_size update update_check " +
-	"update_channel remote_management crl_noverify crl_url heartbeat_interval heartbeat_tolerance local_storage compress_conn api_key")
+var inertRoot = map[string]bool{
+	"region": true, "web_addr": true, "web_allow_hosts": true, "console_ui": true,
+	"console_ui_color": true, "inspect_db_size": true, "update": true, "update_check": true,
+	"update_channel": true, "remote_management": true, "crl_noverify": true, "crl_url": true,
+	"heartbeat_interval": true, "heartbeat_tolerance": true, "local_storage": true,
+	"compress_conn": true, "api_key": true,
+}
 
 // agentKeys are the keys of the agent itself: at the root in versions 1 and 2, below
 // "agent" in version 3.

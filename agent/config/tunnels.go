@@ -19,7 +19,9 @@ type draft struct {
 	ends     *Termination
 }
 
-var inertTunnel = words("inspect region name")
+var inertTunnel = map[string]bool{
+	"inspect": true, "region": true, "name": true,
+}
 
 // tunnelKeys are the keys of an item of "tunnels".
 var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
@@ -214,12 +216,4 @@ func terminateAt(r *reader, d *draft, e entry) error {
 func pooling(r *reader, d *draft, e entry) (err error) {
 	d.Pooling, err = r.flag(e)
 	return err
-}
-
-func words(list string) map[string]bool {
-	set := map[string]bool{}
-	for _, word := range strings.Fields(list) {
-		set[word] = true
-	}
-	return set
 }

@@ -106,12 +106,19 @@ func (d *Dialer) handshakeError(err error) *postern.Error {
 	if errors.As(err, &untrusted) {
 		return postern.Errorf(postern.CodeServerUntrusted, "the certificate of the server %s is not trusted: %v", d.Server, untrusted.Err).Because(err)
 	}
-	var alert tls.AlertError
 	var record tls.RecordHeaderError
-	if errors.As(err, &alert) || errors.As(err, &record) {
+	if errors.As(err, &record) || noSuchProtocol(err) {
 		return d.notPostern(err)
 	}
 	return postern.Errorf(postern.CodeServerUnreachable, "the TLS handshake with the server %s failed", d.Server).Because(err)
+}
+
+// noSuchProtocol recognises the alert of a server that does not know our ALPN name
+// (RFC 7301 §3.2). crypto/tls gives alerts no exported type; 120 is the alert.
+func noSuchProtocol(err error) bool {
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error" &&
+		remote.Err.Error() == tls.AlertError(120).Error()
 }
 
 func (d *Dialer) notPostern(err error) *postern.Error {

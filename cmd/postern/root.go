@@ -36,6 +36,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		tlsCommand(streams),
 		startCommand(streams),
 		serverCommand(streams),
+		serverCommand(streams),
 		versionCommand(streams),
 	)
 	return root
