@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 // maxWaiting bounds the events that wait for the store. At ten sessions a second that
 // is some seven minutes of a dead store.
 const maxWaiting = 8192
+
+// maxPart bounds what one transaction writes of it: however much has gathered, every
+// transaction is done within the store's time, so the backlog shrinks.
+const maxPart = 256
 
 // backlog is what waits to be written: it must not hold anybody up, and can be written
 // with the next transaction as well as with one of its own.
@@ -69,12 +74,37 @@ func (b *backlog) empty() bool {
 	return b.waiting.empty()
 }
 
+// long tells whether more waits than one transaction takes along.
+func (b *backlog) long() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting.events) > maxPart
+}
+
+// take removes the oldest part.
 func (b *backlog) take() batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	taken := b.waiting
-	b.waiting = batch{}
-	return taken
+	count := min(len(b.waiting.events), maxPart)
+	part := batch{
+		events: slices.Clone(b.waiting.events[:count]),
+		names:  takeSome(b.waiting.names),
+		ports:  takeSome(b.waiting.ports),
+	}
+	b.waiting.events = slices.Delete(b.waiting.events, 0, count)
+	return part
+}
+
+func takeSome[K comparable](times map[K]time.Time) map[K]time.Time {
+	some := make(map[K]time.Time, min(len(times), maxPart))
+	for key, at := range times {
+		if len(some) == maxPart {
+			break
+		}
+		some[key] = at
+		delete(times, key)
+	}
+	return some
 }
 
 // putBack returns what could not be written to the front of the queue.

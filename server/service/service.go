@@ -126,13 +126,21 @@ func (s *Service) Close(ctx context.Context) error {
 // Flush writes the session events and times of use that wait in memory, and returns
 // when all that waited at the call is in the store and published.
 func (s *Service) Flush(ctx context.Context) error {
-	return s.inTurn(ctx, func(ctx context.Context) error {
-		if s.pending.empty() {
-			return nil
+	for more := true; more; {
+		err := s.inTurn(ctx, func(ctx context.Context) error {
+			if more = !s.pending.empty(); !more {
+				return nil
+			}
+			return s.commit(ctx, nothing)
+		})
+		if err != nil {
+			return err
 		}
-		return s.commit(ctx, func(*draft) error { return nil })
-	})
+	}
+	return nil
 }
+
+func nothing(*draft) error { return nil }
 
 // draft is a transaction whose events are collected for the bus.
 type draft struct {
@@ -149,7 +157,14 @@ type draft struct {
 // change runs fn in a transaction, together with all that waits to be written, and
 // publishes the events of both after the commit. fn may be called again.
 func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
-	return s.inTurn(ctx, func(ctx context.Context) error { return s.commit(ctx, fn) })
+	return s.inTurn(ctx, func(ctx context.Context) error {
+		for s.pending.long() { // after an outage: what came first is written first
+			if err := s.commit(ctx, nothing); err != nil {
+				return err
+			}
+		}
+		return s.commit(ctx, fn)
+	})
 }
 
 // inTurn runs fn alone among the changes of this process, for no longer than the
@@ -166,6 +181,7 @@ func (s *Service) inTurn(ctx context.Context, fn func(context.Context) error) er
 	}
 }
 
+// commit is one transaction: the next part of what waits, and fn.
 func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 	waiting := s.pending.take()
 	var done *draft
