@@ -36,7 +36,9 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		tlsCommand(streams),
 		startCommand(streams),
 		serverCommand(streams),
+		demoCommand(streams),
 		serverCommand(streams),
+		demoCommand(streams),
 		versionCommand(streams),
 	)
 	return root
