@@ -264,9 +264,12 @@ func (s *Session) readReset(h header) error {
 	if st == nil {
 		return nil
 	}
-	s.sawLife(st)
 	code := muxCode(binary.BigEndian.Uint32(body))
 	why := resetError(code, body[4:])
+	if code == codeAcceptQueueFull {
+		st.refused.Store(true) // before sawLife, so that Accepted is never true of it
+	}
+	s.sawLife(st)
 	if code == codeStreamClosed && st.finished() {
 		// The peer had said all and closed, then our late bytes reached it. What it said
 		// stays readable.
@@ -274,12 +277,9 @@ func (s *Session) readReset(h header) error {
 		s.halfClosed(st, true)
 		return nil
 	}
-	if code == codeAcceptQueueFull {
-		st.refused.Store(true)
-		if !s.config.RichResets {
-			// muxado keeps a stream that it has refused until it is reset in return.
-			s.putControl(kindReset, st.id, uint32(codeCancelled))
-		}
+	if code == codeAcceptQueueFull && !s.config.RichResets {
+		// muxado keeps a stream that it has refused until it is reset in return.
+		s.putControl(kindReset, st.id, uint32(codeCancelled))
 	}
 	st.fail(why, true)
 	s.remove(st)
