@@ -17,10 +17,8 @@ const (
 	sqliteConstraintPrimaryKey = 1555
 	sqliteConstraintUnique     = 2067
 
-	postgresForeignKey           = "23503"
-	postgresUnique               = "23505"
-	postgresSerializationFailure = "40001"
-	postgresDeadlock             = "40P01"
+	postgresForeignKey = "23503"
+	postgresUnique     = "23505"
 )
 
 // translate gives a database's error its code; nil and errors with a code stay.
@@ -62,17 +60,6 @@ func violation(err error) int {
 		}
 	}
 	return 0
-}
-
-// unordered tells whether PostgreSQL gave a transaction up for the sake of another:
-// the same transaction may well succeed now.
-func unordered(err error) bool {
-	var postgres postgresError
-	if !errors.As(err, &postgres) {
-		return false
-	}
-	state := postgres.SQLState()
-	return state == postgresSerializationFailure || state == postgresDeadlock
 }
 
 func unavailable(message string, cause error) error {
