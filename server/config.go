@@ -32,6 +32,8 @@ type Config struct {
 	Timeouts       Timeouts
 	AccessLog      string // off, stdout, stderr or a file's path
 	Log            Log
+
+	places map[string]string // where the file sets a key: "postern.yml:3:9"
 }
 
 // Listen holds where the server listens. "" switches a listener off.

@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/postern-dev/postern"
 )
@@ -129,27 +128,35 @@ func (c *Config) overlay(env func(string) string, flags map[string]string, probl
 
 // validate checks what no single key shows.
 func (c *Config) validate(problems *Problems) {
-	where := c.Path
 	if c.Domain == "" {
-		problems.add(where, "domain is missing; give the domain that this server serves, such as tunnels.example.com")
+		problems.add(c.place("domain"), "domain is missing; give the domain that this server serves, such as tunnels.example.com")
 	}
 	if c.DataDir == "" {
-		problems.add(where, "data_dir is empty; give the directory for the database, keys and the local CA")
+		problems.add(c.place("data_dir"), "data_dir is empty; give the directory for the database, keys and the local CA")
 	}
 	if c.Listen.HTTPS == "" {
-		problems.add(where, "listen.https is empty; visitors and agents need it")
+		problems.add(c.place("listen.https"), "listen.https is empty; visitors and agents need it")
 	}
 	if c.TLS.Mode == ModeFiles && len(c.TLS.Certificates) == 0 {
-		problems.add(where, "tls.mode is files but tls.certificates names none")
+		problems.add(c.place("tls.mode"), "tls.mode is files but tls.certificates names none")
 	}
 	if c.TLS.Mode != ModeFiles && len(c.TLS.Certificates) > 0 {
-		problems.add(where, "tls.certificates is set but tls.mode is %s; set tls.mode to files", c.TLS.Mode)
+		problems.add(c.place("tls.certificates"), "tls.certificates is set but tls.mode is %s; set tls.mode to files", c.TLS.Mode)
 	}
 	if len(c.ProxyProtocol) > 0 && len(c.TrustedProxies) == 0 {
-		problems.add(where, "proxy_protocol is set but trusted_proxies is empty, so no peer could send the header; name the load balancer's addresses")
+		problems.add(c.place("proxy_protocol"),
+			"proxy_protocol is set but trusted_proxies is empty, so no peer could send the header; name the load balancer's addresses")
 	}
 	if c.Limits.ConnectionsPerAddress > c.Limits.Connections {
-		problems.add(where, "limits.connections_per_address (%s) is above limits.connections (%s)",
-			strconv.Itoa(c.Limits.ConnectionsPerAddress), strconv.Itoa(c.Limits.Connections))
+		problems.add(c.place("limits.connections_per_address"),
+			"limits.connections_per_address (%d) is above limits.connections (%d)", c.Limits.ConnectionsPerAddress, c.Limits.Connections)
 	}
+}
+
+// place is where the file sets the key, the file where it does not, "" without one.
+func (c *Config) place(key string) string {
+	if place, found := c.places[key]; found {
+		return place
+	}
+	return c.places[""]
 }

@@ -284,6 +284,9 @@ func parseCertificateFiles(s string) (CertificateFiles, error) {
 	if !found || certificate == "" || key == "" {
 		return CertificateFiles{}, fmt.Errorf("%q must name a certificate file and a key file", clip(s))
 	}
+	if strings.ContainsAny(key, "=,") || strings.Contains(certificate, ",") {
+		return CertificateFiles{}, fmt.Errorf("%q: files whose names have a comma or an equals sign cannot be named", clip(s))
+	}
 	return CertificateFiles{Certificate: certificate, Key: key}, nil
 }
 

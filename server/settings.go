@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -45,8 +46,9 @@ func setRegions(c *Config, values []string) error {
 		return fmt.Errorf("%d regions need a cluster, which this version does not have; name one", len(values))
 	case len(values) == 0:
 		return nil
-	case values[0] == "" || len(values[0]) > 63:
-		return fmt.Errorf("a region's name has 1 to 63 characters")
+	}
+	if name := values[0]; name == "" || len(name) > 63 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return fmt.Errorf("%q is not a region's name: 1 to 63 lower-case letters, digits and hyphens", clip(name))
 	}
 	c.Region = values[0]
 	return nil
@@ -107,14 +109,18 @@ func limitSettings() []Setting {
 			func(c *Config) *int { return &c.Limits.HTTP2Streams }, within(1, 1000), strconv.Itoa),
 		limit("sessions_per_account", "Agents that one account may have connected.", 1, 10_000_000, func(c *Config) *int { return &c.Limits.SessionsPerAccount }),
 		limit("endpoints_per_session", "Endpoints that one agent may have online.", 1, 100_000, func(c *Config) *int { return &c.Limits.EndpointsPerSession }),
-		limit("authentications", "Authentications at once; more wait in a queue.", 1, 10_000, func(c *Config) *int { return &c.Limits.Authentications }),
+		scalar("limits.authentications", "NUMBER", "Authentications at once; more wait in a queue.",
+			func(c *Config) *int { return &c.Limits.Authentications }, within(1, 10_000), strconv.Itoa),
 		limit("failures_per_minute", "Failed authentications from one address before it is refused unheard.", 1, 100_000, func(c *Config) *int { return &c.Limits.FailuresPerMinute }),
 	}
 }
 
 func timeoutSettings() []Setting {
+	fixed := func(name, about string, high time.Duration, field func(*Config) *time.Duration) Setting {
+		return scalar("timeouts."+name, "DURATION", about, field, between(100*time.Millisecond, high), time.Duration.String)
+	}
 	timeout := func(name, about string, high time.Duration, field func(*Config) *time.Duration) Setting {
-		return scalar("timeouts."+name, "DURATION", about, field, between(100*time.Millisecond, high), time.Duration.String).live()
+		return fixed(name, about, high, field).live()
 	}
 	return []Setting{
 		timeout("handshake", "TLS and the first bytes of a connection.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Handshake }),
@@ -122,8 +128,8 @@ func timeoutSettings() []Setting {
 		timeout("idle", "A kept connection between two requests.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Idle }),
 		timeout("transfer", "A transfer in which nothing moves; one that moves may last for ever.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Transfer }),
 		timeout("response_header", "The service's answer to a request.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.ResponseHeader }),
-		timeout("authentication", "An agent's first message.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Authentication }),
-		timeout("drain", "What is under way at shutdown.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Drain }),
+		fixed("authentication", "An agent's first message.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Authentication }),
+		fixed("drain", "What is under way at shutdown.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Drain }),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 // into a struct, so that every message knows its line and column and nothing in
 // the file is passed over.
 func parse(name string, text []byte, c *Config) Problems {
+	c.places = map[string]string{"": name}
 	r := &reader{name: name, config: c, settings: make(map[string]Setting)}
 	for _, setting := range Settings() {
 		r.settings[setting.Key] = setting
@@ -146,6 +147,7 @@ func (r *reader) unknown(key string, node ast.Node) {
 }
 
 func (r *reader) setting(setting Setting, node ast.Node) {
+	r.config.places[setting.Key] = r.at(node)
 	values, ok := r.values(setting, node)
 	if !ok {
 		return

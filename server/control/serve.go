@@ -54,36 +54,15 @@ func (c *Control) Drain(ctx context.Context, over time.Duration) {
 	}
 	pace := time.NewTicker(max(over/time.Duration(len(ours)), time.Microsecond))
 	defer pace.Stop()
-	for _, s := range ours {
+	for i, s := range ours {
+		if i > 0 {
+			select {
+			case <-pace.C:
+			case <-ctx.Done(): // the time is up: the rest is told at once
+			}
+		}
 		s.link.Drain()
-		select {
-		case <-pace.C:
-		case <-ctx.Done():
-			over = 0 // the time is up: tell the rest at once
-			pace.Reset(time.Microsecond)
-		}
 	}
-}
-
-// Idle waits until no session has a stream open, or until ctx ends.
-func (c *Control) Idle(ctx context.Context) {
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for c.streams() > 0 {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *Control) streams() int {
-	n := 0
-	for _, s := range c.all() {
-		n += s.link.Streams()
-	}
-	return n
 }
 
 // Close ends every session.

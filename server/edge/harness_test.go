@@ -257,6 +257,19 @@ func (s *site) dialTLS(serverName string, alpn ...string) *tls.Conn {
 	return conn
 }
 
+// connected is a client on one connection that is there already.
+func (s *site) connected(conn *tls.Conn, alpn string) *http.Client {
+	s.t.Helper()
+	transport := &http.Transport{
+		DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		Protocols:      new(http.Protocols),
+	}
+	transport.Protocols.SetHTTP1(alpn != "h2")
+	transport.Protocols.SetHTTP2(alpn == "h2")
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
 // dial makes a raw TCP connection.
 func (s *site) dial(addr string) *net.TCPConn {
 	s.t.Helper()
