@@ -2,6 +2,7 @@ package agent
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"os"
 	"strings"
@@ -19,6 +20,11 @@ type Endpoint struct {
 	// Handler serves the streams instead of a service at Upstream, which is then not
 	// dialled and only shown. TLS that ends at the agent is the Handler's to end.
 	Handler session.Handler
+	// Terminate ends visitors' TLS at the agent, like Termination AtAgent, with
+	// certificates that are loaded already.
+	Terminate *tls.Config
+	// UpstreamRoots may vouch for a service behind TLS, like VerifyCAs.
+	UpstreamRoots *x509.CertPool
 }
 
 // assemble makes what a session keeps online.
@@ -72,9 +78,13 @@ func (e *Endpoint) forward(logger *slog.Logger) (session.Upstream, *session.Forw
 		HTTP:          e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS,
 		Protocol:      e.Protocol,
 		ProxyProtocol: e.ProxyProtocol,
+		Terminate:     e.Terminate,
 		Logger:        logger,
 	}
-	if e.VerifyTLS || e.VerifyCAs != "" {
+	switch {
+	case e.UpstreamRoots != nil:
+		forward.TLS = &tls.Config{RootCAs: e.UpstreamRoots}
+	case e.VerifyTLS || e.VerifyCAs != "":
 		roots, err := dial.Pool(e.VerifyCAs)
 		if err != nil {
 			return session.Upstream{}, nil, e.located(err)

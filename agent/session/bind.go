@@ -226,6 +226,9 @@ func (l *live) unbind(ctx context.Context, gone []*binding) error {
 // endpointStopped is the server's word that it took an endpoint offline. Somebody
 // decided so, so it is not asked for again.
 func (l *live) endpointStopped(id string, why *postern.Error) {
+	if why == nil {
+		why = &postern.Error{Code: postern.CodeEndpointOffline}
+	}
 	l.s.mu.Lock()
 	var name string
 	for _, b := range l.s.bindings {
