@@ -55,15 +55,21 @@ type flaky struct {
 	store.Store
 	down   atomic.Bool
 	writes atomic.Int64
-	reads  atomic.Int64
+
+	// afterRead, where set, is called once when a read has seen its rows and has not
+	// returned yet.
+	afterRead atomic.Pointer[func()]
 }
 
 func (f *flaky) Read(ctx context.Context, fn func(store.Tx) error) error {
-	f.reads.Add(1)
 	if f.down.Load() {
 		return postern.Errorf(postern.CodeStoreUnavailable, "down")
 	}
-	return f.Store.Read(ctx, fn)
+	err := f.Store.Read(ctx, fn)
+	if hook := f.afterRead.Swap(nil); hook != nil {
+		(*hook)()
+	}
+	return err
 }
 
 func (f *flaky) Write(ctx context.Context, fn func(store.Tx) error) error {

@@ -208,6 +208,25 @@ func TestKnownNamesAreClaimedWhileTheStoreIsDown(t *testing.T) {
 	check(t, w.restart(t))
 }
 
+// The memory learns of uses as the store does.
+func TestUsedNamesAreKnownWhileTheStoreIsDown(t *testing.T) {
+	w := newWorld(t)
+	c, _ := w.bootstrap(t)
+	for range 3 {
+		if err := w.ClaimName(t.Context(), c, "app.example.com"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Advance(20 * day)
+	}
+	w.store.down.Store(true)
+	if err := w.ClaimName(t.Context(), c, "app.example.com"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAssignedNamesAreStable(t *testing.T) {
 	w := newWorld(t)
 	c, _ := w.bootstrap(t)

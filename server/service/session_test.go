@@ -3,6 +3,7 @@ package service_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,12 +83,18 @@ func TestSessionEventsOutliveADeadStore(t *testing.T) {
 		w := newWorld(t)
 		c, _ := w.bootstrap(t)
 		w.store.down.Store(true)
-		for i := range 20 {
+		for i := range 200 {
 			if err := w.SessionStarted(t.Context(), session(i, c)); err != nil {
 				t.Fatalf("a session failed for the store's sake: %v", err)
 			}
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(5 * time.Second)
+		for i := range 200 { // and more while attempts to write the first ones fail
+			if err := w.SessionStarted(t.Context(), session(200+i, c)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Second)
 		refused(t, w.Flush(t.Context()), postern.CodeStoreUnavailable)
 		attempts := w.store.writes.Load()
 		if attempts > 50 {
@@ -95,13 +102,14 @@ func TestSessionEventsOutliveADeadStore(t *testing.T) {
 		}
 		w.store.down.Store(false)
 		time.Sleep(2 * time.Second)
-		var got []string
+		var got, want []string
 		for _, r := range w.outbox(t) {
 			if r.Type == event.AgentSessionStarted {
 				got = append(got, r.Subject)
+				want = append(want, fmt.Sprintf("ts_%d", len(want)))
 			}
 		}
-		if len(got) != 20 || got[0] != "ts_0" || got[19] != "ts_19" {
+		if len(got) != 400 || !slices.Equal(got, want) {
 			t.Errorf("recorded %v", got)
 		}
 		w.close()
