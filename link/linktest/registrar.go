@@ -33,6 +33,7 @@ type Admitted struct {
 	registrar *Registrar
 	key       string
 	released  chan struct{}
+	changed   chan struct{} // holds one after a bind
 
 	mu       sync.Mutex // taken after the registrar's
 	requests []link.BindRequest
@@ -96,6 +97,7 @@ func (r *Registrar) add(s link.Session, h link.Hello) (a, before *Admitted) {
 		registrar: r,
 		key:       fmt.Sprintf("%s/%d", id, h.Leg),
 		released:  make(chan struct{}),
+		changed:   make(chan struct{}, 1),
 		bound:     map[string]link.Bound{},
 		Welcome: link.Welcome{
 			SessionID:   postern.SessionID(fmt.Sprintf("ts_%d", r.serial)),
@@ -156,6 +158,10 @@ func (a *Admitted) Bind(_ context.Context, request link.BindRequest) (link.Bound
 	defer a.mu.Unlock()
 	a.requests = append(a.requests, request)
 	a.bound[bound.ID] = bound
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
 	return bound, nil
 }
 
@@ -268,4 +274,16 @@ func (a *Admitted) Bound() []link.Bound {
 		all = append(all, bound)
 	}
 	return all
+}
+
+// AwaitBound waits until n endpoints are online; one goroutine at a time.
+func (a *Admitted) AwaitBound(ctx context.Context, n int) error {
+	for len(a.Bound()) < n {
+		select {
+		case <-a.changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d endpoints are online: %w", len(a.Bound()), n, ctx.Err())
+		}
+	}
+	return nil
 }
