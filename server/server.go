@@ -23,6 +23,7 @@ import (
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
+	"github.com/postern-dev/postern/server/service"
 )
 
 // Options are what the process around a server hands in. The zero value works: it
@@ -270,6 +271,9 @@ func (s *Server) CAFile() string {
 
 // Control gives the operations on live sessions.
 func (s *Server) Control() *control.Control { return s.control }
+
+// Service gives the use cases: credentials, names, ports.
+func (s *Server) Service() *service.Service { return s.service }
 
 // Close gives everything back. Run does it at its end; a second call does nothing.
 func (s *Server) Close() error {

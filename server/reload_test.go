@@ -1,0 +1,270 @@
+package server_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/service"
+)
+
+// file is a configuration file that a test rewrites.
+type file struct {
+	t    *testing.T
+	path string
+	base string
+}
+
+func newFile(t *testing.T, c server.Config) *file {
+	t.Helper()
+	f := &file{t: t, path: filepath.Join(t.TempDir(), "postern.yml")}
+	f.base = fmt.Sprintf("domain: %s\ndata_dir: %s\nlisten: {https: '%s', http: '%s', admin: '%s', tcp_ports: '%s'}\n",
+		c.Domain, c.DataDir, c.Listen.HTTPS, c.Listen.HTTP, c.Listen.Admin, c.Listen.TCPPorts)
+	f.write("")
+	return f
+}
+
+func (f *file) write(more string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.path, []byte(f.base+more), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *file) load() (server.Config, error) {
+	return server.Load(f.path, func(string) string { return "" }, nil)
+}
+
+func (f *file) start(options server.Options) *node {
+	f.t.Helper()
+	c, err := f.load()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	options.Load = f.load
+	return start(f.t, c, options)
+}
+
+// B5-29: a reload changes what may change while connections flow; a bad file is
+// refused with its line, as a whole.
+func TestReload(t *testing.T) {
+	f := newFile(t, testConfig(t))
+	level := new(slog.LevelVar)
+	n := f.start(server.Options{Level: level})
+	token := postern.Secret(n.bootstrap().Authtoken)
+	client, _ := n.agent(link.Hello{Token: token})
+	first := n.online(client, "https://", "still here")
+	visitor := n.visitor()
+
+	f.write("limits: {endpoints_per_session: 1}\nlog: {level: debug}\nregions: [elsewhere]\n")
+	if err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if level.Level() != slog.LevelDebug {
+		t.Errorf("the level is %v", level.Level())
+	}
+	one := link.BindRequest{URL: postern.URLRequest{Scheme: postern.HTTPS}}
+	if _, err := client.Bind(t.Context(), one); !postern.HasCode(err, postern.CodeEndpointLimit) {
+		t.Errorf("the new limit is not in force: %v", err)
+	}
+	if _, welcome := n.agent(link.Hello{Token: token}); welcome.Region != "local" {
+		t.Errorf("the region, which needs a restart, is %q", welcome.Region)
+	}
+
+	f.write("limits: {endpoints_per_session: 100}\nlog:\n  level: shouting\n")
+	err := n.Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "postern.yml:6:10: log.level") {
+		t.Errorf("a bad file: %v", err)
+	}
+	if _, err := client.Bind(t.Context(), one); !postern.HasCode(err, postern.CodeEndpointLimit) {
+		t.Errorf("a bad file changed a limit: %v", err)
+	}
+	if status, body := n.get(visitor, first.PublicURL); status != http.StatusOK || body != "still here" {
+		t.Errorf("after the reloads the visitor gets %d %q", status, body)
+	}
+}
+
+// The file is watched, and SIGHUP asks for a look at once.
+func TestReloadByItself(t *testing.T) {
+	for name, nudge := range map[string]func() error{
+		"change": func() error { return nil },
+		"SIGHUP": func() error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFile(t, testConfig(t))
+			level := new(slog.LevelVar)
+			n := f.start(server.Options{Level: level})
+			f.write("log: {level: warn}\n")
+			if err := nudge(); err != nil {
+				t.Fatal(err)
+			}
+			n.eventually("the change arrives", func() error {
+				if level.Level() != slog.LevelWarn {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestAccessLog(t *testing.T) {
+	f := newFile(t, testConfig(t))
+	log := filepath.Join(t.TempDir(), "access.log")
+	f.write("access_log: " + log + "\n")
+	n := f.start(server.Options{})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	bound := n.online(client, "https://", "x")
+	lines := func(path string) int {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return -1
+		}
+		count := 0
+		for line := range strings.Lines(string(text)) {
+			if !json.Valid([]byte(line)) {
+				t.Fatalf("not JSON: %s", line)
+			}
+			count++
+		}
+		return count
+	}
+	n.get(n.visitor(), bound.PublicURL)
+	n.eventually("a line", func() error { return want(lines(log), 1) })
+
+	// Rotation: the file is renamed, the server told, and the next line is in a new one.
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.get(n.visitor(), bound.PublicURL)
+	n.eventually("a line in the new file", func() error { return want(lines(log), 1) })
+	if err := want(lines(log+".1"), 1); err != nil {
+		t.Errorf("the rotated file: %v", err)
+	}
+	f.write("access_log: off\n")
+	if err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n.get(n.visitor(), bound.PublicURL)
+	if err := want(lines(log), 1); err != nil {
+		t.Errorf("after it was switched off: %v", err)
+	}
+}
+
+func want(got, want int) error {
+	if got != want {
+		return fmt.Errorf("%d lines, want %d", got, want)
+	}
+	return nil
+}
+
+// Certificates from files, renewed under the running server's feet.
+func TestCertificateFiles(t *testing.T) {
+	c := testConfig(t)
+	dir := t.TempDir()
+	pair := server.CertificateFiles{Certificate: filepath.Join(dir, "a.pem"), Key: filepath.Join(dir, "a.key")}
+	c.TLS = server.TLS{Mode: server.ModeFiles, Certificates: []server.CertificateFiles{pair}}
+	if _, err := server.New(c, server.Options{}); !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), pair.Certificate) {
+		t.Fatalf("without the files: %v", err)
+	}
+	writeCertificate(t, pair, 1)
+	n := start(t, c, server.Options{})
+	if n.CAFile() != "" || n.bootstrap().CAFile != "" {
+		t.Error("a CA file although there is no local CA")
+	}
+	serial := func() int64 {
+		config := &tls.Config{ServerName: "any." + domain, InsecureSkipVerify: true} //nolint:gosec // looks only
+		conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	if got := serial(); got != 1 {
+		t.Fatalf("serial %d", got)
+	}
+	writeCertificate(t, pair, 22222)
+	n.eventually("the new certificate", func() error {
+		if got := serial(); got != 22222 {
+			return fmt.Errorf("serial %d", got)
+		}
+		return nil
+	})
+}
+
+func writeCertificate(t *testing.T, pair server.CertificateFiles, serial int64) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"*." + domain},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{
+		pair.Key:         {Type: "PRIVATE KEY", Bytes: secret},
+		pair.Certificate: {Type: "CERTIFICATE", Bytes: der},
+	} {
+		// In one step, as those who renew certificates do.
+		if err := os.WriteFile(path+".new", pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A revoked credential's agents are cut off, in use or not.
+func TestRevocation(t *testing.T) {
+	n := start(t, testConfig(t), server.Options{})
+	keys := n.bootstrap()
+	credential, token, err := n.Service().CreateCredential(t.Context(), service.NewCredential{Account: keys.AccountID, Owner: keys.UserID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, _ := n.agent(link.Hello{Token: token})
+	if err := n.Service().RevokeCredential(t.Context(), credential.ID); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-client.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the session lives on")
+	}
+	if cause := client.Cause(); cause == nil || cause.Code != postern.CodeCredentialRevoked {
+		t.Errorf("the agent was told %v", cause)
+	}
+	if _, _, err := n.tryAgent(link.Hello{Token: token}); err == nil {
+		t.Error("the token is still good")
+	}
+}
