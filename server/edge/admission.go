@@ -195,21 +195,21 @@ func (e *Edge) admit(conn net.Conn, l listener) {
 	if counted {
 		v.countedAs = peer.Addr()
 	}
-	if !e.keep(v) {
-		v.Close()
-		return
+	if !e.start(v, l) {
+		_ = v.Close()
 	}
-	e.all.Go(func() { e.greet(v, l) })
 }
 
-// keep remembers the visitor for Shutdown; false means too late.
-func (e *Edge) keep(v *visitor) bool {
+// start remembers the visitor for Shutdown and starts its goroutine; false means too
+// late.
+func (e *Edge) start(v *visitor, l listener) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {
 		return false
 	}
 	e.visitors[v] = struct{}{}
+	e.all.Go(func() { e.greet(v, l) })
 	return true
 }
 

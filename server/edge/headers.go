@@ -105,6 +105,7 @@ func (x *exchange) outboundHeader(rewrite string) http.Header {
 		}
 	}
 	removeHopByHop(out, in["Connection"])
+	delete(out, "Host") // HTTP/2 can have one beside :authority
 	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
 		out["Te"] = []string{"trailers"} // gRPC needs it
 	}

@@ -271,6 +271,8 @@ func TestShutdownDrains(t *testing.T) {
 		<-arrived
 	}
 	_, f := s.framer()
+	must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head(), EndHeaders: true, EndStream: true}))
+	<-arrived
 	farewell := make(chan error, 1)
 	go func() {
 		for {

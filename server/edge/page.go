@@ -30,14 +30,18 @@ type page struct {
 	RequestID postern.RequestID
 }
 
+func newPage(failure *postern.Error, id postern.RequestID) page {
+	entry := failure.Code.Entry()
+	return page{
+		Status: entry.Status, Reason: http.StatusText(entry.Status), Title: entry.Title, Message: failure.Text(),
+		Fix: entry.Fix, Code: entry.Code, Wire: entry.Wire, RequestID: id,
+	}
+}
+
 // fail answers with a page for failure.
 func (x *exchange) fail(failure *postern.Error) {
 	x.failure = failure
-	entry := failure.Code.Entry()
-	p := page{
-		Status: entry.Status, Reason: http.StatusText(entry.Status), Title: entry.Title, Message: failure.Text(),
-		Fix: entry.Fix, Code: entry.Code, Wire: entry.Wire, RequestID: x.requestID(),
-	}
+	p := newPage(failure, x.requestID())
 	if cause := failure.Cause; cause != nil {
 		x.edge.logger.InfoContext(x.r.Context(), "request failed", "request_id", p.RequestID, "host", x.r.Host,
 			"error_code", failure.Code, "endpoint_id", x.member, "error", cause)

@@ -1,0 +1,118 @@
+package edge_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+)
+
+// numbered is a service that tells each request which connection it came on, and
+// counts connections that are open.
+func numbered(t *testing.T, open *atomic.Int64, header string) string {
+	var made atomic.Int64
+	return rawUpstream(t, func(conn *net.TCPConn) {
+		number := made.Add(1)
+		open.Add(1)
+		defer open.Add(-1)
+		reader := bufio.NewReader(conn)
+		for {
+			first, err := reader.Peek(5)
+			if err == nil && string(first) == "PROXY" {
+				_, _ = reader.ReadString('\n')
+			}
+			r, err := http.ReadRequest(reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			text := fmt.Sprint(number)
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", header, len(text), text)
+		}
+	})
+}
+
+// NTLM and Negotiate authenticate a connection: it must serve nobody else, and all
+// requests of the visitor that it belongs to. It ends with the visitor's.
+func TestConnectionAuthenticationIsNotShared(t *testing.T) {
+	s := start(t)
+	var open atomic.Int64
+	s.serve("https://app."+domain, numbered(t, &open, ""))
+	ask := func(client *http.Client, authorization string) string {
+		_, got := get(t, client, "https://app."+domain, func(r *http.Request) {
+			if authorization != "" {
+				r.Header.Set("Authorization", authorization)
+			}
+		})
+		return got
+	}
+	first, second, other := s.client("http/1.1"), s.client("http/1.1"), s.client("http/1.1")
+	if ask(first, "") != "1" || ask(second, "Basic eA==") != "1" {
+		t.Error("connections are not shared to begin with")
+	}
+	for range 3 {
+		if got := ask(first, "NTLM TlRMTVNTUAABAAAA"); got != "2" {
+			t.Errorf("the handshake came on connection %s", got)
+		}
+	}
+	if got := ask(first, ""); got != "2" {
+		t.Errorf("afterwards connection %s", got)
+	}
+	if got := ask(second, "negotiate YII="); got != "3" {
+		t.Errorf("another visitor's handshake came on connection %s", got)
+	}
+	if got := ask(other, ""); got != "1" {
+		t.Errorf("a stranger came on connection %s", got)
+	}
+	first.CloseIdleConnections()
+	second.CloseIdleConnections()
+	eventually(t, "private connections end", func() bool { return open.Load() == 1 })
+}
+
+func TestOfferedConnectionAuthenticationIsNotShared(t *testing.T) {
+	s := start(t)
+	var open atomic.Int64
+	s.serve("https://app."+domain, numbered(t, &open, "WWW-Authenticate: NTLM\r\n"))
+	client := s.client("http/1.1")
+	_, one := get(t, client, "https://app."+domain)
+	_, two := get(t, client, "https://app."+domain)
+	_, three := get(t, client, "https://app."+domain)
+	if one != "1" || two != "2" || three != "2" {
+		t.Errorf("connections %s, %s, %s", one, two, three)
+	}
+}
+
+// The PROXY header names one visitor's connection, so a stream serves that alone.
+func TestProxyProtocolStreamsBelongToOneConnection(t *testing.T) {
+	s := start(t)
+	var open atomic.Int64
+	s.serve("https://app."+domain, numbered(t, &open, ""), func(m *member) { m.options.ProxyProtocol = 1 })
+	first, second := s.client("http/1.1"), s.client("http/1.1")
+	var got []string
+	for _, client := range []*http.Client{first, first, second, first} {
+		_, text := get(t, client, "https://app."+domain)
+		got = append(got, text)
+	}
+	if fmt.Sprint(got) != "[1 1 2 1]" {
+		t.Errorf("connections %v", got)
+	}
+}
+
+// Connections to a member end with it.
+func TestMemberThatLeavesTakesItsConnections(t *testing.T) {
+	s := start(t)
+	var open atomic.Int64
+	m := s.serve("https://app."+domain, numbered(t, &open, ""))
+	get(t, s.client("http/1.1"), "https://app."+domain)
+	if open.Load() != 1 {
+		t.Fatalf("%d open", open.Load())
+	}
+	m.stop()
+	eventually(t, "it is closed", func() bool { return open.Load() == 0 })
+	if response, _ := get(t, s.client("http/1.1"), "https://app."+domain); response.StatusCode != 502 {
+		t.Errorf("afterwards %d", response.StatusCode)
+	}
+}
