@@ -41,7 +41,7 @@ type Config struct {
 // once.
 type Builder struct {
 	config Config
-	turn   sync.Mutex // held while a table is made
+	turn   chan struct{} // holds an element while a table is made
 
 	mu    sync.Mutex
 	next  *round          // whom the next table is for; nil while nobody waits
@@ -62,7 +62,7 @@ func New(c Config) *Builder {
 	if c.MaxRoutes <= 0 {
 		c.MaxRoutes = 1_000_000
 	}
-	return &Builder{config: c}
+	return &Builder{config: c, turn: make(chan struct{}, 1)}
 }
 
 // Run keeps the table current until ctx ends, and returns nil then. A table that
@@ -117,8 +117,8 @@ func (b *Builder) Sync(ctx context.Context) error {
 // build makes the table of round r. It does not look at ctx's end, because others
 // wait for r too; it takes milliseconds.
 func (b *Builder) build(ctx context.Context, r *round) {
-	b.turn.Lock()
-	defer b.turn.Unlock()
+	b.turn <- struct{}{}
+	defer func() { <-b.turn }()
 	defer close(r.done)
 
 	changed := b.config.Source.Changed()
