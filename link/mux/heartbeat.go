@@ -68,7 +68,7 @@ func (s *Session) RTT() time.Duration { return time.Duration(s.rtt.Load()) }
 // sendPing queues a ping before all data. wmu is held.
 func (s *Session) sendPing(reply chan<- time.Duration) bool {
 	p := &s.pinger
-	if s.dead || len(p.waiting) >= maxPings {
+	if s.dead || len(p.waiting) >= maxPings || p.stream == nil && s.nextID > maxStream {
 		return false
 	}
 	id := rand.Uint32()

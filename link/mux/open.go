@@ -24,8 +24,13 @@ func (s *Session) Open(ctx context.Context, streamType uint32, first ...[]byte) 
 		err = s.putSyn(st, first)
 	}
 	if err != nil {
+		usedUp := s.nextID > maxStream
 		s.wmu.Unlock()
 		s.giveSlot()
+		if usedUp {
+			// After 2³⁰ streams only a new session helps; the agent makes one at once.
+			s.end(postern.Errorf(postern.CodeLinkLost, "The session has used up its stream ids."), codeNone)
+		}
 		return nil, err
 	}
 	if !s.out.busy {
@@ -81,8 +86,7 @@ func (s *Session) wakeOpens() {
 // ids leave in order.
 func (s *Session) putSyn(st *Stream, first [][]byte) *postern.Error {
 	if s.nextID > maxStream {
-		s.stopOpens()
-		return postern.Errorf(postern.CodeLinkDraining, "The session has used up its stream ids.")
+		return postern.Errorf(postern.CodeLinkLost, "The session has used up its stream ids.")
 	}
 	st.id = s.nextID
 	s.nextID += 2

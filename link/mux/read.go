@@ -117,6 +117,7 @@ func (s *Session) readData(h header) error {
 			s.refuse(h.stream, code)
 			return s.in.discard(int(h.length))
 		}
+		s.forgetReset(h.stream)
 	}
 	if st == nil {
 		return s.readStray(h)

@@ -247,3 +247,32 @@ func TestPingFailsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestWriteToHandsEverythingOn(t *testing.T) {
+	bubble(t, rich, func(t *testing.T, client, server *mux.Session, _ *testkit.FaultConn) {
+		near, far := opened(t, server, client)
+		want := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+		go func() {
+			for rest := want; len(rest) > 0; {
+				n := min(len(rest), 1+len(rest)%9000)
+				_, _ = near.Write(rest[:n])
+				rest = rest[n:]
+			}
+			_ = near.CloseWrite()
+		}()
+		var got bytes.Buffer
+		if n, err := far.WriteTo(&got); err != nil || n != int64(len(want)) || !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%d of %d bytes, %v", n, len(want), err)
+		}
+
+		near, far = opened(t, server, client)
+		_ = far.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := far.WriteTo(io.Discard); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("WriteTo after its deadline gave %v", err)
+		}
+		near.Reset(nil)
+		if _, err := far.WriteTo(io.Discard); err == nil {
+			t.Error("WriteTo of a reset stream ended cleanly")
+		}
+	})
+}

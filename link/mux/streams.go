@@ -191,6 +191,17 @@ type recentIDs struct {
 	next int
 }
 
+// forgetReset lets a peer that uses an id again have its answers.
+func (s *Session) forgetReset(id uint32) {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	for i, other := range s.resets.ids {
+		if other == id {
+			s.resets.ids[i] = 0
+		}
+	}
+}
+
 func (r *recentIDs) add(id uint32) {
 	r.ids[r.next] = id
 	r.next = (r.next + 1) % len(r.ids)

@@ -87,8 +87,8 @@ func TestWindowGrowsOnALongPath(t *testing.T) {
 	}
 }
 
-// The windows that a session grants are bounded by its budget however many streams
-// could use larger ones.
+// A window update is worth at least half a window: two frames a window, not one a
+// Read.
 func TestWindowUpdatesAreBatched(t *testing.T) {
 	against(t, mux.Config{MaxWindow: 256 << 10}, func(t *testing.T, s *mux.Session, p *rawPeer) {
 		p.send(data, syn, 3, typed(""))
