@@ -34,6 +34,7 @@ type Config struct {
 	Log            Log
 
 	places map[string]string // where the file sets a key: "postern.yml:3:9"
+	stamp  fileStamp         // of the file, from before it was read
 }
 
 // Listen holds where the server listens. "" switches a listener off.

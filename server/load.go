@@ -26,6 +26,7 @@ func Load(path string, env func(string) string, flags map[string]string) (Config
 		return Config{}, err
 	}
 	if path != "" {
+		config.stamp = stampOf(path)
 		text, err := readConfig(path)
 		if err != nil {
 			return Config{}, err

@@ -31,17 +31,17 @@ func (s *Server) watchConfig(ctx context.Context) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	path := s.settings().Path
-	seen := stamp(path)
+	seen := s.settings().stamp // not today's: the file may have changed since it was read
 	latest := seen
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hangup:
-			seen = stamp(path)
+			seen = stampOf(path)
 			s.reloadLogged(ctx)
 		case <-look.C:
-			now := stamp(path)
+			now := stampOf(path)
 			// Whoever writes a file does it in steps: a change counts once it has been
 			// still from one look to the next. A file that is gone for a moment is none.
 			if now != seen && now == latest && now != (fileStamp{}) {
@@ -60,8 +60,8 @@ type fileStamp struct {
 	size    int64
 }
 
-// stamp gives the zero value for no file.
-func stamp(path string) fileStamp {
+// stampOf gives the zero value for no file.
+func stampOf(path string) fileStamp {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fileStamp{}
