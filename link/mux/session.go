@@ -74,6 +74,7 @@ type Session struct {
 	buffered atomic.Int64 // memory of received, unread data
 	lent     atomic.Int64 // window granted above the initial one
 	bufferOf atomic.Int64 // limits.Buffered, for readers without smu
+	windowOf atomic.Int64 // Config.MaxWindow, until SetMaxWindow
 	heard    atomic.Int64 // when bytes last arrived, after start
 	rtt      atomic.Int64 // smoothed
 	rttLeast atomic.Int64 // of the recent ones
@@ -102,6 +103,7 @@ func New(conn net.Conn, c Config) *Session {
 	}
 	s.idle, s.roomy = sync.NewCond(&s.wmu), sync.NewCond(&s.wmu)
 	s.bufferOf.Store(c.Limits.Buffered)
+	s.windowOf.Store(int64(c.MaxWindow))
 	s.in = newInput(conn, s.noteHeard)
 	s.startTimer()
 	go s.read()

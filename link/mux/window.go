@@ -50,7 +50,7 @@ func (st *Stream) tune(gap int64) {
 	}
 	rtt := max(time.Duration(s.rttLeast.Load()), leastRTT)
 	limited := int64(took)*st.window <= 2*int64(rtt)*gap
-	larger := min(2*st.window, int64(s.config.MaxWindow))
+	larger := min(2*st.window, s.windowOf.Load())
 	if first || !limited || int64(st.unread) > st.window/4 || larger == st.window {
 		return
 	}
