@@ -25,16 +25,20 @@ type names struct {
 // New makes a table. Two routes with one Key, a route without an Owner and a URL that
 // is not complete are CodeInternal errors: whoever registers endpoints prevents them.
 func New(routes []*Route) (*Table, error) {
-	t := &Table{
-		plain:  newNames(),
-		secure: newNames(),
-		ports:  make(map[uint16]*Route),
-		count:  len(routes),
-	}
+	var sizes [port + 1]int // growing a large map costs more than counting first
 	for _, r := range routes {
 		if err := check(r); err != nil {
 			return nil, err
 		}
+		sizes[KeyOf(r.URL).space]++
+	}
+	t := &Table{
+		plain:  newNames(sizes[plain]),
+		secure: newNames(sizes[secure]),
+		ports:  make(map[uint16]*Route, sizes[port]),
+		count:  len(routes),
+	}
+	for _, r := range routes {
 		if !t.add(r) {
 			return nil, postern.Errorf(postern.CodeInternal, "route table: %s is there twice", r.URL)
 		}
@@ -126,9 +130,9 @@ func (t *Table) All() iter.Seq[*Route] {
 	}
 }
 
-func newNames() names {
+func newNames(size int) names {
 	return names{
-		exact:     make(map[postern.Hostname]*Route),
+		exact:     make(map[postern.Hostname]*Route, size),
 		wildcards: make(map[postern.Hostname]*Route),
 	}
 }
