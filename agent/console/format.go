@@ -89,7 +89,25 @@ func jsonLine(at time.Time, level slog.Level, message string, fields []field) []
 	if err := encoder.Encode(object); err != nil {
 		return []byte(`{"lvl":"eror","msg":"a log line could not be encoded"}`)
 	}
-	return []byte(strings.TrimSuffix(line.String(), "\n"))
+	return []byte(escapeControls(strings.TrimSuffix(line.String(), "\n")))
+}
+
+// escapeControls does for DEL and the C1 controls, some of which drive terminals,
+// what encoding/json does for those below the blank.
+func escapeControls(text string) string {
+	control := func(r rune) bool { return 0x7f <= r && r < 0xa0 }
+	if strings.IndexFunc(text, control) < 0 {
+		return text
+	}
+	var escaped strings.Builder
+	for _, r := range text {
+		if control(r) {
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+			continue
+		}
+		escaped.WriteRune(r)
+	}
+	return escaped.String()
 }
 
 func jsonValue(v slog.Value) any {

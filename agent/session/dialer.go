@@ -41,8 +41,8 @@ func ParseServer(text string) (string, error) {
 		rest = after
 	}
 	rest = strings.TrimSuffix(rest, "/")
-	if strings.ContainsAny(rest, "/?#@ ") {
-		return "", postern.Errorf(postern.CodeFlagInvalid, "the server's address %q may have a host and a port only", text)
+	if rest == "" || strings.HasPrefix(rest, ":") || strings.ContainsAny(rest, "/?#@ ") {
+		return "", postern.Errorf(postern.CodeFlagInvalid, "the server's address %q must have a host, and may have a port after it", text)
 	}
 	if !strings.Contains(rest, ":") || strings.HasSuffix(rest, "]") {
 		rest += ":443"
