@@ -35,6 +35,10 @@ func (s Setting) Env() string {
 	return "POSTERN_" + strings.ToUpper(strings.ReplaceAll(s.Key, ".", "_"))
 }
 
+// Unavailable tells that no code implements the key yet: only its default is
+// accepted.
+func (s Setting) Unavailable() bool { return s.future }
+
 // Value gives the setting's text in c, as a flag would take it.
 func (s Setting) Value(c Config) string { return s.show(c) }
 

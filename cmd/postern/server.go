@@ -44,13 +44,31 @@ func serverCommand(streams ioStreams) *cobra.Command {
 	return command
 }
 
-// serverFlags defines --config and one flag for each key.
+// serverFlags defines --config and one flag for each key. What no code implements
+// yet has a flag as well, so that it is refused with its reason, but no help.
 func serverFlags(flags *pflag.FlagSet) {
 	flags.String("config", "", "read the configuration from `FILE` (POSTERN_CONFIG)")
+	defaults := server.Default()
 	for _, setting := range server.Settings() {
-		flags.String(setting.Flag(), "", setting.About+" `"+setting.Argument+"`")
+		flag := flags.VarPF(&settingValue{argument: setting.Argument}, setting.Flag(), "", setting.About)
+		flag.DefValue = setting.Value(defaults)
+		flag.Hidden = setting.Unavailable()
 	}
 }
+
+// settingValue holds a flag's text; server.Load reads it, with all others, so that
+// every message about a key is the same wherever it was set.
+type settingValue struct{ argument, text string }
+
+func (v *settingValue) String() string { return v.text }
+
+func (v *settingValue) Set(text string) error {
+	v.text = text
+	return nil
+}
+
+// Type is what the help shows as the flag's argument.
+func (v *settingValue) Type() string { return v.argument }
 
 // loadServer gives what reads the configuration, now and at every reload.
 func loadServer(cmd *cobra.Command, streams ioStreams) func() (server.Config, error) {
