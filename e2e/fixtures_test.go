@@ -80,7 +80,10 @@ func proxyHeaders(t *testing.T) (address string, sources <-chan string) {
 			}
 			go func() {
 				defer conn.Close()
-				if header, err := proxyproto.ReadTimeout(bufio.NewReader(conn), 5*time.Second); err == nil {
+				if conn.SetReadDeadline(time.Now().Add(5*time.Second)) != nil {
+					return
+				}
+				if header, err := proxyproto.Read(bufio.NewReader(conn)); err == nil {
 					found <- header.SourceAddr.String()
 				}
 			}()

@@ -81,7 +81,7 @@ func TestLinkBlackHoled(t *testing.T) {
 				}
 				return nil
 			})
-			agent.waitFor("reconnecting", 25*time.Second)
+			agent.waitFor("starting reconnect loop", 25*time.Second)
 			heal()
 			awaitBody(t, visitor, url, "quick", 6*time.Second)
 			s.returnsTo(before)

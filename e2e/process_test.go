@@ -142,15 +142,6 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * time.Second / ticks
 }
 
-// descriptors counts the files that the process holds open.
-func (p *process) descriptors() int {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return len(entries)
-}
-
 func (p *process) waitFor(text string, limit time.Duration) {
 	p.t.Helper()
 	eventually(p.t, limit, func() error {

@@ -196,6 +196,7 @@ func webSocketEcho() http.Handler {
 			return
 		}
 		defer conn.CloseNow()
+		conn.SetReadLimit(1 << 20)
 		for {
 			kind, message, err := conn.Read(r.Context())
 			if err != nil {
@@ -253,11 +254,19 @@ func TestSDKPooling(t *testing.T) {
 
 func TestSDKForwarders(t *testing.T) {
 	s := startServer(t)
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s %s", r.Proto, r.Header.Get("X-Forwarded-Proto"), r.URL.Path)
-	}))
-	defer upstream.Close()
-	for _, protocol := range []string{"http1", "http2"} {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s", r.Header.Get("X-Forwarded-Proto"), r.URL.Path)
+	})
+	plain, secure := httptest.NewServer(handler), httptest.NewUnstartedServer(handler)
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	defer plain.Close()
+	defer secure.Close()
+	for target, options := range map[string][]ngrok.UpstreamOption{
+		plain.URL: nil,
+		secure.URL: {ngrok.WithUpstreamProtocol("http2"),
+			ngrok.WithUpstreamTLSClientConfig(secure.Client().Transport.(*http.Transport).TLSClientConfig)},
+	} {
 		events := make(chan ngrok.Event, 100)
 		agent := s.sdk(ngrok.WithEventHandler(func(e ngrok.Event) {
 			select {
@@ -265,17 +274,12 @@ func TestSDKForwarders(t *testing.T) {
 			default:
 			}
 		}))
-		target := upstream.URL
-		want := "HTTP/1.1 https /path"
-		if protocol == "http2" {
-			target, want = cleartextHTTP2(t), "HTTP/2.0 https /path"
-		}
-		forwarder, err := agent.Forward(sdkContext(t), ngrok.WithUpstream(target, ngrok.WithUpstreamProtocol(protocol)))
+		forwarder, err := agent.Forward(sdkContext(t), ngrok.WithUpstream(target, options...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, body := fetch(t, s.visitor(), forwarder.URL().String()+"/path"); body != want {
-			t.Errorf("%s: %q, want %q", protocol, body, want)
+		if response, body := fetch(t, s.visitor(), forwarder.URL().String()+"/path"); body != "https /path" {
+			t.Errorf("%s: %s %q", target, response.Status, body)
 		}
 		wantEvents(t, events, ngrok.EventTypeAgentConnectSucceeded, ngrok.EventTypeConnectionOpened, ngrok.EventTypeHTTPRequestComplete)
 	}
@@ -296,23 +300,6 @@ func wantEvents(t *testing.T, events <-chan ngrok.Event, wanted ...ngrok.EventTy
 			t.Fatalf("events that did not come: %v", missing)
 		}
 	}
-}
-
-// cleartextHTTP2 is an upstream that speaks HTTP/2 with prior knowledge.
-func cleartextHTTP2(t *testing.T) string {
-	t.Helper()
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstream := &http.Server{Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s %s %s", r.Proto, r.Header.Get("X-Forwarded-Proto"), r.URL.Path)
-	})}
-	go upstream.Serve(listener) //nolint:errcheck // ends with Close
-	t.Cleanup(func() { upstream.Close() })
-	return "http://" + listener.Addr().String()
 }
 
 func TestSDKErrorsHaveCodes(t *testing.T) {

@@ -37,8 +37,6 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		startCommand(streams),
 		serverCommand(streams),
 		demoCommand(streams),
-		serverCommand(streams),
-		demoCommand(streams),
 		versionCommand(streams),
 	)
 	return root

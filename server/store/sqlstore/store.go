@@ -76,14 +76,14 @@ func run(ctx context.Context, db *sql.DB, options *sql.TxOptions, first string, 
 // queries.
 type tx struct{ q *query.Queries }
 
-func (t tx) Accounts() store.Accounts       { return accounts{t.q} }
-func (t tx) Users() store.Users             { return users{t.q} }
-func (t tx) Credentials() store.Credentials { return credentials{t.q} }
-func (t tx) APIKeys() store.APIKeys         { return apiKeys{t.q} }
-func (t tx) Names() store.Names             { return names{t.q} }
-func (t tx) Ports() store.Ports             { return ports{t.q} }
-func (t tx) Settings() store.Settings       { return settings{t.q} }
-func (t tx) Outbox() store.Outbox           { return outbox{t.q} }
+func (t tx) Accounts() store.Accounts       { return accounts(t) }
+func (t tx) Users() store.Users             { return users(t) }
+func (t tx) Credentials() store.Credentials { return credentials(t) }
+func (t tx) APIKeys() store.APIKeys         { return apiKeys(t) }
+func (t tx) Names() store.Names             { return names(t) }
+func (t tx) Ports() store.Ports             { return ports(t) }
+func (t tx) Settings() store.Settings       { return settings(t) }
+func (t tx) Outbox() store.Outbox           { return outbox(t) }
 
 // found turns the outcome of a query for one row into the contract's: what is missing
 // is named.
