@@ -1,6 +1,7 @@
 package ngrok
 
 import (
+	"errors"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -52,6 +53,18 @@ func (c *ackConn) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// CloseWrite ends our direction, so that the multiplexer's goodbye is read before
+// the connection closes.
+func (c *ackConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// NetConn gives the connection below, for those who look for the socket.
+func (c *ackConn) NetConn() net.Conn { return c.Conn }
 
 func (c *ackConn) acknowledge() {
 	if c.socket != nil {

@@ -30,6 +30,12 @@ const (
 	unaccepted = 100
 )
 
+// tunedWindow is how far ngrok-go lets a stream's window grow: its sender has no
+// bound of its own, and at 50 ms a large window was worth a factor of fourteen.
+// ngrok-rust never sends more than the initial window ahead; for it, and for
+// agents that we do not know, windows stay as they are.
+const tunedWindow = 4 << 20
+
 // Limits of a peer before and after it was admitted. A stranger has use for three
 // streams: heartbeat, SrvInfo, Auth.
 var (
@@ -54,6 +60,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	s := &carrier{
 		conn: acking,
 		session: mux.New(acking, mux.Config{
+			MaxWindow: window,
 			Limits:    strangerLimits,
 			Heartbeat: heartbeat,
 			Tolerance: tolerance,
@@ -78,16 +85,21 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 
 // admitted lifts the limits of strangers, as far as the agent can bear it.
 func (c *carrier) admitted(_ *sessionmsg.Auth, h link.Hello) *sessionmsg.Extensions {
-	if !isRust(h) {
+	switch {
+	case mentions(h, "ngrok-rust"):
+		c.session.SetLimits(rustLimits)
+		c.conn.acknowledgeQuickly()
+	case mentions(h, "ngrok-go"):
 		c.session.SetLimits(goLimits)
-		return nil
+		c.session.SetMaxWindow(tunedWindow)
+	default:
+		c.session.SetLimits(goLimits)
 	}
-	c.session.SetLimits(rustLimits)
-	c.conn.acknowledgeQuickly()
 	return nil
 }
 
-// isRust recognises ngrok-rust and what is built on it (Node.js, Python).
-func isRust(h link.Hello) bool {
-	return strings.Contains(h.Agent.UserAgent, "ngrok-rust") || strings.Contains(h.Agent.ClientType, "ngrok-rust")
+// mentions tells whether the agent is built on library. ngrok-rust is below
+// @ngrok/ngrok, and the SDKs for Python and Java.
+func mentions(h link.Hello, library string) bool {
+	return strings.Contains(h.Agent.UserAgent, library) || strings.Contains(h.Agent.ClientType, library)
 }
