@@ -50,7 +50,7 @@ func (f *endpointFlags) registerHTTP(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "url", "", "URL to serve, e.g. https://app.example.com (default: one is assigned)")
 	flags.StringVar(&f.bindTLS, "bind-tls", "", "true: https only (default); false: http only; both")
 	flags.StringSliceVar(&f.schemes, "scheme", nil, "http, https or both, separated by a comma (default https)")
-	flags.StringVar(&f.hostHeader, "host-header", "", "Host header that the service gets: rewrite (its own address), preserve, or a value")
+	flags.StringVar(&f.hostHeader, "host-header", "", "Host `header` that the service gets: rewrite (its own address), preserve, or a value")
 	flags.StringVar(&f.protocol, "upstream-protocol", "", "HTTP version that the service speaks: http1 or http2")
 	flags.StringVar(&f.protocol, "app-protocol", "", "the same")
 	hide(flags, "app-protocol")

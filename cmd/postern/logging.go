@@ -21,7 +21,7 @@ type logging struct {
 }
 
 func (l *logging) register(flags *pflag.FlagSet) {
-	flags.StringVar(&l.target, "log", "", "where the log goes: stdout, stderr, false or a `file` (default false)")
+	flags.StringVar(&l.target, "log", "", "`place` of the log: stdout, stderr, false or a file (default false)")
 	flags.StringVar(&l.format, "log-format", "", "term, logfmt or json (default term)")
 	flags.StringVar(&l.level, "log-level", "", "debug, info, warn, error or crit (default info)")
 }
