@@ -72,7 +72,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		if !current.Refused() {
 			return n, err
 		}
-		if failed := s.reopen(generation, err); failed != nil {
+		if failed := s.reopen(generation, err, &s.readBy); failed != nil {
 			return 0, failed
 		}
 	}
@@ -92,7 +92,7 @@ func (s *stream) Write(p []byte) (int, error) {
 			// the caller will send it again or give up.
 			return total + s.forget(generation, n, kept), err
 		}
-		if failed := s.reopen(generation, err); failed != nil {
+		if failed := s.reopen(generation, err, &s.writeBy); failed != nil {
 			return total, failed
 		}
 		// The reopening has sent what was kept of p; the rest is left.
@@ -106,8 +106,8 @@ func (s *stream) Write(p []byte) (int, error) {
 // keep notes what is about to be written, as far as it can leave before the agent
 // has accepted.
 func (s *stream) keep(p []byte) (current *mux.Stream, generation, kept int) {
-	s.awaitMove()
-	s.mu.Lock()
+	// A reopening has taken what it sends: nothing may be added until it is over.
+	s.lockSettled()
 	defer s.mu.Unlock()
 	if !s.accepted && s.current.Accepted() {
 		s.accept()
@@ -150,25 +150,13 @@ func (s *stream) accept() {
 
 // settled gives the stream to use, after a reopening that is under way.
 func (s *stream) settled() (*mux.Stream, int) {
-	s.awaitMove()
-	s.mu.Lock()
+	s.lockSettled()
 	defer s.mu.Unlock()
 	return s.current, s.generation
 }
 
-// awaitMove waits while another goroutine reopens; that is bounded.
-func (s *stream) awaitMove() {
-	s.mu.Lock()
-	moving := s.moving
-	s.mu.Unlock()
-	if moving != nil {
-		<-moving
-	}
-}
-
-// reopen replaces the refused stream of the given generation, unless that has
-// happened already. refusal is returned when it cannot be done.
-func (s *stream) reopen(generation int, refusal error) error {
+// lockSettled takes mu when no reopening is under way; one lasts seconds at most.
+func (s *stream) lockSettled() {
 	s.mu.Lock()
 	for s.moving != nil {
 		moving := s.moving
@@ -176,6 +164,13 @@ func (s *stream) reopen(generation int, refusal error) error {
 		<-moving
 		s.mu.Lock()
 	}
+}
+
+// reopen replaces the refused stream of the given generation, unless that has
+// happened already. refusal is returned when it cannot be done; by is the deadline
+// of the call that needs it.
+func (s *stream) reopen(generation int, refusal error, by *time.Time) error {
+	s.lockSettled()
 	if s.generation != generation {
 		s.mu.Unlock()
 		return nil
@@ -185,7 +180,11 @@ func (s *stream) reopen(generation int, refusal error) error {
 		return refusal
 	}
 	s.moving = make(chan struct{})
-	ctx, cancel := context.WithTimeout(s.life, reopenTimeout)
+	until := time.Now().Add(reopenTimeout)
+	if !by.IsZero() && by.Before(until) {
+		until = *by
+	}
+	ctx, cancel := context.WithDeadline(s.life, until)
 	defer cancel()
 	s.stopMoving = cancel
 	kept := s.kept
@@ -228,6 +227,7 @@ func (s *stream) openAgain(ctx context.Context, kept []byte, attempt int) (*mux.
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+		return nil, s.interrupted()
 	}
 	head, rest := kept, []byte(nil)
 	if len(kept) > oneFrame {
@@ -237,15 +237,18 @@ func (s *stream) openAgain(ctx context.Context, kept []byte, attempt int) (*mux.
 	if err == nil && len(rest) > 0 {
 		err = writeWithin(ctx, fresh, rest)
 	}
-	switch {
-	case err == nil:
-		return fresh, nil
-	case s.life.Err() != nil:
-		return nil, net.ErrClosed
-	case ctx.Err() != nil:
-		return nil, os.ErrDeadlineExceeded
+	if err != nil && ctx.Err() != nil {
+		return nil, s.interrupted()
 	}
-	return nil, err
+	return fresh, err
+}
+
+// interrupted tells why a reopening was given up: the stream's end or a deadline.
+func (s *stream) interrupted() error {
+	if s.life.Err() != nil {
+		return net.ErrClosed
+	}
+	return os.ErrDeadlineExceeded
 }
 
 // writeWithin writes what the window has room for. A refusal meanwhile is no

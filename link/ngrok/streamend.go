@@ -36,7 +36,10 @@ func (s *stream) CloseWrite() error {
 	if moving || current.Refused() {
 		return nil // install closes the fresh stream's side
 	}
-	return current.CloseWrite()
+	if err := current.CloseWrite(); err != nil && !current.Refused() {
+		return err
+	}
+	return nil
 }
 
 // SetDeadline implements net.Conn.
