@@ -21,7 +21,7 @@ import (
 type general struct{ edge *Edge }
 
 // mostTries bounds how many members of a pool one request is offered to.
-const mostTries = 3
+const mostTries = 16
 
 // forward sends the request to a member of its route and its answer to the visitor.
 // Another member is tried only where nothing of the request can have been read.
@@ -58,7 +58,7 @@ func (g general) forward(x *exchange) error {
 // mayTryAnother tells whether the request is still whole and unseen.
 func (x *exchange) mayTryAnother(err error) bool {
 	var opening *openError
-	unseen := errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused) || unsent(err) && x.upload == nil
+	unseen := errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused)
 	untouched := x.upload == nil || !x.upload.touched.Load()
 	return unseen && untouched && x.r.Context().Err() == nil
 }
@@ -175,7 +175,7 @@ func (x *exchange) outbound(ctx context.Context, up *upstream) *http.Request {
 	if x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody {
 		out.Trailer = x.announcedTrailers()
 		if x.upload == nil {
-			x.upload = x.newUpload(out.Trailer)
+			x.upload = x.newUpload(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2)
 		}
 		x.upload.declared = out.Trailer
 		out.Body = x.upload

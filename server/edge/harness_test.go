@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -18,14 +17,11 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
-	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -37,7 +33,7 @@ const patience = 10 * time.Second
 
 // site is an edge with real listeners on loopback.
 type site struct {
-	t      *testing.T
+	t      testing.TB
 	edge   *edge.Edge
 	routes *route.Current
 	https  string
@@ -112,7 +108,7 @@ func (a authority) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 const domain = "postern.test"
 
 // start runs an edge until the test ends.
-func start(t *testing.T, change ...func(*edge.Config)) *site {
+func start(t testing.TB, change ...func(*edge.Config)) *site {
 	t.Helper()
 	s := &site{t: t, routes: new(route.Current), authority: newAuthority(t), sessions: make(chan session, 16)}
 	config := edge.Config{
@@ -308,122 +304,6 @@ func (s *site) tcpPort(addr string, change ...func(*member)) (string, *member) {
 	return "", nil
 }
 
-// owner picks members as a pool does, in turn.
-type owner struct {
-	members []*member
-	turn    atomic.Int64
-}
-
-func (o *owner) Pick(skip func(route.Member) bool) (route.Member, error) {
-	start := int(o.turn.Add(1))
-	for i := range o.members {
-		m := o.members[(start+i)%len(o.members)]
-		if skip == nil || !skip(m) {
-			return m, nil
-		}
-	}
-	return nil, &postern.Error{Code: postern.CodeEndpointOffline}
-}
-
-// member opens streams by dialling a service on loopback, as an agent would.
-type member struct {
-	id      postern.EndpointID
-	addr    string
-	options postern.EndpointOptions
-	wire    string
-	refuse  error // what Open fails with
-	done    chan struct{}
-	once    sync.Once
-
-	opened  atomic.Int64
-	busy    atomic.Int64
-	bad     atomic.Int64
-	mu      sync.Mutex
-	headers []link.Header
-}
-
-var members atomic.Int64
-
-func newMember(addr string) *member {
-	return &member{
-		id:   postern.EndpointID("ep_" + time.Now().Format("150405") + string(rune('a'+members.Add(1)%26)) + randomText()),
-		addr: addr, wire: "postern/1", done: make(chan struct{}),
-	}
-}
-
-func randomText() string { return strings.ToLower(rand.Text()[:8]) }
-
-func (m *member) ID() postern.EndpointID           { return m.id }
-func (m *member) Options() postern.EndpointOptions { return m.options }
-func (m *member) Done() <-chan struct{}            { return m.done }
-func (m *member) Transport() string                { return m.wire }
-func (m *member) stop()                            { m.once.Do(func() { close(m.done) }) }
-
-func (m *member) Begin() func(bool) {
-	m.busy.Add(1)
-	return func(ok bool) {
-		m.busy.Add(-1)
-		if !ok {
-			m.bad.Add(1)
-		}
-	}
-}
-
-func (m *member) Open(ctx context.Context, h link.Header, first []byte) (link.Stream, error) {
-	if m.refuse != nil {
-		return nil, m.refuse
-	}
-	m.opened.Add(1)
-	m.mu.Lock()
-	m.headers = append(m.headers, h)
-	m.mu.Unlock()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.addr)
-	if err != nil {
-		// What an agent answers when its service does not.
-		return &unreachable{}, nil
-	}
-	if _, err := conn.Write(first); err != nil {
-		return nil, &postern.Error{Code: postern.CodeLinkLost}
-	}
-	return &stream{conn.(*net.TCPConn)}, nil
-}
-
-func (m *member) header(i int) link.Header {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.headers[i]
-}
-
-// stream is a link.Stream over TCP: resets travel as RST.
-type stream struct{ *net.TCPConn }
-
-func (s *stream) Read(b []byte) (int, error) {
-	n, err := s.TCPConn.Read(b)
-	if errors.Is(err, syscall.ECONNRESET) {
-		err = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
-	}
-	return n, err
-}
-
-func (s *stream) Reset(*postern.Error) {
-	_ = s.SetLinger(0)
-	_ = s.Close()
-}
-
-// unreachable is a stream that the agent ends at once.
-type unreachable struct{ stream }
-
-func (*unreachable) Read([]byte) (int, error) {
-	return 0, postern.Errorf(postern.CodeUpstreamUnreachable, "dial tcp 10.1.2.3:99: connection refused")
-}
-func (*unreachable) Write(b []byte) (int, error)      { return len(b), nil }
-func (*unreachable) Close() error                     { return nil }
-func (*unreachable) CloseWrite() error                { return nil }
-func (*unreachable) Reset(*postern.Error)             {}
-func (*unreachable) SetDeadline(time.Time) error      { return nil }
-func (*unreachable) SetReadDeadline(time.Time) error  { return nil }
-func (*unreachable) SetWriteDeadline(time.Time) error { return nil }
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -466,11 +346,3 @@ func eventually(t testing.TB, what string, done func() bool) {
 		}
 	}
 }
-
-// Guards: the fakes have the real contracts.
-var (
-	_ route.Member = (*member)(nil)
-	_ route.Owner  = (*owner)(nil)
-	_ link.Stream  = (*stream)(nil)
-	_ link.Stream  = (*unreachable)(nil)
-)

@@ -245,6 +245,22 @@ func TestHTTP2Upstream(t *testing.T) {
 	}
 }
 
+// result is what a client got that runs beside the test.
+type result struct {
+	text string
+	err  error
+}
+
+func fetch(client *http.Client, url string) result {
+	response, err := client.Get(url)
+	if err != nil {
+		return result{err: err}
+	}
+	defer response.Body.Close()
+	all, err := io.ReadAll(response.Body)
+	return result{string(all), err}
+}
+
 // D14: HTTP/2 visitors get GOAWAY, requests in flight finish, nothing new is taken.
 func TestShutdownDrains(t *testing.T) {
 	s := start(t)
@@ -254,22 +270,9 @@ func TestShutdownDrains(t *testing.T) {
 		<-finish
 		_, _ = io.WriteString(w, "done")
 	}))
-	type result struct {
-		text string
-		err  error
-	}
 	results := make(chan result, 2)
 	for _, protocol := range []string{"http/1.1", "h2"} {
-		go func() {
-			response, err := s.client(protocol).Get("https://app." + domain)
-			if err != nil {
-				results <- result{err: err}
-				return
-			}
-			all, err := io.ReadAll(response.Body)
-			response.Body.Close()
-			results <- result{string(all), err}
-		}()
+		go func() { results <- fetch(s.client(protocol), "https://app."+domain) }()
 		<-arrived
 	}
 	_, f := s.framer()

@@ -116,3 +116,33 @@ func TestMemberThatLeavesTakesItsConnections(t *testing.T) {
 		t.Errorf("afterwards %d", response.StatusCode)
 	}
 }
+
+// Streams that only wait for another request give way when the agent takes no more.
+func TestIdleStreamsMakeRoom(t *testing.T) {
+	s := start(t, trustLoopback, func(c *config) { c.ProxyProtocol.HTTP = true })
+	var open atomic.Int64
+	m := s.serve("http://app."+domain, numbered(t, &open, ""), func(m *member) { m.wire, m.limit = "ngrok/2", 1 })
+	for i := range 3 { // three addresses, one stream
+		conn := s.dial(s.http)
+		say(t, conn, fmt.Sprintf("PROXY TCP4 192.0.2.%d 192.0.2.1 4711 80\r\nGET / HTTP/1.1\r\nHost: app.%s\r\n\r\n", i+1, domain))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		if body(t, response); response.StatusCode != 200 {
+			t.Errorf("address %d: %d", i, response.StatusCode)
+		}
+	}
+	if n := m.opened.Load(); n != 3 {
+		t.Errorf("%d streams", n)
+	}
+
+	// Another endpoint of the same agent has the same limit.
+	other := s.serve("http://other."+domain, numbered(t, &open, ""), func(m *member) { m.limit = 1 })
+	other.streams = m.streams
+	conn := s.dial(s.http)
+	say(t, conn, "PROXY TCP4 192.0.2.1 192.0.2.1 4711 80\r\nGET / HTTP/1.1\r\nHost: other."+domain+"\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	must(t, err)
+	if body(t, response); response.StatusCode != 200 {
+		t.Errorf("another endpoint: %d", response.StatusCode)
+	}
+}

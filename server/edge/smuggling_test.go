@@ -8,46 +8,49 @@ import (
 	"testing"
 )
 
+// garden is requests that two parsers could read in two ways.
+var garden = map[string]struct {
+	request string
+	refused bool // else it must arrive as one request
+}{
+	"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
+	"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", false},
+	"TE.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", true},
+	"unknown coding":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", true},
+	"coding list":             {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", true},
+	"blank before colon":      {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", true},
+	"two lengths":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", true},
+	"signed length":           {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: +5\r\n\r\nhello", true},
+	"length list":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 5, 6\r\n\r\nhello", true},
+	"two hosts":               {"GET / HTTP/1.1\r\nHost: H\r\nHost: evil.test\r\n\r\n", true},
+	"no host":                 {"GET / HTTP/1.1\r\n\r\n", true},
+	"host with user":          {"GET / HTTP/1.1\r\nHost: evil@H\r\n\r\n", true},
+	"host with path":          {"GET / HTTP/1.1\r\nHost: H/x\r\n\r\n", true},
+	"wildcard host":           {"GET / HTTP/1.1\r\nHost: *.test\r\n\r\n", true},
+	"host with blank":         {"GET / HTTP/1.1\r\nHost: H x\r\n\r\n", true},
+	"bad port":                {"GET / HTTP/1.1\r\nHost: H:99999\r\n\r\n", true},
+	"chunk size of two bases": {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", true},
+	"bare LF in chunk":        {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", true},
+	"chunk too long":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", true},
+	"chunk extension":         {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", false},
+	"obs-fold":                {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", false},
+	"fold first":              {"GET / HTTP/1.1\r\n Host: H\r\n\r\n", true},
+	"NUL in value":            {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\x00c\r\n\r\n", true},
+	"CR in value":             {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\rc\r\n\r\n", true},
+	"HTTP/1.0 with TE":        {"POST / HTTP/1.0\r\nHost: H\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", false},
+	"HTTP/0.9":                {"GET /\r\n\r\n", true},
+	"HTTP/2 by hand":          {"GET / HTTP/2.0\r\nHost: H\r\n\r\n", true},
+	"fragment":                {"GET /#x HTTP/1.1\r\nHost: H\r\n\r\n", true},
+	"CONNECT":                 {"CONNECT H:443 HTTP/1.1\r\nHost: H\r\n\r\n", true},
+	"asterisk":                {"GET * HTTP/1.1\r\nHost: H\r\n\r\n", true},
+	"authority as target":     {"GET H:80 HTTP/1.1\r\nHost: H\r\n\r\n", true},
+}
+
 // B2 "request smuggling": whatever two parsers could read in two ways is refused, or
 // reaches the service in one reading, written anew. In no case does the service see
 // the hidden request.
 func TestSmugglingGarden(t *testing.T) {
-	for name, c := range map[string]struct {
-		request string
-		refused bool // else it must arrive as one request
-	}{
-		"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
-		"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", false},
-		"TE.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", true},
-		"unknown coding":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", true},
-		"coding list":             {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", true},
-		"blank before colon":      {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", true},
-		"two lengths":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", true},
-		"signed length":           {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: +5\r\n\r\nhello", true},
-		"length list":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 5, 6\r\n\r\nhello", true},
-		"two hosts":               {"GET / HTTP/1.1\r\nHost: H\r\nHost: evil.test\r\n\r\n", true},
-		"no host":                 {"GET / HTTP/1.1\r\n\r\n", true},
-		"host with user":          {"GET / HTTP/1.1\r\nHost: evil@H\r\n\r\n", true},
-		"host with path":          {"GET / HTTP/1.1\r\nHost: H/x\r\n\r\n", true},
-		"wildcard host":           {"GET / HTTP/1.1\r\nHost: *.test\r\n\r\n", true},
-		"host with blank":         {"GET / HTTP/1.1\r\nHost: H x\r\n\r\n", true},
-		"bad port":                {"GET / HTTP/1.1\r\nHost: H:99999\r\n\r\n", true},
-		"chunk size of two bases": {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", true},
-		"bare LF in chunk":        {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", true},
-		"chunk too long":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", true},
-		"chunk extension":         {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", false},
-		"obs-fold":                {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", false},
-		"fold first":              {"GET / HTTP/1.1\r\n Host: H\r\n\r\n", true},
-		"NUL in value":            {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\x00c\r\n\r\n", true},
-		"CR in value":             {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\rc\r\n\r\n", true},
-		"HTTP/1.0 with TE":        {"POST / HTTP/1.0\r\nHost: H\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", false},
-		"HTTP/0.9":                {"GET /\r\n\r\n", true},
-		"HTTP/2 by hand":          {"GET / HTTP/2.0\r\nHost: H\r\n\r\n", true},
-		"fragment":                {"GET /#x HTTP/1.1\r\nHost: H\r\n\r\n", true},
-		"CONNECT":                 {"CONNECT H:443 HTTP/1.1\r\nHost: H\r\n\r\n", true},
-		"asterisk":                {"GET * HTTP/1.1\r\nHost: H\r\n\r\n", true},
-		"authority as target":     {"GET H:80 HTTP/1.1\r\nHost: H\r\n\r\n", true},
-	} {
+	for name, c := range garden {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
 			arrived := make(chan string, 8)

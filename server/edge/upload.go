@@ -21,8 +21,8 @@ import (
 type upload struct {
 	body    io.ReadCloser
 	control *http.ResponseController
-	idle    time.Duration // between two reads
-	steady  bool          // silence is an offence
+	idle    time.Duration // how long one read may take; 0 is for ever
+	steady  bool          // the least rate counts too
 	http2   bool
 
 	bytes   atomic.Int64
@@ -38,12 +38,17 @@ type upload struct {
 }
 
 // newUpload wraps r's body. declared is where allowed trailers go once they are known.
-func (x *exchange) newUpload(declared http.Header) *upload {
+// conversation is true for endpoints whose bodies may be half of a conversation
+// (gRPC), in which silence is no offence; that of a declared length never is.
+func (x *exchange) newUpload(declared http.Header, conversation bool) *upload {
+	idle := x.live.Timeouts.Transfer
+	if conversation && x.r.ContentLength < 0 {
+		idle = 0
+	}
 	return &upload{
-		body: x.r.Body, control: x.control, idle: x.live.Timeouts.Transfer,
-		// A body without a length may be half of a conversation (gRPC), in which
-		// silence is no offence.
-		steady:  x.r.ContentLength > 0 || x.r.ProtoMajor == 1,
+		body: x.r.Body, control: x.control, idle: idle,
+		// Something live (a log that is followed) has no length and may be slow.
+		steady:  x.r.ContentLength > 0,
 		http2:   x.r.ProtoMajor > 1,
 		trailer: x.r.Trailer, declared: declared,
 	}
@@ -70,11 +75,14 @@ func (u *upload) begin() (time.Duration, error) {
 	if u.over {
 		return 0, errUploadOver
 	}
-	if !u.steady {
+	if u.idle == 0 {
 		return 0, nil
 	}
-	earned := minBodyGrace + time.Duration(u.bytes.Load())*time.Second/minBodyRate
-	wait := max(min(u.idle, earned-u.waited), 0)
+	wait := u.idle
+	if u.steady {
+		earned := minBodyGrace + time.Duration(u.bytes.Load()/minBodyRate)*time.Second
+		wait = max(min(wait, earned-u.waited), 0)
+	}
 	_ = u.control.SetReadDeadline(time.Now().Add(wait))
 	return wait, nil
 }

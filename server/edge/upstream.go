@@ -3,8 +3,10 @@ package edge
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +41,10 @@ const (
 	idlePerKey = 512
 	// idleUpstream is below the time after which most services close a connection.
 	idleUpstream = 45 * time.Second
+	// idleUnshared bounds all idle connections where each serves one address only.
+	idleUnshared = 128
+	// roomAfter is how long opening a stream may take before idle ones are given up.
+	roomAfter = 50 * time.Millisecond
 	// continueWait is how long a visitor's "Expect: 100-continue" waits for a service
 	// that does not know it; curl waits as long.
 	continueWait = time.Second
@@ -80,6 +86,16 @@ func (u *upstreams) watch(at *upstream) {
 	at.transport.CloseIdleConnections()
 }
 
+// closeIdle closes every connection that waits for a request.
+func (u *upstreams) closeIdle() {
+	u.mu.Lock()
+	all := slices.Collect(maps.Values(u.by))
+	u.mu.Unlock()
+	for _, at := range all {
+		at.transport.CloseIdleConnections()
+	}
+}
+
 // close makes every later request fail; watch ends what there is.
 func (u *upstreams) close() {
 	u.mu.Lock()
@@ -105,7 +121,12 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 	} else {
 		protocols.SetHTTP1(true)
 	}
+	most := 0 // no limit beside idlePerKey
+	if !u.shared {
+		most = idleUnshared
+	}
 	u.transport = &http.Transport{
+		MaxIdleConns:           most,
 		DialContext:            u.dial,
 		Protocols:              protocols,
 		DisableCompression:     true, // bodies pass as they are
@@ -142,6 +163,13 @@ func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
 	defer cancel()
+	// An agent takes a limited number of streams. Those that wait for a request which
+	// may never come must not keep this one waiting: our own, then, because a session
+	// has many endpoints, everybody's.
+	own := time.AfterFunc(roomAfter, u.transport.CloseIdleConnections)
+	defer own.Stop()
+	all := time.AfterFunc(5*roomAfter, x.edge.upstreams.closeIdle)
+	defer all.Stop()
 	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.route.URL.Scheme}
 	s, err := u.member.Open(ctx, header, x.edge.proxyHeader(x.visitor, u.member))
 	if err != nil {

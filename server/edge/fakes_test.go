@@ -1,0 +1,160 @@
+package edge_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// owner picks members as a pool does, in turn.
+type owner struct {
+	members []*member
+	turn    atomic.Int64
+}
+
+func (o *owner) Pick(skip func(route.Member) bool) (route.Member, error) {
+	start := int(o.turn.Add(1))
+	for i := range o.members {
+		m := o.members[(start+i)%len(o.members)]
+		if skip == nil || !skip(m) {
+			return m, nil
+		}
+	}
+	return nil, &postern.Error{Code: postern.CodeEndpointOffline}
+}
+
+// member opens streams by dialling a service on loopback, as an agent would.
+type member struct {
+	id      postern.EndpointID
+	addr    string
+	options postern.EndpointOptions
+	wire    string
+	refuse  error // what Open fails with
+	limit   int64 // streams at once; 0 is any number
+	done    chan struct{}
+	once    sync.Once
+
+	opened  atomic.Int64
+	streams *atomic.Int64 // open now; of a whole session
+	busy    atomic.Int64
+	bad     atomic.Int64
+	mu      sync.Mutex
+	headers []link.Header
+}
+
+var members atomic.Int64
+
+func newMember(addr string) *member {
+	return &member{
+		id:   postern.EndpointID("ep_" + time.Now().Format("150405") + string(rune('a'+members.Add(1)%26)) + randomText()),
+		addr: addr, wire: "postern/1", done: make(chan struct{}), streams: new(atomic.Int64),
+	}
+}
+
+func randomText() string { return strings.ToLower(rand.Text()[:8]) }
+
+func (m *member) ID() postern.EndpointID           { return m.id }
+func (m *member) Options() postern.EndpointOptions { return m.options }
+func (m *member) Done() <-chan struct{}            { return m.done }
+func (m *member) Transport() string                { return m.wire }
+func (m *member) stop()                            { m.once.Do(func() { close(m.done) }) }
+
+func (m *member) Begin() func(bool) {
+	m.busy.Add(1)
+	return func(ok bool) {
+		m.busy.Add(-1)
+		if !ok {
+			m.bad.Add(1)
+		}
+	}
+}
+
+func (m *member) Open(ctx context.Context, h link.Header, first []byte) (link.Stream, error) {
+	if m.refuse != nil {
+		return nil, m.refuse
+	}
+	for m.limit > 0 && m.streams.Load() >= m.limit {
+		select {
+		case <-ctx.Done():
+			return nil, &postern.Error{Code: postern.CodeStreamLimit}
+		case <-time.After(time.Millisecond):
+		}
+	}
+	m.streams.Add(1)
+	m.opened.Add(1)
+	m.mu.Lock()
+	m.headers = append(m.headers, h)
+	m.mu.Unlock()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.addr)
+	if err != nil {
+		// What an agent answers when its service does not.
+		return &unreachable{}, nil
+	}
+	if _, err := conn.Write(first); err != nil {
+		return nil, &postern.Error{Code: postern.CodeLinkLost}
+	}
+	return &stream{TCPConn: conn.(*net.TCPConn), member: m}, nil
+}
+
+func (m *member) header(i int) link.Header {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.headers[i]
+}
+
+// stream is a link.Stream over TCP: resets travel as RST.
+type stream struct {
+	*net.TCPConn
+	member *member
+	once   sync.Once
+}
+
+func (s *stream) Close() error {
+	s.once.Do(func() { s.member.streams.Add(-1) })
+	return s.TCPConn.Close()
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	n, err := s.TCPConn.Read(b)
+	if errors.Is(err, syscall.ECONNRESET) {
+		err = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
+	}
+	return n, err
+}
+
+func (s *stream) Reset(*postern.Error) {
+	_ = s.SetLinger(0)
+	_ = s.Close()
+}
+
+// unreachable is a stream that the agent ends at once.
+type unreachable struct{ stream }
+
+func (*unreachable) Read([]byte) (int, error) {
+	return 0, postern.Errorf(postern.CodeUpstreamUnreachable, "dial tcp 10.1.2.3:99: connection refused")
+}
+func (*unreachable) Write(b []byte) (int, error)      { return len(b), nil }
+func (*unreachable) Close() error                     { return nil }
+func (*unreachable) CloseWrite() error                { return nil }
+func (*unreachable) Reset(*postern.Error)             {}
+func (*unreachable) SetDeadline(time.Time) error      { return nil }
+func (*unreachable) SetReadDeadline(time.Time) error  { return nil }
+func (*unreachable) SetWriteDeadline(time.Time) error { return nil }
+
+// Guards: the fakes have the real contracts.
+var (
+	_ route.Member = (*member)(nil)
+	_ route.Owner  = (*owner)(nil)
+	_ link.Stream  = (*stream)(nil)
+	_ link.Stream  = (*unreachable)(nil)
+)
