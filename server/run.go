@@ -94,6 +94,10 @@ func (s *Server) becomeReady(ctx context.Context) error {
 	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
 		"admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
 		"development", c.Development, "version", s.options.Version)
+	if c.Development {
+		s.log.InfoContext(ctx, "development mode, on this machine only; \"postern server bootstrap\" gives the first authtoken",
+			"connect_url", s.HTTPSAddr().String(), "connect_cas", s.CAFile())
+	}
 	for _, note := range c.Notes {
 		s.log.WarnContext(ctx, note)
 	}

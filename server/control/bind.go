@@ -51,7 +51,7 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	}
 	if !s.settled(e) {
 		e.offline()
-		return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the session ended while the endpoint was bound")
+		return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the endpoint was unbound, or the session ended, before the endpoint was online")
 	}
 	return s.bound(e, r.Name), nil
 }
