@@ -132,12 +132,13 @@ func TestScreen(t *testing.T) {
 	s.Status("online", nil)
 	s.Forwarding("web", "https://a.example.com", "http://localhost:80")
 	s.Forwarding("web", "https://a.example.com", "http://localhost:80")
-	s.Status("reconnecting", postern.Errorf(postern.CodeLinkLost, "cut \x1b[2J"))
+	s.Status("reconnecting", postern.Errorf(postern.CodeLinkLost, "cut \x1b[2J").Because(errors.New("from port 1")))
+	s.Status("reconnecting", postern.Errorf(postern.CodeLinkLost, "cut again").Because(errors.New("from port 2")))
 	s.Offline("db", postern.Errorf(postern.CodeAlreadyOnline, "taken"))
 	want := `Session Status                connecting
 Session Status                online
 Forwarding                    https://a.example.com -> http://localhost:80
-Session Status                reconnecting (cut \x1b[2J (ERR_POSTERN_103))
+Session Status                reconnecting (cut \x1b[2J (ERR_POSTERN_103): from port 1)
 Offline                       db: taken (ERR_NGROK_334)
 `
 	if out.String() != want {

@@ -17,7 +17,7 @@ import (
 type Screen struct {
 	mu   sync.Mutex
 	w    io.Writer
-	last map[string]string // latest value of each row
+	last map[string]string // latest meaning of each row
 }
 
 // NewScreen writes to w. Errors of w are ignored: a closed terminal is no reason to
@@ -27,33 +27,40 @@ func NewScreen(w io.Writer) *Screen {
 }
 
 // Status shows the state of the session; why, where it is not nil, is what keeps it
-// from being online.
+// from being online. The same trouble is shown once, however many attempts it
+// takes.
 func (s *Screen) Status(state string, why *postern.Error) {
-	text := state
-	if why != nil {
-		text += " (" + why.Error() + ")"
+	if why == nil {
+		s.row("Session Status", "", state, state)
+		return
 	}
-	s.row("Session Status", "", text)
+	text := state + " (" + why.Error()
+	if why.Cause != nil {
+		text += ": " + why.Cause.Error()
+	}
+	s.row("Session Status", "", state+" "+string(why.Code), text+")")
 }
 
 // Forwarding shows a public URL and where its traffic goes.
 func (s *Screen) Forwarding(name, url, upstream string) {
-	s.row("Forwarding", name+" "+url, url+" -> "+upstream)
+	text := url + " -> " + upstream
+	s.row("Forwarding", name+" "+url, text, text)
 }
 
 // Offline shows that an endpoint is not online, and why.
 func (s *Screen) Offline(name string, why *postern.Error) {
-	s.row("Offline", name, name+": "+why.Error())
+	text := name + ": " + why.Error()
+	s.row("Offline", name, text, text)
 }
 
-// row writes a row unless it says what it said last time. key tells rows with the
+// row writes a row unless it means what it meant last time. key tells rows with the
 // same label apart.
-func (s *Screen) row(label, key, text string) {
+func (s *Screen) row(label, key, meaning, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last[label+key] == text {
+	if s.last[label+key] == meaning {
 		return
 	}
-	s.last[label+key] = text
+	s.last[label+key] = meaning
 	_, _ = fmt.Fprintf(s.w, "%-30s%s\n", label, printable(text))
 }

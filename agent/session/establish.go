@@ -70,6 +70,7 @@ func (s *Supervisor) connect(ctx, work context.Context) (*live, error) {
 		l.cancel()
 		return nil, err
 	}
+	l.client, l.began = client, time.Now()
 	s.mu.Lock()
 	s.hello.ClientID, s.hello.Cookie = welcome.ClientID, welcome.Cookie
 	s.current = l
@@ -80,7 +81,7 @@ func (s *Supervisor) connect(ctx, work context.Context) (*live, error) {
 	s.setStatus(func(st *Status) {
 		st.State, st.Session, st.Why = Online, welcome, nil
 	})
-	l.start(client)
+	l.start()
 	return l, nil
 }
 

@@ -15,7 +15,7 @@ import (
 // live is one session from its start to its end.
 type live struct {
 	s       *Supervisor
-	client  Client // set by start, before anything else runs
+	client  Client // set once connected, before anybody else sees the session
 	began   time.Time
 	ctx     context.Context // ends with the session
 	cancel  context.CancelFunc
@@ -24,15 +24,14 @@ type live struct {
 }
 
 func newLive(s *Supervisor, work context.Context) *live {
-	l := &live{s: s, began: time.Now(), bound: make(chan struct{})}
+	l := &live{s: s, bound: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(work)
 	return l
 }
 
 // start begins to accept streams, before anything is bound: the first stream may
 // arrive together with the answer to a bind.
-func (l *live) start(client Client) {
-	l.client, l.began = client, time.Now()
+func (l *live) start() {
 	l.workers.Go(l.acceptStreams)
 	l.workers.Go(l.watchLiveness)
 	l.workers.Go(l.keepBound)

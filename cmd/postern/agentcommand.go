@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/console"
@@ -58,9 +57,9 @@ func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]co
 	return err
 }
 
-// show decides what appears on stdout: a person gets a small screen, a program gets
-// the public URLs, one a line, the first one https; a log on stdout gets neither
-// in its way.
+// show decides what appears: a person gets a small screen; a program gets the public
+// URLs on stdout, one a line, the first one https, and what goes wrong on stderr; a
+// log on stdout gets nothing in its way.
 func (c *agentCommand) show(logsToStdout bool) agent.Events {
 	switch {
 	case logsToStdout:
@@ -69,12 +68,16 @@ func (c *agentCommand) show(logsToStdout bool) agent.Events {
 		screen := console.NewScreen(c.streams.Out)
 		return screenEvents(screen)
 	}
-	return agent.Events{
-		Online: func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) }, // a reader that left is no reason to stop
-		Refused: func(name string, why *postern.Error) {
-			_, _ = fmt.Fprintf(c.streams.Err, "%s is offline: %v\n", name, why)
-		},
+	events := screenEvents(console.NewScreen(c.streams.Err))
+	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) } // a reader that left is no reason to stop
+	status, troubled := events.Status, false
+	events.Status = func(s session.Status) { // nothing, while nothing is wrong
+		if s.Why != nil || troubled {
+			status(s)
+		}
+		troubled = s.Why != nil
 	}
+	return events
 }
 
 func screenEvents(screen *console.Screen) agent.Events {
