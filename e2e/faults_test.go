@@ -164,6 +164,7 @@ func TestServerKilled(t *testing.T) {
 	upstream, _ := slowBody(t)
 	_, url := s.agent("http", upstream)
 	_, port := s.agent("tcp", strings.TrimPrefix(upstream, "http://"))
+	before := s.baseline()
 	inFlight := startSlow(t, s.visitor(), url)
 
 	s.restart()
@@ -176,6 +177,8 @@ func TestServerKilled(t *testing.T) {
 		_, _, err := tryFetch(visitor, strings.Replace(port, "tcp://tcp."+domain, "http://127.0.0.1", 1))
 		return err
 	})
+	visitor.CloseIdleConnections()
+	s.returnsTo(before) // of the new process, to what the old one held
 }
 
 // B5-4
@@ -184,6 +187,7 @@ func TestServerTerminated(t *testing.T) {
 	s := startServer(t)
 	upstream, release := slowBody(t)
 	_, url := s.agent("http", upstream)
+	before := s.baseline()
 	inFlight := startSlow(t, s.visitor(), url)
 
 	s.process.signal(syscall.SIGTERM)
@@ -206,7 +210,10 @@ func TestServerTerminated(t *testing.T) {
 		t.Errorf("the server left with %d", code)
 	}
 	s.start()
-	awaitBody(t, s.visitor(), url, "quick", 6*time.Second)
+	visitor := s.visitor()
+	awaitBody(t, visitor, url, "quick", 6*time.Second)
+	visitor.CloseIdleConnections()
+	s.returnsTo(before)
 }
 
 // B5-13
@@ -229,6 +236,7 @@ func TestUpstreamResetsMidBody(t *testing.T) {
 	defer upstream.Close()
 	s := startServer(t)
 	_, url := s.agent("http", upstream.URL)
+	before := s.baseline()
 	for _, http2 := range []bool{true, false} {
 		for _, path := range []string{"/length", "/chunked"} {
 			transport := s.transport()
@@ -240,6 +248,7 @@ func TestUpstreamResetsMidBody(t *testing.T) {
 			transport.CloseIdleConnections()
 		}
 	}
+	s.returnsTo(before)
 }
 
 // B5-14
@@ -248,8 +257,10 @@ func TestUpstreamRefuses(t *testing.T) {
 	s := startServer(t)
 	closed := freePorts(t, 1)[0]
 	agent, url := s.agent("http", fmt.Sprint(closed))
+	before := s.baseline()
+	visitor := s.visitor()
 	started := time.Now()
-	response, body := fetch(t, s.visitor(), url)
+	response, body := fetch(t, visitor, url)
 	if took := time.Since(started); took > time.Second {
 		t.Errorf("the refusal took %v", took)
 	}
@@ -261,6 +272,8 @@ func TestUpstreamRefuses(t *testing.T) {
 	}
 	agent.waitFor(fmt.Sprintf(":%d", closed), time.Second)
 	agent.waitFor("connection refused", time.Second)
+	visitor.CloseIdleConnections()
+	s.returnsTo(before)
 }
 
 // B5-15
@@ -318,6 +331,7 @@ func TestServerOutOfDescriptors(t *testing.T) {
 	_, url := s.agent("http", upstream)
 	visitor := s.visitor()
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
+	before := s.baseline()
 
 	var crowd []net.Conn
 	for range 400 {
@@ -336,7 +350,10 @@ func TestServerOutOfDescriptors(t *testing.T) {
 	for _, conn := range crowd {
 		conn.Close()
 	}
-	awaitBody(t, s.visitor(), url, "quick", 10*time.Second)
+	again := s.visitor()
+	awaitBody(t, again, url, "quick", 10*time.Second)
+	again.CloseIdleConnections()
+	s.returnsTo(before)
 }
 
 // B5-31
@@ -394,6 +411,7 @@ func TestAgentAsleep(t *testing.T) {
 	agent, url := s.agent("http", upstream)
 	visitor := s.visitor()
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
+	before := s.baseline()
 	agent.signal(syscall.SIGSTOP)
 	eventually(t, 40*time.Second, func() error { // dead after 20 s without an answer
 		request, err := http.NewRequest("GET", url, nil)
@@ -413,7 +431,8 @@ func TestAgentAsleep(t *testing.T) {
 		return nil
 	})
 	agent.signal(syscall.SIGCONT)
-	awaitBody(t, s.visitor(), url, "quick", 5*time.Second)
+	awaitBody(t, visitor, url, "quick", 5*time.Second)
+	s.returnsTo(before)
 }
 
 // pause lets the machine run on for a measurement, not for something to happen.

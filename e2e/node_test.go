@@ -2,11 +2,15 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,6 +99,46 @@ func TestNodeSDK(t *testing.T) {
 		t.Fatalf("asked for a name, got %+v", named)
 	}
 	fetch(t, s.visitor(), named.URL)
+}
+
+// Windows that the Rust core clamps, and more visitors at once than its cap of 512
+// streams leaves room for: everything arrives, some of it after a wait.
+func TestNodeSDKUnderLoad(t *testing.T) {
+	s := startServer(t)
+	agent := s.nodeAgent(s.authtoken, `{}`)
+	visitor := s.visitor()
+	sent := random(t, 8<<20)
+	response, err := visitor.Post(agent.URL, "application/octet-stream", bytes.NewReader(sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("echo of %d bytes: %d bytes, %v", len(sent), len(got), err)
+	}
+
+	crowd := s.transport()
+	crowd.ForceAttemptHTTP2 = false
+	crowd.DisableKeepAlives = true
+	defer crowd.CloseIdleConnections()
+	client := &http.Client{Transport: crowd, Timeout: time.Minute}
+	const visitors = 600
+	failures := make(chan error, visitors)
+	var all sync.WaitGroup
+	for n := range visitors {
+		all.Go(func() {
+			url := fmt.Sprintf("%s/%d", agent.URL, n)
+			if _, body, err := tryFetch(client, url); err != nil || body != fmt.Sprintf("node saw GET /%d over https", n) {
+				failures <- fmt.Errorf("%s: %q %v", url, tail(body, 200), err)
+			}
+		})
+	}
+	all.Wait()
+	close(failures)
+	for failure := range failures {
+		t.Error(failure)
+	}
 }
 
 func TestNodeSDKSeesCodes(t *testing.T) {

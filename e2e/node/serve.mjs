@@ -5,6 +5,10 @@ import ngrok from "@ngrok/ngrok";
 
 const service = http.createServer((request, response) => {
   response.setHeader("Content-Type", "text/plain");
+  if (request.method === "POST") {
+    request.pipe(response);
+    return;
+  }
   response.end(`node saw ${request.method} ${request.url} over ${request.headers["x-forwarded-proto"]}`);
 });
 service.listen(0, "127.0.0.1", async () => {
