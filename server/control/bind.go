@@ -168,13 +168,13 @@ const (
 
 // assignName gives the endpoint its stable name, or the next of the series.
 func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) error {
-	c := s.control
+	c, asker := s.control, s.asker(e)
 	tried := make(map[postern.Hostname]bool)
 	for attempt := range attempts {
 		taken := func(host postern.Hostname) bool {
 			return tried[host] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: host})
 		}
-		host, err := c.config.Service.AssignName(ctx, s.credential, e.details.Name, u.Scheme, c.base(), taken)
+		host, err := c.config.Service.AssignName(ctx, asker, u.Scheme, c.base(), taken)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,11 @@ func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) er
 			return nameNotAllowed(u)
 		}
 		err = s.onlineAlone(ctx, e, u)
-		if err == nil || !postern.HasCode(err, postern.CodeAlreadyOnline) {
+		if err == nil {
+			c.config.Service.KeepName(asker, host)
+			return nil
+		}
+		if !postern.HasCode(err, postern.CodeAlreadyOnline) {
 			return err
 		}
 		tried[host] = true
@@ -193,13 +197,13 @@ func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) er
 
 // assignPort gives the endpoint its stable port, or another.
 func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) error {
-	c, ports := s.control, s.control.config.TCPPorts
+	c, ports, asker := s.control, s.control.config.TCPPorts, s.asker(e)
 	tried := make(map[uint16]bool)
 	for attempt := range attempts {
 		taken := func(port uint16) bool {
 			return tried[port] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
 		}
-		port, err := c.config.Service.AssignPort(ctx, s.credential, e.details.Name, 0, ports.First, ports.Last, taken)
+		port, err := c.config.Service.AssignPort(ctx, asker, 0, ports.First, ports.Last, taken)
 		if err != nil {
 			return err
 		}
@@ -208,7 +212,11 @@ func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) er
 			return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow %s, which the server chose; ask for an address that the ACL names", u)
 		}
 		err = s.onlineAlone(ctx, e, u)
-		if err == nil || !postern.HasCode(err, postern.CodeAlreadyOnline) && !postern.HasCode(err, postern.CodePortUnavailable) {
+		if err == nil {
+			c.config.Service.KeepPort(asker, port)
+			return nil
+		}
+		if !postern.HasCode(err, postern.CodeAlreadyOnline) && !postern.HasCode(err, postern.CodePortUnavailable) {
 			return err
 		}
 		tried[port] = true

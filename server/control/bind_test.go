@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,6 +181,45 @@ func TestAssignedNames(t *testing.T) {
 	}
 	if back := w.restart().connect(link.Hello{Token: "alpha"}).bind(t, r); back.URL != a.URL {
 		t.Errorf("after the server's restart %s, before %s", back.URL, a.URL)
+	}
+}
+
+// D7: what was assigned is kept for the agent that has it online, and not for those that
+// found it taken.
+func TestAssignedAddressesAreKept(t *testing.T) {
+	w := newWorld(t)
+	hello := func(machine, version string) link.Hello {
+		return link.Hello{Token: "alpha", Agent: postern.AgentInfo{Hostname: machine, OS: "linux", Version: version}}
+	}
+	a, b := w.connect(hello("a", "1.0")), w.connect(hello("b", "1.0"))
+	kept := func(url postern.URL) []string {
+		address := string(url.Host)
+		if url.Scheme == postern.TCP {
+			address = strconv.Itoa(int(url.Port))
+		}
+		w.service.mu.Lock()
+		defer w.service.mu.Unlock()
+		var machines []string
+		for _, asker := range w.service.kept[address] {
+			machines = append(machines, asker.Installation)
+		}
+		return machines
+	}
+	for _, url := range []string{"https://", "tcp://"} {
+		first, second := a.bind(t, request(t, url)).URL, b.bind(t, request(t, url)).URL
+		if len(kept(first)) != 1 || len(kept(second)) != 1 || kept(first)[0] == kept(second)[0] {
+			t.Errorf("%s is kept for %q, %s for %q", first, kept(first), second, kept(second))
+		}
+	}
+	asked := a.bind(t, request(t, "https://app.example.com")).URL
+	if got := kept(asked); len(got) != 0 {
+		t.Errorf("a name that was asked for is kept for %q", got)
+	}
+	before := a.bind(t, request(t, "https://")).URL
+	a.Release(nil)
+	updated := w.connect(hello("a", "2.0")).bind(t, request(t, "https://")).URL
+	if kept(updated)[0] != kept(before)[0] {
+		t.Errorf("an update made it another installation: %q, %q", kept(before), kept(updated))
 	}
 }
 

@@ -23,13 +23,17 @@ type Service interface {
 	// ClaimName reserves a name for the credential's account, or notes that it is
 	// still in use; CodeNameReserved when it is another's.
 	ClaimName(ctx context.Context, c postern.Credential, host postern.Hostname) error
-	// AssignName gives the stable name of an endpoint, the next of its series while
+	// AssignName gives the stable name of an endpoint, another of its series while
 	// taken says that one cannot be had.
-	AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error)
+	AssignName(ctx context.Context, a service.Asker, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error)
 	// ClaimPort and AssignPort are the same for the ports of TCP endpoints. want is 0
 	// here: a port that is asked for by number is claimed.
 	ClaimPort(ctx context.Context, c postern.Credential, port uint16) error
-	AssignPort(ctx context.Context, c postern.Credential, endpoint string, want, low, high uint16, taken func(uint16) bool) (uint16, error)
+	AssignPort(ctx context.Context, a service.Asker, want, low, high uint16, taken func(uint16) bool) (uint16, error)
+	// KeepName and KeepPort note who has what was assigned online, so that it is given
+	// the same again.
+	KeepName(a service.Asker, host postern.Hostname)
+	KeepPort(a service.Asker, port uint16)
 	// SessionStarted and SessionStopped record events.
 	SessionStarted(ctx context.Context, s postern.Session) error
 	SessionStopped(ctx context.Context, s postern.Session) error

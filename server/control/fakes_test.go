@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
+	usecase "github.com/postern-dev/postern/server/service"
 )
 
 // agent is a link.Session that does what a test tells it to.
@@ -115,6 +117,7 @@ type service struct {
 	heard       int           // how many authentications
 	delay       chan struct{} // when set, Authenticate waits for it
 	events      []string
+	kept        map[string][]usecase.Asker // who was told to have an assigned name or port
 }
 
 var errDown = postern.Errorf(postern.CodeStoreUnavailable, "the store is down")
@@ -147,13 +150,13 @@ func (s *service) ClaimName(_ context.Context, c postern.Credential, host poster
 	return nil
 }
 
-func (s *service) AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
+func (s *service) AssignName(ctx context.Context, a usecase.Asker, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
 	for slot := range 1000 {
 		h := fnv.New32a()
-		fmt.Fprint(h, c.ID, "/", endpoint, "/", slot)
+		fmt.Fprint(h, a.Credential.ID, "/", a.Endpoint, "/", slot)
 		host := postern.Hostname(fmt.Sprintf("%08x.%s", h.Sum32(), domain))
 		if !taken(host) {
-			return host, s.ClaimName(ctx, c, host)
+			return host, s.ClaimName(ctx, a.Credential, host)
 		}
 	}
 	return "", errors.New("the series has ended")
@@ -172,13 +175,22 @@ func (s *service) ClaimPort(_ context.Context, c postern.Credential, port uint16
 	return nil
 }
 
-func (s *service) AssignPort(ctx context.Context, c postern.Credential, _ string, _, low, high uint16, taken func(uint16) bool) (uint16, error) {
+func (s *service) AssignPort(ctx context.Context, a usecase.Asker, _, low, high uint16, taken func(uint16) bool) (uint16, error) {
 	for port := low; port <= high; port++ {
-		if !taken(port) && s.ClaimPort(ctx, c, port) == nil {
+		if !taken(port) && s.ClaimPort(ctx, a.Credential, port) == nil {
 			return port, nil
 		}
 	}
 	return 0, postern.Errorf(postern.CodePortUnavailable, "no port is free")
+}
+
+func (s *service) KeepName(a usecase.Asker, host postern.Hostname) { s.keep(a, string(host)) }
+func (s *service) KeepPort(a usecase.Asker, port uint16)           { s.keep(a, strconv.Itoa(int(port))) }
+
+func (s *service) keep(a usecase.Asker, address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept[address] = append(s.kept[address], a)
 }
 
 func (s *service) SessionStarted(_ context.Context, session postern.Session) error {
@@ -255,6 +267,7 @@ func newWorld(t testing.TB, change ...func(*control.Config)) *world {
 			},
 			names: map[postern.Hostname]postern.AccountID{},
 			ports: map[uint16]postern.AccountID{},
+			kept:  map[string][]usecase.Asker{},
 		}}
 	logger := slog.New(slog.DiscardHandler) // a fuzz target may not log through its F
 	if test, ok := t.(*testing.T); ok {

@@ -57,3 +57,13 @@ func (c *Control) domains() string {
 	}
 	return string(c.config.Domain) + " or " + string(c.base())
 }
+
+// asker is whom an address is assigned to. Of what an agent says of itself, that goes
+// into its installation which an update or another address leaves as it is.
+func (s *session) asker(e *endpoint) service.Asker {
+	agent := s.info.Agent
+	return service.Asker{
+		Credential: s.credential, Endpoint: e.details.Name,
+		Installation: strings.Join([]string{agent.Hostname, agent.OS, agent.Arch, agent.ClientType, agent.Metadata}, "\x00"),
+	}
+}

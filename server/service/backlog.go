@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,13 +22,28 @@ const maxPart = 256
 type backlog struct {
 	mu      sync.Mutex
 	waiting batch
+	writing batch         // taken, and not yet known to be in the store
 	wake    chan struct{} // holds a token when there is something to write
 }
 
 type batch struct {
 	events []waitingEvent
-	names  map[postern.Hostname]time.Time // when last used
-	ports  map[uint16]time.Time
+	names  map[postern.Hostname]use
+	ports  map[uint16]use
+}
+
+// use is the last use of a name or port.
+type use struct {
+	at           time.Time
+	installation string // whose it was; "" leaves what is stored
+}
+
+// note makes u the last use of key.
+func note[K comparable](uses map[K]use, key K, u use) {
+	if u.installation == "" {
+		u.installation = uses[key].installation
+	}
+	uses[key] = u
 }
 
 type waitingEvent struct {
@@ -60,12 +74,67 @@ func (b *backlog) touch(names []postern.Hostname, ports []uint16, at time.Time) 
 	defer b.mu.Unlock()
 	b.waiting.makeMaps()
 	for _, host := range names {
-		b.waiting.names[host] = at
+		note(b.waiting.names, host, use{at: at})
 	}
 	for _, port := range ports {
-		b.waiting.ports[port] = at
+		note(b.waiting.ports, port, use{at: at})
 	}
 	b.signal()
+}
+
+func (b *backlog) keepName(host postern.Hostname, u use) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting.makeMaps()
+	note(b.waiting.names, host, u)
+	b.signal()
+}
+
+func (b *backlog) keepPort(port uint16, u use) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting.makeMaps()
+	note(b.waiting.ports, port, u)
+	b.signal()
+}
+
+// nameKeeper returns the installation of a name that the store does not know yet.
+func (b *backlog) nameKeeper(host postern.Hostname) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return keeper(host, b.waiting.names, b.writing.names)
+}
+
+// portKeeper is nameKeeper for ports.
+func (b *backlog) portKeeper(port uint16) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return keeper(port, b.waiting.ports, b.writing.ports)
+}
+
+// portKeepers returns what portKeeper does, for all ports.
+func (b *backlog) portKeepers() map[uint16]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keepers := make(map[uint16]string)
+	for _, uses := range []map[uint16]use{b.writing.ports, b.waiting.ports} { // newest last
+		for port, u := range uses {
+			if u.installation != "" {
+				keepers[port] = u.installation
+			}
+		}
+	}
+	return keepers
+}
+
+// keeper finds key's installation in the first of the maps that has one.
+func keeper[K comparable](key K, newestFirst ...map[K]use) (string, bool) {
+	for _, uses := range newestFirst {
+		if installation := uses[key].installation; installation != "" {
+			return installation, true
+		}
+	}
+	return "", false
 }
 
 func (b *backlog) empty() bool {
@@ -92,17 +161,25 @@ func (b *backlog) take() batch {
 		ports:  takeSome(b.waiting.ports),
 	}
 	b.waiting.events = slices.Delete(b.waiting.events, 0, count)
+	b.writing = part
 	return part
 }
 
-func takeSome[K comparable](times map[K]time.Time) map[K]time.Time {
-	some := make(map[K]time.Time, min(len(times), maxPart))
-	for key, at := range times {
+// written tells that the part taken last is in the store.
+func (b *backlog) written() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writing = batch{}
+}
+
+func takeSome[K comparable](uses map[K]use) map[K]use {
+	some := make(map[K]use, min(len(uses), maxPart))
+	for key, u := range uses {
 		if len(some) == maxPart {
 			break
 		}
-		some[key] = at
-		delete(times, key)
+		some[key] = u
+		delete(uses, key)
 	}
 	return some
 }
@@ -115,11 +192,16 @@ func (b *backlog) putBack(failed batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	later := b.waiting
+	b.writing = batch{}
 	b.waiting = batch{events: append(failed.events, later.events...)}
 	b.waiting.makeMaps()
-	for _, part := range []batch{failed, later} { // newer times replace older ones
-		maps.Copy(b.waiting.names, part.names)
-		maps.Copy(b.waiting.ports, part.ports)
+	for _, part := range []batch{failed, later} { // newer uses replace older ones
+		for host, u := range part.names {
+			note(b.waiting.names, host, u)
+		}
+		for port, u := range part.ports {
+			note(b.waiting.ports, port, u)
+		}
 	}
 	b.signal()
 }
@@ -133,26 +215,52 @@ func (b *backlog) signal() {
 
 func (w *batch) makeMaps() {
 	if w.names == nil {
-		w.names = make(map[postern.Hostname]time.Time)
-		w.ports = make(map[uint16]time.Time)
+		w.names = make(map[postern.Hostname]use)
+		w.ports = make(map[uint16]use)
 	}
 }
 
 func (w *batch) empty() bool { return len(w.events) == 0 && len(w.names) == 0 && len(w.ports) == 0 }
 
 func (w *batch) write(d *draft) error {
-	for host, at := range w.names {
-		if err := d.Names().Touch(d.ctx, host, at); err != nil {
-			return err
-		}
+	if err := w.writeNames(d); err != nil {
+		return err
 	}
-	for port, at := range w.ports {
-		if err := d.Ports().Touch(d.ctx, port, at); err != nil {
-			return err
-		}
+	if err := w.writePorts(d); err != nil {
+		return err
 	}
 	for _, e := range w.events {
 		if err := d.append(e.event, e.subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *batch) writeNames(d *draft) error {
+	for host, u := range w.names {
+		if err := d.Names().Touch(d.ctx, host, u.at); err != nil {
+			return err
+		}
+		if u.installation == "" {
+			continue
+		}
+		if err := d.Names().Keep(d.ctx, host, u.installation); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *batch) writePorts(d *draft) error {
+	for port, u := range w.ports {
+		if err := d.Ports().Touch(d.ctx, port, u.at); err != nil {
+			return err
+		}
+		if u.installation == "" {
+			continue
+		}
+		if err := d.Ports().Keep(d.ctx, port, u.installation); err != nil {
 			return err
 		}
 	}

@@ -17,4 +17,13 @@
 // app.example.com alone decides about api.app.example.com, and a wildcard needs all
 // that it covers. Names under the reserved labels of a server's own domain are never
 // given to anybody.
+//
+// # Who is assigned a name again
+//
+// Names that the server chooses come in series, one for each credential and endpoint
+// name. Agents that share a credential are told apart by their installation, such as
+// the name of their machine: each gets the place of the series that it had online last,
+// in whatever order they start. One that is not known, or whose place is taken, gets the
+// lowest that is free, so that a fresh container continues where the one before it
+// stopped. Assigned ports work alike.
 package service

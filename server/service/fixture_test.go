@@ -211,3 +211,8 @@ func must[T any](t *testing.T) func(T, error) T {
 
 // none says that nothing is taken.
 func none[T any](T) bool { return false }
+
+// asker is an agent that says nothing about its machine.
+func asker(c postern.Credential, endpoint string) service.Asker {
+	return service.Asker{Credential: c, Endpoint: endpoint}
+}

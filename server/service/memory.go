@@ -153,21 +153,31 @@ func (m *memory) portsIn(lo, hi uint16, since time.Time) []store.Port {
 	return ports
 }
 
-// used notes that a name or port that is in memory is in use now.
-func (m *memory) used(names map[postern.Hostname]time.Time, ports map[uint16]time.Time) {
+// used notes uses of names and ports that are in memory.
+func (m *memory) used(names map[postern.Hostname]use, ports map[uint16]use) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for host, at := range names {
-		if n, ok := m.names[host]; ok && n.LastUsedAt.Before(at) {
-			n.LastUsedAt = at
+	for host, u := range names {
+		if n, ok := m.names[host]; ok {
+			u.apply(&n.LastUsedAt, &n.Installation, n.Assigned)
 			m.names[host] = n
 		}
 	}
-	for port, at := range ports {
-		if p, ok := m.ports[port]; ok && p.LastUsedAt.Before(at) {
-			p.LastUsedAt = at
+	for port, u := range ports {
+		if p, ok := m.ports[port]; ok {
+			u.apply(&p.LastUsedAt, &p.Installation, p.Assigned)
 			m.ports[port] = p
 		}
+	}
+}
+
+// apply does to a row in memory what writing u does to the stored one.
+func (u use) apply(lastUsedAt *time.Time, installation *string, assigned bool) {
+	if lastUsedAt.Before(u.at) {
+		*lastUsedAt = u.at
+	}
+	if assigned && u.installation != "" {
+		*installation = u.installation
 	}
 }
 

@@ -26,22 +26,23 @@ func (s *Service) ClaimName(ctx context.Context, c postern.Credential, host post
 
 // AssignName gives the agent's endpoint a name below domain. Names come in series, one
 // for each credential, endpoint name and kind of scheme (http and https share names,
-// tls has its own): the first of it that is not taken, always the same for the same
-// series, also after its rows were lost. taken tells which are online; it is called
-// without locks held. Two callers at the same time may be given the same name: whose
-// registration fails then asks again.
-func (s *Service) AssignName(ctx context.Context, c postern.Credential, endpoint string, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
-	if err := checkEndpoint(endpoint); err != nil {
+// tls has its own): the one that the asker's installation had last if it is not taken,
+// else the first that is not, always the same for the same series, also after its rows
+// were lost. taken tells which are online; it is called without locks held. Two callers
+// at the same time may be given the same name: whose registration fails then asks
+// again, and whose succeeds tells KeepName.
+func (s *Service) AssignName(ctx context.Context, a Asker, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
+	if err := checkEndpoint(a.Endpoint); err != nil {
 		return "", err
 	}
-	key := seriesKey{credential: c.ID, endpoint: endpoint, kind: kindOf(scheme)}
+	key := seriesKey{credential: a.Credential.ID, endpoint: a.Endpoint, kind: kindOf(scheme)}
 	remembered, err := s.remembered(ctx, key, domain)
 	if err != nil {
 		return "", err
 	}
-	for slot := range maxSlots {
-		host, ok := remembered[slot]
-		if !ok {
+	for slot := range slots(remembered, s.installation(a)) {
+		host := remembered[slot].Host
+		if host == "" {
 			host = s.deriveName(key, slot, domain)
 		}
 		if taken(host) {
@@ -51,8 +52,8 @@ func (s *Service) AssignName(ctx context.Context, c postern.Credential, endpoint
 			return "", err
 		}
 		err := s.claimName(ctx, store.Name{
-			Host: host, Account: c.Account, Credential: c.ID,
-			Assigned: true, Endpoint: endpoint, Kind: key.kind, Slot: slot,
+			Host: host, Account: a.Credential.Account, Credential: a.Credential.ID,
+			Assigned: true, Endpoint: a.Endpoint, Kind: key.kind, Slot: slot,
 		}, domain)
 		if postern.HasCode(err, postern.CodeNameReserved) {
 			continue // another series met this one
@@ -62,8 +63,10 @@ func (s *Service) AssignName(ctx context.Context, c postern.Credential, endpoint
 	return "", postern.Errorf(postern.CodeEndpointLimit, "%d endpoints of this credential share one name; name them differently", maxSlots)
 }
 
-// remembered returns the names below domain that a series has had, by slot.
-func (s *Service) remembered(ctx context.Context, key seriesKey, domain postern.Hostname) (map[int]postern.Hostname, error) {
+// remembered returns the names below domain that a series has had, by slot, each with
+// its last installation.
+func (s *Service) remembered(ctx context.Context, key seriesKey, domain postern.Hostname) (map[int]store.Name, error) {
+	keepers := s.nameKeepers(key)
 	var names []store.Name
 	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
 		names, err = tx.Names().Series(ctx, key.credential, key.endpoint, key.kind)
@@ -75,13 +78,29 @@ func (s *Service) remembered(ctx context.Context, key seriesKey, domain postern.
 		}
 		names = s.known.namesOf(key)
 	}
-	bySlot := make(map[int]postern.Hostname, len(names))
+	bySlot := make(map[int]store.Name, len(names))
 	for _, n := range names {
-		if n.Host.Parent() == domain {
-			bySlot[n.Slot] = n.Host
+		if n.Host.Parent() != domain {
+			continue
 		}
+		if last, waits := keepers[n.Host]; waits {
+			n.Installation = last
+		}
+		bySlot[n.Slot] = n
 	}
 	return bySlot, nil
+}
+
+// nameKeepers returns the installations of a series that the store may not know yet. To
+// be asked for before the store is: what is written in between is then in both.
+func (s *Service) nameKeepers(key seriesKey) map[postern.Hostname]string {
+	keepers := make(map[postern.Hostname]string)
+	for _, n := range s.known.namesOf(key) {
+		if last, waits := s.pending.nameKeeper(n.Host); waits {
+			keepers[n.Host] = last
+		}
+	}
+	return keepers
 }
 
 // claimName claims n.Host for n.Account. The common case, an account that comes back to

@@ -186,7 +186,7 @@ func TestKnownNamesAreClaimedWhileTheStoreIsDown(t *testing.T) {
 	if err := w.ClaimName(t.Context(), mine, "app.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	assigned := must[postern.Hostname](t)(w.AssignName(t.Context(), mine, "web", postern.HTTPS, domain, none[postern.Hostname]))
+	assigned := must[postern.Hostname](t)(w.AssignName(t.Context(), asker(mine, "web"), postern.HTTPS, domain, none[postern.Hostname]))
 	check := func(t *testing.T, w *world) {
 		t.Helper()
 		w.store.down.Store(true)
@@ -194,13 +194,13 @@ func TestKnownNamesAreClaimedWhileTheStoreIsDown(t *testing.T) {
 		if err := w.ClaimName(t.Context(), mine, "app.example.com"); err != nil {
 			t.Errorf("a known name: %v", err)
 		}
-		again, err := w.AssignName(t.Context(), mine, "web", postern.HTTPS, domain, none[postern.Hostname])
+		again, err := w.AssignName(t.Context(), asker(mine, "web"), postern.HTTPS, domain, none[postern.Hostname])
 		if err != nil || again != assigned {
 			t.Errorf("a known assigned name: %s, %v; want %s", again, err, assigned)
 		}
 		refused(t, w.ClaimName(t.Context(), theirs, "app.example.com"), postern.CodeNameReserved)
 		refused(t, w.ClaimName(t.Context(), mine, "new.example.com"), postern.CodeStoreUnavailable)
-		_, err = w.AssignName(t.Context(), mine, "new", postern.HTTPS, domain, none[postern.Hostname])
+		_, err = w.AssignName(t.Context(), asker(mine, "new"), postern.HTTPS, domain, none[postern.Hostname])
 		refused(t, err, postern.CodeStoreUnavailable)
 	}
 	check(t, w)
@@ -232,7 +232,7 @@ func TestAssignedNamesAreStable(t *testing.T) {
 	c, _ := w.bootstrap(t)
 	assign := func(w *world, endpoint string, scheme postern.Scheme, taken ...postern.Hostname) postern.Hostname {
 		t.Helper()
-		return must[postern.Hostname](t)(w.AssignName(t.Context(), c, endpoint, scheme, domain, func(h postern.Hostname) bool {
+		return must[postern.Hostname](t)(w.AssignName(t.Context(), asker(c, endpoint), scheme, domain, func(h postern.Hostname) bool {
 			for _, other := range taken {
 				if other == h {
 					return true
@@ -287,7 +287,7 @@ func TestAssignedNameSurvivesItsRow(t *testing.T) {
 	c, _ := w.bootstrap(t)
 	assign := func() postern.Hostname {
 		t.Helper()
-		return must[postern.Hostname](t)(w.AssignName(t.Context(), c, "web", postern.HTTPS, domain, none[postern.Hostname]))
+		return must[postern.Hostname](t)(w.AssignName(t.Context(), asker(c, "web"), postern.HTTPS, domain, none[postern.Hostname]))
 	}
 	first := assign()
 	w.clock.Advance(100 * day)
@@ -305,7 +305,7 @@ func TestAssignedNameThatAnotherHoldsIsSkipped(t *testing.T) {
 	theirs := w.stranger(t, "2")
 	assign := func() postern.Hostname {
 		t.Helper()
-		return must[postern.Hostname](t)(w.AssignName(t.Context(), c, "", postern.HTTPS, domain, none[postern.Hostname]))
+		return must[postern.Hostname](t)(w.AssignName(t.Context(), asker(c, ""), postern.HTTPS, domain, none[postern.Hostname]))
 	}
 	first := assign()
 	w.clock.Advance(31 * day)
@@ -325,13 +325,13 @@ func TestAssignNameRefusals(t *testing.T) {
 	w := newWorld(t)
 	c, _ := w.bootstrap(t)
 	for name, endpoint := range map[string]string{"long": strings.Repeat("x", 256), "NUL": "a\x00", "no UTF-8": "\xfe"} {
-		_, err := w.AssignName(t.Context(), c, endpoint, postern.HTTPS, domain, none[postern.Hostname])
+		_, err := w.AssignName(t.Context(), asker(c, endpoint), postern.HTTPS, domain, none[postern.Hostname])
 		if !postern.HasCode(err, postern.CodeBindInvalid) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	_, err := w.AssignName(t.Context(), c, "", postern.HTTPS, "example.org", none[postern.Hostname])
+	_, err := w.AssignName(t.Context(), asker(c, ""), postern.HTTPS, "example.org", none[postern.Hostname])
 	refused(t, err, postern.CodeDomainForeign)
-	_, err = w.AssignName(t.Context(), c, "", postern.HTTPS, domain, func(postern.Hostname) bool { return true })
+	_, err = w.AssignName(t.Context(), asker(c, ""), postern.HTTPS, domain, func(postern.Hostname) bool { return true })
 	refused(t, err, postern.CodeEndpointLimit)
 }

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/postern-dev/postern"
@@ -17,12 +19,14 @@ func (s *Service) ClaimPort(ctx context.Context, c postern.Credential, port uint
 }
 
 // AssignPort gives the agent's endpoint the port it wants, or with want 0 one from lo to
-// hi (both included): the one it had before if that is not taken, else any that is free
-// and nobody's. taken tells which are online and is not asked about a port that is
+// hi (both included): of those it had before the first that is not taken, the ones that
+// the asker's installation had last before others, else any that is free and nobody's.
+// taken tells which are online and is not asked about a port that is
 // wanted by number. With nothing left it fails with CodePortUnavailable. Two callers at
-// the same time may be given the same port: whose registration fails then asks again.
-func (s *Service) AssignPort(ctx context.Context, c postern.Credential, endpoint string, want, lo, hi uint16, taken func(uint16) bool) (uint16, error) {
-	if err := checkEndpoint(endpoint); err != nil {
+// the same time may be given the same port: whose registration fails then asks again,
+// and whose succeeds tells KeepPort.
+func (s *Service) AssignPort(ctx context.Context, a Asker, want, lo, hi uint16, taken func(uint16) bool) (uint16, error) {
+	if err := checkEndpoint(a.Endpoint); err != nil {
 		return 0, err
 	}
 	if lo == 0 || lo > hi {
@@ -32,17 +36,25 @@ func (s *Service) AssignPort(ctx context.Context, c postern.Credential, endpoint
 		if want < lo || want > hi {
 			return 0, postern.Errorf(postern.CodePortUnavailable, "port %d is not one of this server's, %d to %d", want, lo, hi)
 		}
-		return want, s.ClaimPort(ctx, c, want)
+		return want, s.ClaimPort(ctx, a.Credential, want)
 	}
+	keepers := s.pending.portKeepers() // before the store is asked, as in remembered
 	held, err := s.heldPorts(ctx, lo, hi)
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range s.candidates(c, endpoint, lo, hi, held) {
+	for i, p := range held {
+		if last, waits := keepers[p.Port]; waits {
+			held[i].Installation = last
+		}
+	}
+	for _, p := range s.candidates(a, lo, hi, held) {
 		if taken(p) {
 			continue
 		}
-		err := s.claimPort(ctx, store.Port{Port: p, Account: c.Account, Credential: c.ID, Assigned: true, Endpoint: endpoint})
+		err := s.claimPort(ctx, store.Port{
+			Port: p, Account: a.Credential.Account, Credential: a.Credential.ID, Assigned: true, Endpoint: a.Endpoint,
+		})
 		if postern.HasCode(err, postern.CodePortUnavailable) {
 			continue // claimed since held was read
 		}
@@ -53,17 +65,18 @@ func (s *Service) AssignPort(ctx context.Context, c postern.Credential, endpoint
 
 // candidates orders the ports that an endpoint may get: its own of earlier times, then
 // those that nobody holds, starting at a point that differs from endpoint to endpoint.
-func (s *Service) candidates(c postern.Credential, endpoint string, lo, hi uint16, held []store.Port) []uint16 {
+func (s *Service) candidates(a Asker, lo, hi uint16, held []store.Port) []uint16 {
 	reserved := make(map[uint16]bool, len(held))
-	var ports []uint16
+	var former []store.Port
 	for _, p := range held {
 		reserved[p.Port] = true
-		if p.Account == c.Account && p.Credential == c.ID && p.Assigned && p.Endpoint == endpoint {
-			ports = append(ports, p.Port)
+		if p.Account == a.Credential.Account && p.Credential == a.Credential.ID && p.Assigned && p.Endpoint == a.Endpoint {
+			former = append(former, p)
 		}
 	}
+	ports := inOrder(former, s.installation(a))
 	size := int(hi-lo) + 1
-	start := int(s.derivePort(seriesKey{credential: c.ID, endpoint: endpoint}, lo, hi) - lo)
+	start := int(s.derivePort(seriesKey{credential: a.Credential.ID, endpoint: a.Endpoint}, lo, hi) - lo)
 	for i := range size {
 		p := lo + uint16((start+i)%size) //nolint:gosec // below size
 		if !reserved[p] {
@@ -71,6 +84,23 @@ func (s *Service) candidates(c postern.Credential, endpoint string, lo, hi uint1
 		}
 	}
 	return ports
+}
+
+// inOrder puts the ports of a series into the order that slots gives to names; the time
+// at which each was first assigned stands for its slot.
+func inOrder(former []store.Port, installation string) []uint16 {
+	slices.SortFunc(former, func(a, b store.Port) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Port, b.Port))
+	})
+	var own, others []uint16
+	for _, p := range former {
+		if p.Installation == installation {
+			own = append(own, p.Port)
+		} else {
+			others = append(others, p.Port)
+		}
+	}
+	return append(own, others...)
 }
 
 // heldPorts returns the reservations of a range, from memory when the store does not

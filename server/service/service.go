@@ -201,6 +201,7 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 		return err
 	}
 	s.known.used(waiting.names, waiting.ports)
+	s.pending.written()
 	for _, remember := range done.committed {
 		remember()
 	}

@@ -21,6 +21,10 @@ type Name struct {
 	Kind     string
 	Slot     int
 
+	// Installation tells which of the agents that share a series had this name online
+	// last: an opaque text that only equality is asked of, "" for nobody known.
+	Installation string
+
 	CreatedAt  time.Time
 	LastUsedAt time.Time
 }
@@ -45,6 +49,10 @@ type Names interface {
 
 	// Series returns the assigned names of one credential's endpoint, by slot.
 	Series(ctx context.Context, credential postern.CredentialID, endpoint, kind string) ([]Name, error)
+
+	// Keep makes installation the last one of an assigned name; a name that nobody
+	// holds, or that was not assigned, is no error and is not changed.
+	Keep(ctx context.Context, host postern.Hostname, installation string) error
 
 	// Touch moves LastUsedAt forward to at; a name that nobody holds is no error.
 	Touch(ctx context.Context, host postern.Hostname, at time.Time) error

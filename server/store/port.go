@@ -9,13 +9,14 @@ import (
 
 // Port is a TCP port that an account holds.
 type Port struct {
-	Port       uint16
-	Account    postern.AccountID
-	Credential postern.CredentialID // who claimed it first
-	Assigned   bool                 // the server chose it
-	Endpoint   string               // the agent's name of the endpoint it was chosen for
-	CreatedAt  time.Time
-	LastUsedAt time.Time
+	Port         uint16
+	Account      postern.AccountID
+	Credential   postern.CredentialID // who claimed it first
+	Assigned     bool                 // the server chose it
+	Endpoint     string               // the agent's name of the endpoint it was chosen for
+	Installation string               // as a Name's
+	CreatedAt    time.Time
+	LastUsedAt   time.Time
 }
 
 // Ports are the reservations of TCP ports.
@@ -29,6 +30,9 @@ type Ports interface {
 	// Held returns the reservations from lo to hi, both included, used since, by
 	// port.
 	Held(ctx context.Context, lo, hi uint16, since time.Time) ([]Port, error)
+
+	// Keep works as Names.Keep does.
+	Keep(ctx context.Context, port uint16, installation string) error
 
 	// Touch moves LastUsedAt forward to at; a port that nobody holds is no error.
 	Touch(ctx context.Context, port uint16, at time.Time) error

@@ -44,7 +44,7 @@ type Engine struct {
 	// write lock; 0 means 5 s. A context does not shorten it.
 	BusyTimeout time.Duration
 
-	// Logger gets a line per migration.
+	// Logger gets a line when the schema was changed, and at debug one per statement.
 	Logger *slog.Logger
 }
 

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"io"
 	"io/fs"
+	"log/slog"
 	"path"
 	"strings"
 
@@ -39,8 +40,12 @@ func migrate(ctx context.Context, e Engine, db *sql.DB) error {
 		return postern.Errorf(postern.CodeStoreNewer,
 			"the database is at version %d, this program knows versions up to %d", current, newest)
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	applied, err := provider.Up(ctx)
+	if err != nil {
 		return unavailable("the database cannot be brought up to date", err)
+	}
+	if len(applied) > 0 {
+		e.Logger.InfoContext(ctx, "database migrated", "from", current, "to", applied[len(applied)-1].Source.Version)
 	}
 	return nil
 }
@@ -56,7 +61,36 @@ func newProvider(e Engine, db *sql.DB) (*goose.Provider, error) {
 		dir = rewritten{dir, forSQLite}
 	}
 	return goose.NewProvider(dialect, db, dir,
-		goose.WithSlog(e.Logger), goose.WithVerbose(true), goose.WithDisableGlobalRegistry(true))
+		goose.WithSlog(slog.New(details{e.Logger.Handler()})), goose.WithVerbose(true), goose.WithDisableGlobalRegistry(true))
+}
+
+// details logs at debug what goose says at info: a line per statement.
+type details struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (d details) Enabled(ctx context.Context, level slog.Level) bool {
+	return d.Handler.Enabled(ctx, detailLevel(level))
+}
+
+// Handle implements slog.Handler.
+func (d details) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = detailLevel(r.Level)
+	return d.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (d details) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return details{d.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (d details) WithGroup(name string) slog.Handler { return details{d.Handler.WithGroup(name)} }
+
+func detailLevel(level slog.Level) slog.Level {
+	if level == slog.LevelInfo {
+		return slog.LevelDebug
+	}
+	return level
 }
 
 // rewritten is a file system whose .sql files have words replaced.

@@ -2,10 +2,12 @@ package sqlstore_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern"
@@ -166,6 +168,43 @@ func TestIdColumnsCompareAsBytes(t *testing.T) {
 			if match[2] == "" {
 				t.Errorf(`%s: column %s needs COLLATE "C"`, file, match[1])
 			}
+		}
+	}
+}
+
+// At info a first start is one line, with the versions; every statement is at debug.
+func TestMigrationLog(t *testing.T) {
+	path, other := filepath.Join(t.TempDir(), "postern.db"), filepath.Join(t.TempDir(), "postern.db")
+	for _, test := range []struct {
+		name  string
+		path  string
+		level slog.Level
+		want  string
+	}{
+		{"first start", path, slog.LevelInfo, `(?s)^level=INFO msg="database migrated" from=0 to=[1-9]\d*\n$`},
+		{"second start", path, slog.LevelInfo, `^$`},
+		{"at debug", other, slog.LevelDebug, `level=DEBUG`},
+	} {
+		var log strings.Builder
+		e := engine(test.path)
+		e.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+			Level: test.level,
+			ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					return slog.Attr{}
+				}
+				return a
+			},
+		}))
+		s, err := sqlstore.Open(t.Context(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(test.want).MatchString(log.String()) {
+			t.Errorf("%s: got %q, want %s", test.name, log.String(), test.want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (n names) Claim(ctx context.Context, name store.Name, since time.Time) (sto
 	changed, err := n.q.ClaimName(ctx, query.ClaimNameParams{
 		Host: name.Host, TreeKey: treeKey(reach(name.Host)),
 		AccountID: name.Account, CredentialID: name.Credential,
-		Assigned: name.Assigned, Endpoint: name.Endpoint, Kind: name.Kind, Slot: int64(name.Slot),
+		Assigned: name.Assigned, Endpoint: name.Endpoint, Kind: name.Kind, Slot: int64(name.Slot), Installation: name.Installation,
 		CreatedAt: name.CreatedAt.UnixMicro(), LastUsedAt: name.LastUsedAt.UnixMicro(), Since: since.UnixMicro(),
 	})
 	if err != nil {
@@ -66,6 +66,10 @@ func (n names) Series(ctx context.Context, credential postern.CredentialID, endp
 	return each(rows, nameOf), translate(err)
 }
 
+func (n names) Keep(ctx context.Context, host postern.Hostname, installation string) error {
+	return translate(n.q.KeepName(ctx, query.KeepNameParams{Host: host, Installation: installation}))
+}
+
 func (n names) Touch(ctx context.Context, host postern.Hostname, at time.Time) error {
 	return translate(n.q.TouchName(ctx, query.TouchNameParams{Host: host, At: at.UnixMicro()}))
 }
@@ -83,7 +87,7 @@ func (n names) Expire(ctx context.Context, before time.Time) (int64, error) {
 func nameOf(row query.Name) store.Name {
 	return store.Name{
 		Host: row.Host, Account: row.AccountID, Credential: row.CredentialID,
-		Assigned: row.Assigned, Endpoint: row.Endpoint, Kind: row.Kind, Slot: int(row.Slot),
+		Assigned: row.Assigned, Endpoint: row.Endpoint, Kind: row.Kind, Slot: int(row.Slot), Installation: row.Installation,
 		CreatedAt: instant(row.CreatedAt), LastUsedAt: instant(row.LastUsedAt),
 	}
 }

@@ -21,7 +21,7 @@ func (p ports) Get(ctx context.Context, port uint16) (store.Port, error) {
 func (p ports) Claim(ctx context.Context, port store.Port, since time.Time) (store.Port, error) {
 	changed, err := p.q.ClaimPort(ctx, query.ClaimPortParams{
 		Port: int64(port.Port), AccountID: port.Account, CredentialID: port.Credential,
-		Assigned: port.Assigned, Endpoint: port.Endpoint,
+		Assigned: port.Assigned, Endpoint: port.Endpoint, Installation: port.Installation,
 		CreatedAt: port.CreatedAt.UnixMicro(), LastUsedAt: port.LastUsedAt.UnixMicro(), Since: since.UnixMicro(),
 	})
 	if err != nil {
@@ -42,6 +42,10 @@ func (p ports) Held(ctx context.Context, lo, hi uint16, since time.Time) ([]stor
 	return each(rows, portOf), translate(err)
 }
 
+func (p ports) Keep(ctx context.Context, port uint16, installation string) error {
+	return translate(p.q.KeepPort(ctx, query.KeepPortParams{Port: int64(port), Installation: installation}))
+}
+
 func (p ports) Touch(ctx context.Context, port uint16, at time.Time) error {
 	return translate(p.q.TouchPort(ctx, query.TouchPortParams{Port: int64(port), At: at.UnixMicro()}))
 }
@@ -54,7 +58,7 @@ func (p ports) Expire(ctx context.Context, before time.Time) (int64, error) {
 func portOf(row query.Port) store.Port {
 	return store.Port{
 		Port: uint16(row.Port), Account: row.AccountID, Credential: row.CredentialID, //nolint:gosec // written from a uint16
-		Assigned: row.Assigned, Endpoint: row.Endpoint,
+		Assigned: row.Assigned, Endpoint: row.Endpoint, Installation: row.Installation,
 		CreatedAt: instant(row.CreatedAt), LastUsedAt: instant(row.LastUsedAt),
 	}
 }

@@ -39,6 +39,7 @@ func testClaimName(t *testing.T, f *fixture) {
 	first, second := f.owner(t, 1), f.owner(t, 2)
 	want := f.name("app.example.com", first)
 	want.Assigned, want.Endpoint, want.Kind, want.Slot = true, "web", "http", 3
+	want.Installation = "one"
 	since := f.now.Add(-month)
 	if diff := cmp.Diff(want, f.claim(t, want, since)); diff != "" {
 		t.Errorf("new claim (-want +got):\n%s", diff)
@@ -69,6 +70,7 @@ func testLapsedName(t *testing.T, f *fixture) {
 	if got := f.claim(t, late, late.CreatedAt.Add(-month)); got.Account != first.Account {
 		t.Error("the name was lost at exactly thirty days, want after them")
 	}
+	late.Installation = "two"
 	if diff := cmp.Diff(late, f.claim(t, late, late.CreatedAt.Add(-month+time.Microsecond))); diff != "" {
 		t.Errorf("lapsed name (-want +got):\n%s", diff)
 	}
@@ -145,6 +147,35 @@ func testNameSeries(t *testing.T, f *fixture) {
 		}
 		return err
 	})
+}
+
+func testKeepName(t *testing.T, f *fixture) {
+	c := f.owner(t, 1)
+	assigned, asked := f.name("a.example.com", c), f.name("b.example.com", c)
+	assigned.Assigned, assigned.Kind = true, "http"
+	f.claim(t, assigned, f.now)
+	f.claim(t, asked, f.now)
+	for _, installation := range []string{"one", "one", "two"} {
+		f.write(t, func(ctx context.Context, tx store.Tx) error {
+			for _, host := range []postern.Hostname{assigned.Host, asked.Host, "nobodys.example.com"} {
+				if err := tx.Names().Keep(ctx, host, installation); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		assigned.Installation = installation
+		for _, want := range []store.Name{assigned, asked} {
+			if diff := cmp.Diff(want, f.held(t, want.Host)); diff != "" {
+				t.Errorf("kept by %s (-want +got):\n%s", installation, diff)
+			}
+		}
+	}
+	again := assigned
+	again.Installation = ""
+	if diff := cmp.Diff(assigned, f.claim(t, again, f.now)); diff != "" {
+		t.Errorf("claimed again (-want +got):\n%s", diff)
+	}
 }
 
 func testNameExpiry(t *testing.T, f *fixture) {

@@ -23,7 +23,7 @@ func testPorts(t *testing.T, f *fixture) {
 		return held
 	}
 	want := store.Port{
-		Port: 65535, Account: first.Account, Credential: first.ID, Assigned: true, Endpoint: "ssh",
+		Port: 65535, Account: first.Account, Credential: first.ID, Assigned: true, Endpoint: "ssh", Installation: "one",
 		CreatedAt: f.now, LastUsedAt: f.now,
 	}
 	if diff := cmp.Diff(want, claim(want, since)); diff != "" {
@@ -36,9 +36,14 @@ func testPorts(t *testing.T, f *fixture) {
 	other.Port = 20000
 	claim(other, since)
 	f.write(t, func(ctx context.Context, tx store.Tx) error {
+		for _, port := range []uint16{65535, 20000, 1} { // 20000 was not assigned, 1 is nobody's
+			if err := tx.Ports().Keep(ctx, port, "two"); err != nil {
+				return err
+			}
+		}
 		return tx.Ports().Touch(ctx, 65535, f.now.Add(time.Hour))
 	})
-	want.LastUsedAt = f.now.Add(time.Hour)
+	want.Installation, want.LastUsedAt = "two", f.now.Add(time.Hour)
 	f.read(t, func(ctx context.Context, tx store.Tx) error {
 		for _, test := range []struct {
 			lo, hi uint16

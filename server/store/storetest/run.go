@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"lapsed names change hands", testLapsedName},
 		{"names above and below", testRelatedNames},
 		{"series of names", testNameSeries},
+		{"names are kept", testKeepName},
 		{"names in use do not expire", testNameExpiry},
 		{"ports", testPorts},
 		{"settings", testSettings},

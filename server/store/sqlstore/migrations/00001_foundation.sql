@@ -50,6 +50,7 @@ CREATE TABLE names (
     endpoint      TEXT    NOT NULL,
     kind          TEXT    NOT NULL,
     slot          BIGINT  NOT NULL,
+    installation  TEXT    NOT NULL, -- a hash of who had it online last, '' for nobody known
     created_at    BIGINT  NOT NULL,
     last_used_at  BIGINT  NOT NULL
 );
@@ -63,6 +64,7 @@ CREATE TABLE ports (
     credential_id TEXT COLLATE "C" NOT NULL REFERENCES credentials (id),
     assigned      BOOLEAN NOT NULL,
     endpoint      TEXT    NOT NULL,
+    installation  TEXT    NOT NULL,
     created_at    BIGINT  NOT NULL,
     last_used_at  BIGINT  NOT NULL
 );

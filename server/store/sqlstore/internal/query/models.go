@@ -47,6 +47,7 @@ type Name struct {
 	Endpoint     string
 	Kind         string
 	Slot         int64
+	Installation string
 	CreatedAt    int64
 	LastUsedAt   int64
 }
@@ -67,6 +68,7 @@ type Port struct {
 	CredentialID postern.CredentialID
 	Assigned     bool
 	Endpoint     string
+	Installation string
 	CreatedAt    int64
 	LastUsedAt   int64
 }

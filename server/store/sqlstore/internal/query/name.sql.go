@@ -12,13 +12,13 @@ import (
 )
 
 const claimName = `-- name: ClaimName :execrows
-INSERT INTO names (host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO names (host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (host) DO UPDATE SET
     account_id = excluded.account_id, credential_id = excluded.credential_id, assigned = excluded.assigned,
-    endpoint = excluded.endpoint, kind = excluded.kind, slot = excluded.slot,
+    endpoint = excluded.endpoint, kind = excluded.kind, slot = excluded.slot, installation = excluded.installation,
     created_at = excluded.created_at, last_used_at = excluded.last_used_at
-WHERE names.account_id <> excluded.account_id AND names.last_used_at < $11
+WHERE names.account_id <> excluded.account_id AND names.last_used_at < $12
 `
 
 type ClaimNameParams struct {
@@ -30,6 +30,7 @@ type ClaimNameParams struct {
 	Endpoint     string
 	Kind         string
 	Slot         int64
+	Installation string
 	CreatedAt    int64
 	LastUsedAt   int64
 	Since        int64
@@ -47,6 +48,7 @@ func (q *Queries) ClaimName(ctx context.Context, arg ClaimNameParams) (int64, er
 		arg.Endpoint,
 		arg.Kind,
 		arg.Slot,
+		arg.Installation,
 		arg.CreatedAt,
 		arg.LastUsedAt,
 		arg.Since,
@@ -70,7 +72,7 @@ func (q *Queries) ExpireNames(ctx context.Context, before int64) (int64, error) 
 }
 
 const getName = `-- name: GetName :one
-SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at FROM names WHERE host = $1
+SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at FROM names WHERE host = $1
 `
 
 func (q *Queries) GetName(ctx context.Context, host postern.Hostname) (Name, error) {
@@ -85,14 +87,29 @@ func (q *Queries) GetName(ctx context.Context, host postern.Hostname) (Name, err
 		&i.Endpoint,
 		&i.Kind,
 		&i.Slot,
+		&i.Installation,
 		&i.CreatedAt,
 		&i.LastUsedAt,
 	)
 	return i, err
 }
 
+const keepName = `-- name: KeepName :exec
+UPDATE names SET installation = $1 WHERE host = $2 AND assigned AND installation <> $1
+`
+
+type KeepNameParams struct {
+	Installation string
+	Host         postern.Hostname
+}
+
+func (q *Queries) KeepName(ctx context.Context, arg KeepNameParams) error {
+	_, err := q.db.ExecContext(ctx, keepName, arg.Installation, arg.Host)
+	return err
+}
+
 const listNames = `-- name: ListNames :many
-SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at FROM names WHERE host > $1 AND last_used_at >= $2 ORDER BY host LIMIT $3
+SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at FROM names WHERE host > $1 AND last_used_at >= $2 ORDER BY host LIMIT $3
 `
 
 type ListNamesParams struct {
@@ -119,6 +136,7 @@ func (q *Queries) ListNames(ctx context.Context, arg ListNamesParams) ([]Name, e
 			&i.Endpoint,
 			&i.Kind,
 			&i.Slot,
+			&i.Installation,
 			&i.CreatedAt,
 			&i.LastUsedAt,
 		); err != nil {
@@ -136,7 +154,7 @@ func (q *Queries) ListNames(ctx context.Context, arg ListNamesParams) ([]Name, e
 }
 
 const nameAt = `-- name: NameAt :one
-SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at FROM names
+SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at FROM names
 WHERE tree_key = $1 AND account_id <> $2 AND last_used_at >= $3
 LIMIT 1
 `
@@ -159,6 +177,7 @@ func (q *Queries) NameAt(ctx context.Context, arg NameAtParams) (Name, error) {
 		&i.Endpoint,
 		&i.Kind,
 		&i.Slot,
+		&i.Installation,
 		&i.CreatedAt,
 		&i.LastUsedAt,
 	)
@@ -166,7 +185,7 @@ func (q *Queries) NameAt(ctx context.Context, arg NameAtParams) (Name, error) {
 }
 
 const nameBelow = `-- name: NameBelow :one
-SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at FROM names
+SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at FROM names
 WHERE tree_key >= $1 AND tree_key < $2 AND account_id <> $3 AND last_used_at >= $4
 LIMIT 1
 `
@@ -195,6 +214,7 @@ func (q *Queries) NameBelow(ctx context.Context, arg NameBelowParams) (Name, err
 		&i.Endpoint,
 		&i.Kind,
 		&i.Slot,
+		&i.Installation,
 		&i.CreatedAt,
 		&i.LastUsedAt,
 	)
@@ -202,7 +222,7 @@ func (q *Queries) NameBelow(ctx context.Context, arg NameBelowParams) (Name, err
 }
 
 const nameSeries = `-- name: NameSeries :many
-SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, created_at, last_used_at FROM names
+SELECT host, tree_key, account_id, credential_id, assigned, endpoint, kind, slot, installation, created_at, last_used_at FROM names
 WHERE credential_id = $1 AND endpoint = $2 AND kind = $3 AND assigned
 ORDER BY slot, host
 `
@@ -231,6 +251,7 @@ func (q *Queries) NameSeries(ctx context.Context, arg NameSeriesParams) ([]Name,
 			&i.Endpoint,
 			&i.Kind,
 			&i.Slot,
+			&i.Installation,
 			&i.CreatedAt,
 			&i.LastUsedAt,
 		); err != nil {

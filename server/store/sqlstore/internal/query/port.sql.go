@@ -12,12 +12,12 @@ import (
 )
 
 const claimPort = `-- name: ClaimPort :execrows
-INSERT INTO ports (port, account_id, credential_id, assigned, endpoint, created_at, last_used_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO ports (port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (port) DO UPDATE SET
     account_id = excluded.account_id, credential_id = excluded.credential_id, assigned = excluded.assigned,
-    endpoint = excluded.endpoint, created_at = excluded.created_at, last_used_at = excluded.last_used_at
-WHERE ports.account_id <> excluded.account_id AND ports.last_used_at < $8
+    endpoint = excluded.endpoint, installation = excluded.installation, created_at = excluded.created_at, last_used_at = excluded.last_used_at
+WHERE ports.account_id <> excluded.account_id AND ports.last_used_at < $9
 `
 
 type ClaimPortParams struct {
@@ -26,6 +26,7 @@ type ClaimPortParams struct {
 	CredentialID postern.CredentialID
 	Assigned     bool
 	Endpoint     string
+	Installation string
 	CreatedAt    int64
 	LastUsedAt   int64
 	Since        int64
@@ -38,6 +39,7 @@ func (q *Queries) ClaimPort(ctx context.Context, arg ClaimPortParams) (int64, er
 		arg.CredentialID,
 		arg.Assigned,
 		arg.Endpoint,
+		arg.Installation,
 		arg.CreatedAt,
 		arg.LastUsedAt,
 		arg.Since,
@@ -61,7 +63,7 @@ func (q *Queries) ExpirePorts(ctx context.Context, before int64) (int64, error) 
 }
 
 const getPort = `-- name: GetPort :one
-SELECT port, account_id, credential_id, assigned, endpoint, created_at, last_used_at FROM ports WHERE port = $1
+SELECT port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE port = $1
 `
 
 func (q *Queries) GetPort(ctx context.Context, port int64) (Port, error) {
@@ -73,6 +75,7 @@ func (q *Queries) GetPort(ctx context.Context, port int64) (Port, error) {
 		&i.CredentialID,
 		&i.Assigned,
 		&i.Endpoint,
+		&i.Installation,
 		&i.CreatedAt,
 		&i.LastUsedAt,
 	)
@@ -80,7 +83,7 @@ func (q *Queries) GetPort(ctx context.Context, port int64) (Port, error) {
 }
 
 const heldPorts = `-- name: HeldPorts :many
-SELECT port, account_id, credential_id, assigned, endpoint, created_at, last_used_at FROM ports WHERE port >= $1 AND port <= $2 AND last_used_at >= $3 ORDER BY port
+SELECT port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE port >= $1 AND port <= $2 AND last_used_at >= $3 ORDER BY port
 `
 
 type HeldPortsParams struct {
@@ -104,6 +107,7 @@ func (q *Queries) HeldPorts(ctx context.Context, arg HeldPortsParams) ([]Port, e
 			&i.CredentialID,
 			&i.Assigned,
 			&i.Endpoint,
+			&i.Installation,
 			&i.CreatedAt,
 			&i.LastUsedAt,
 		); err != nil {
@@ -118,6 +122,20 @@ func (q *Queries) HeldPorts(ctx context.Context, arg HeldPortsParams) ([]Port, e
 		return nil, err
 	}
 	return items, nil
+}
+
+const keepPort = `-- name: KeepPort :exec
+UPDATE ports SET installation = $1 WHERE port = $2 AND assigned AND installation <> $1
+`
+
+type KeepPortParams struct {
+	Installation string
+	Port         int64
+}
+
+func (q *Queries) KeepPort(ctx context.Context, arg KeepPortParams) error {
+	_, err := q.db.ExecContext(ctx, keepPort, arg.Installation, arg.Port)
+	return err
 }
 
 const touchPort = `-- name: TouchPort :exec
