@@ -74,9 +74,9 @@ func (s *Service) candidates(a Asker, lo, hi uint16, held []store.Port) []uint16
 			former = append(former, p)
 		}
 	}
-	ports := inOrder(former, s.installation(a))
 	size := int(hi-lo) + 1
 	start := int(s.derivePort(seriesKey{credential: a.Credential.ID, endpoint: a.Endpoint}, lo, hi) - lo)
+	ports := inOrder(former, s.installation(a), func(p uint16) int { return (int(p-lo) - start + size) % size })
 	for i := range size {
 		p := lo + uint16((start+i)%size) //nolint:gosec // below size
 		if !reserved[p] {
@@ -87,10 +87,10 @@ func (s *Service) candidates(a Asker, lo, hi uint16, held []store.Port) []uint16
 }
 
 // inOrder puts the ports of a series into the order that slots gives to names; the time
-// at which each was first assigned stands for its slot.
-func inOrder(former []store.Port, installation string) []uint16 {
+// at which each was first assigned stands for its slot, then the place in the search.
+func inOrder(former []store.Port, installation string, place func(uint16) int) []uint16 {
 	slices.SortFunc(former, func(a, b store.Port) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(place(a.Port), place(b.Port)))
 	})
 	var own, others []uint16
 	for _, p := range former {
