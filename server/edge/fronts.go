@@ -52,6 +52,7 @@ func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
 		ErrorLog:          log.New(debugLog{e}, "", 0),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          e.config.Limits.HTTP2Streams,
+			MaxReadFrameSize:              16 << 10, // the protocol's own default: small frames, small buffers
 			MaxReceiveBufferPerConnection: http2ConnectionBuffer,
 			MaxReceiveBufferPerStream:     http2StreamBuffer,
 			SendPingTimeout:               http2PingAfter,
@@ -68,7 +69,7 @@ func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
 // take hands conn, which stands on v, over. From here on the server's deadlines hold.
 func (f *front) take(v *visitor, conn net.Conn) {
 	_ = v.SetDeadline(time.Time{})
-	v.writeIdle.Store(int64(f.server.HTTP2.WriteByteTimeout))
+	v.writes.limit(f.server.HTTP2.WriteByteTimeout)
 	if !f.queue.put(conn) {
 		_ = v.Close()
 	}

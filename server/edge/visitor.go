@@ -36,10 +36,7 @@ type visitor struct {
 
 	countedAs netip.Addr // whose place it takes; invalid for nobody's
 
-	// writeIdle, where set, is how long one Write may wait for the visitor to take
-	// it; writeUntil is the deadline that is set. Only the writing goroutine uses it.
-	writeIdle  atomic.Int64
-	writeUntil time.Time
+	writes writeDeadline
 
 	lingers atomic.Bool // the visitor is still sending: see linger
 	aborted atomic.Bool
@@ -71,39 +68,27 @@ func (v *visitor) acceptProxied(within time.Duration) error {
 }
 
 // Write sends b; in HTTP a visitor who takes nothing for long is cut off, whatever
-// the message is part of. One deadline serves many small writes.
+// the message is part of.
 func (v *visitor) Write(b []byte) (int, error) {
-	if idle := time.Duration(v.writeIdle.Load()); idle > 0 {
-		if now := time.Now(); v.writeUntil.Sub(now) < idle/2 {
-			v.writeUntil = now.Add(idle)
-			_ = v.Peeked.SetWriteDeadline(v.writeUntil)
-		}
-	}
+	v.writes.renew(v.Peeked)
 	return v.Peeked.Write(b)
 }
 
-// SetDeadline and SetWriteDeadline make Write forget the deadline that it set.
+// SetDeadline sets both deadlines.
 func (v *visitor) SetDeadline(t time.Time) error {
-	if v.writeIdle.Load() > 0 {
-		return v.Peeked.SetReadDeadline(t)
+	if err := v.Peeked.SetReadDeadline(t); err != nil {
+		return err
 	}
-	return v.Peeked.SetDeadline(t)
+	return v.SetWriteDeadline(t)
 }
 
-// SetWriteDeadline is ignored while Write keeps its own: net/http clears the deadline
-// after each request, and a pipelining visitor who never reads must still be cut.
-// A deadline in the past is an order to stop, and obeyed.
-func (v *visitor) SetWriteDeadline(t time.Time) error {
-	if v.writeIdle.Load() > 0 && (t.IsZero() || t.After(time.Now())) {
-		return nil
-	}
-	return v.Peeked.SetWriteDeadline(t)
-}
+// SetWriteDeadline sets a deadline that writes obey beside the one of their own.
+func (v *visitor) SetWriteDeadline(t time.Time) error { return v.writes.set(v.Peeked, t) }
 
 // unmanaged hands deadlines over to whoever relays from now on.
 func (v *visitor) unmanaged() {
-	v.writeIdle.Store(0)
-	_ = v.Peeked.SetDeadline(time.Time{})
+	v.writes.limit(0)
+	_ = v.SetDeadline(time.Time{})
 }
 
 // relayed is the connection to relay where nothing stands on top of it: the bare TCP
