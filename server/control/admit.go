@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/ksuid"
@@ -13,8 +15,12 @@ import (
 	"github.com/postern-dev/postern/link"
 )
 
-// recordTime bounds what a session waits for its events to be recorded.
-const recordTime = 5 * time.Second
+const (
+	// recordTime bounds what a session waits for its events to be recorded.
+	recordTime = 5 * time.Second
+	// roomPause is between two searches for the dead among an account's sessions.
+	roomPause = 5 * time.Second
+)
 
 // Admit implements link.Registrar.
 func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
@@ -27,6 +33,9 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 	}
 	record := c.newSession(s, h, credential, account)
 	predecessor, err := c.enlist(record)
+	if postern.HasCode(err, postern.CodeSessionLimit) && c.endSilent(ctx, account.ID) {
+		predecessor, err = c.enlist(record)
+	}
 	if err != nil {
 		c.metrics.refused(err)
 		c.log.InfoContext(ctx, "agent refused", "error", err, "account", account.ID, "credential", credential.ID)
@@ -51,15 +60,25 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 // authenticate checks the token, within the limits on those who guess.
 func (c *Control) authenticate(ctx context.Context, s link.Session, token postern.Secret) (postern.Credential, postern.Account, error) {
 	addr, perAddress := s.RemoteAddr().Addr(), c.limits.Load().FailuresPerMinute
-	if !c.throttle.admits(addr, token, perAddress) {
-		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTooManyFailures,
-			"too many failed attempts to authenticate from %s; wait a minute", addr)
+	throttled := func() error {
+		if c.throttle.admits(addr, token, perAddress) {
+			return nil
+		}
+		return postern.Errorf(postern.CodeTooManyFailures, "too many failed attempts to authenticate from %s; wait a minute", addr)
+	}
+	if err := throttled(); err != nil {
+		return postern.Credential{}, postern.Account{}, err
 	}
 	leave, err := c.queue.enter(ctx)
 	if err != nil {
 		return postern.Credential{}, postern.Account{}, err
 	}
 	defer leave()
+	// Asked again: thousands of attempts may have joined the queue before the first of
+	// them had failed.
+	if err := throttled(); err != nil {
+		return postern.Credential{}, postern.Account{}, err
+	}
 	credential, account, err := c.config.Service.Authenticate(ctx, token)
 	switch {
 	case err == nil:
@@ -117,6 +136,37 @@ func (c *Control) enlist(s *session) (predecessor *session, err error) {
 	c.accounts[s.info.Account]++
 	c.metrics.sessions.WithLabelValues(s.info.Transport).Inc()
 	return predecessor, nil
+}
+
+// endSilent makes room in an account that has as many sessions as it may: it ends
+// those that answer no ping, such as the half-open connection of an agent that
+// crashed and has come back without its cookie. It tells whether there were any.
+// Accounts that are full of living agents and knock all the time are not pinged all
+// the time.
+func (c *Control) endSilent(ctx context.Context, account postern.AccountID) bool {
+	c.mu.Lock()
+	if at, asked := c.roomAsked.get(account); asked && time.Since(at) < roomPause {
+		c.mu.Unlock()
+		return false
+	}
+	c.roomAsked.put(account, time.Now())
+	c.mu.Unlock()
+	var pings sync.WaitGroup
+	var ended atomic.Bool
+	for _, s := range c.all() {
+		if s.info.Account != account {
+			continue
+		}
+		pings.Go(func() {
+			if silent(ctx, s.link) {
+				c.log.InfoContext(s.context(ctx), "a silent session gives its place up")
+				s.end(silence())
+				ended.Store(true)
+			}
+		})
+	}
+	pings.Wait()
+	return ended.Load()
 }
 
 // delist forgets the session, unless a successor has its client's place.

@@ -130,6 +130,8 @@ type Control struct {
 	clients  map[client]*session
 	accounts map[postern.AccountID]int
 	revoked  *ledger[postern.CredentialID, struct{}]
+
+	roomAsked *ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
 }
 
 // client is who a session belongs to: an agent's process, and which of its
@@ -152,6 +154,8 @@ func New(config Config) *Control {
 		clients:  make(map[client]*session),
 		accounts: make(map[postern.AccountID]int),
 		revoked:  newLedger[postern.CredentialID, struct{}](remembered),
+
+		roomAsked: newLedger[postern.AccountID, time.Time](remembered),
 	}
 	c.SetLimits(config.Limits)
 	return c

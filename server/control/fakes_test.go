@@ -35,6 +35,7 @@ type agent struct {
 	stopped  []string
 	commands []link.Command
 	streams  int
+	pings    int
 }
 
 func newAgent(addr string) *agent {
@@ -47,7 +48,16 @@ func (a *agent) Open(context.Context, link.Header, []byte) (link.Stream, error) 
 func (a *agent) RemoteAddr() netip.AddrPort { return a.addr }
 func (a *agent) Transport() string          { return a.transport }
 
+func (a *agent) pinged() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.pings
+}
+
 func (a *agent) Ping(ctx context.Context) (time.Duration, error) {
+	a.mu.Lock()
+	a.pings++
+	a.mu.Unlock()
 	if !a.silent {
 		return time.Millisecond, nil
 	}

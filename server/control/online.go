@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/cluster"
 )
 
@@ -43,24 +44,36 @@ func (s *session) online(ctx context.Context, e *endpoint, u postern.URL) error 
 // yields makes the holder of a wanted address give way if it does not answer a
 // ping, and tells whether it did: half-open connections look alive until somebody
 // asks. The agent's own former connection is gone already, since Admit ends it.
+// Another account's holder is not even asked: nobody can use that to find out who is
+// slow, let alone to cut him off.
 func (s *session) yields(ctx context.Context, holder cluster.Live) bool {
-	if holder.Session == s.link {
+	if holder.Session == s.link || holder.Endpoint.Account != s.info.Account {
 		return false
 	}
-	ping, cancel := context.WithTimeout(ctx, pingTime)
-	defer cancel()
-	if _, err := holder.Session.Ping(ping); err == nil || ctx.Err() != nil {
-		return false // it lives; or it was the asker who gave up
+	if !silent(ctx, holder.Session) {
+		return false
 	}
-	why := postern.Errorf(postern.CodeLinkLost, "the agent did not answer a ping within %v", pingTime)
 	s.control.log.InfoContext(ctx, "a silent session gives its address up",
 		"silent_session", holder.Endpoint.Session, "url", holder.Endpoint.URL.String())
 	if record := s.control.session(holder.Endpoint.Session); record != nil {
-		record.end(why)
+		record.end(silence())
 		return true
 	}
-	holder.Session.Close(why)
+	holder.Session.Close(silence())
 	return true
+}
+
+// silent pings a session and tells whether it is dead. It blocks for pingTime at
+// most. When ctx ends it was the asker who gave up, and nobody is dead.
+func silent(ctx context.Context, session link.Session) bool {
+	ping, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	_, err := session.Ping(ping)
+	return err != nil && ctx.Err() == nil
+}
+
+func silence() *postern.Error {
+	return postern.Errorf(postern.CodeLinkLost, "the agent did not answer a ping within %v", pingTime)
 }
 
 // register takes the endpoint online at u, or fails without a trace.

@@ -1,0 +1,144 @@
+package control_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/control"
+)
+
+// A flood that joins the queue before its first guess has failed is not heard
+// through: who waits is judged again when its turn comes.
+func TestFloodInTheQueueIsThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t) // two at once, 20 failures a minute
+		w.service.delay = make(chan struct{})
+		var attempts sync.WaitGroup
+		for i := range 500 {
+			attempts.Go(func() {
+				_, _, err := w.Admit(t.Context(), newAgent("198.51.100.7:1"), link.Hello{Token: postern.Secret(fmt.Sprint("guess", i))})
+				if err == nil {
+					t.Error("a guess was admitted")
+				}
+			})
+		}
+		synctest.Wait()
+		close(w.service.delay)
+		attempts.Wait()
+		if w.service.heard > 22 {
+			t.Errorf("%d guesses were heard, want the limit of 20 and the two that were under way", w.service.heard)
+		}
+	})
+}
+
+// An agent that crashed and comes back without its cookie is not refused because its
+// own half-open connection still counts.
+func TestSessionLimitDoesNotCountTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *control.Config) { c.Limits.SessionsPerAccount = 2 })
+		ghost := newAgent("198.51.100.7:4000")
+		w.connectAs(ghost, link.Hello{Token: "alpha"}).bind(t, request(t, "https://app.example.com"))
+		ghost.silent = true
+		alive := w.connect(link.Hello{Token: "beta"})
+
+		again := w.connect(link.Hello{Token: "alpha"})
+		again.bind(t, request(t, "https://app.example.com"))
+		if ghost.Cause() == nil || alive.Cause() != nil {
+			t.Errorf("the ghost ended with %v, the living session with %v", ghost.Cause(), alive.Cause())
+		}
+		if sessions := w.Sessions(); len(sessions) != 2 {
+			t.Errorf("%d sessions, want 2", len(sessions))
+		}
+
+		// Everybody lives: refused, and the living are left in peace for a while.
+		refused := func() {
+			t.Helper()
+			_, _, err := w.Admit(t.Context(), newAgent("198.51.100.9:1"), link.Hello{Token: "alpha"})
+			if !postern.HasCode(err, postern.CodeSessionLimit) {
+				t.Fatalf("one session too many: %v", err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		refused()
+		before := again.pinged()
+		for range 50 {
+			refused()
+		}
+		if pings := again.pinged() - before; pings != 0 {
+			t.Errorf("knocking pinged the living %d times", pings)
+		}
+	})
+}
+
+// B2: whoever wants another account's address cannot make the server ask its holder
+// anything, or cut him off, however silent he is.
+func TestStrangersHolderIsNeitherPingedNorEvicted(t *testing.T) {
+	w := newWorld(t)
+	// The store gives the stranger the name and the port, as it might after a backup
+	// was restored; only the registry knows that they are in use.
+	holder := newAgent("198.51.100.7:4000")
+	w.connectAs(holder, link.Hello{Token: "alpha"})
+	holder.silent = true
+	for i, u := range []postern.URL{
+		{Scheme: postern.HTTPS, Host: "app.example.com"},
+		{Scheme: postern.TCP, Host: "tcp.example.com", Port: 20000},
+	} {
+		id := postern.EndpointID(fmt.Sprintf("ep_%d", i))
+		release, err := w.cluster.Register(cluster.Live{Endpoint: postern.Endpoint{ID: id, Account: "ac_one", URL: u}, Session: holder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(release)
+	}
+	stranger := w.connect(link.Hello{Token: "gamma"})
+	stranger.refuse(t, request(t, "https://app.example.com"), postern.CodeAlreadyOnline)
+	stranger.refuse(t, request(t, "tcp://tcp.example.com:20000"), postern.CodeAlreadyOnline)
+	if bound := stranger.bind(t, request(t, "tcp://")); bound.URL.Port == 20000 {
+		t.Errorf("the stranger was given %v", bound.URL)
+	}
+	if holder.pinged() != 0 || holder.Cause() != nil {
+		t.Errorf("the holder was pinged %d times and ended with %v", holder.pinged(), holder.Cause())
+	}
+}
+
+// Two sessions that ask for one name at the same moment: one has it, whichever, and
+// the other is told so.
+func TestBindRace(t *testing.T) {
+	w := newWorld(t)
+	for round := range 20 {
+		url := fmt.Sprintf("https://race-%d.example.com", round)
+		var bound, refused int
+		var mu sync.Mutex
+		var binds sync.WaitGroup
+		agents := []*connected{w.connect(link.Hello{Token: "alpha"}), w.connect(link.Hello{Token: "beta"})}
+		for _, agent := range agents {
+			binds.Go(func() {
+				_, err := agent.Bind(t.Context(), request(t, url))
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					bound++
+				case postern.HasCode(err, postern.CodeAlreadyOnline):
+					refused++
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		binds.Wait()
+		if bound != 1 || refused != 1 {
+			t.Fatalf("%d bound, %d refused", bound, refused)
+		}
+		for _, agent := range agents {
+			agent.Close(postern.Errorf(postern.CodeLinkLost, "the round is over"))
+			agent.Release(nil)
+		}
+	}
+}
