@@ -36,6 +36,7 @@ type agent struct {
 	commands []link.Command
 	streams  int
 	pings    int
+	dead     bool // answers pings at once: by failing
 }
 
 func newAgent(addr string) *agent {
@@ -57,7 +58,11 @@ func (a *agent) pinged() int {
 func (a *agent) Ping(ctx context.Context) (time.Duration, error) {
 	a.mu.Lock()
 	a.pings++
+	dead := a.dead
 	a.mu.Unlock()
+	if dead {
+		return 0, postern.Errorf(postern.CodeLinkLost, "no answer")
+	}
 	if !a.silent {
 		return time.Millisecond, nil
 	}
