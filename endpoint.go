@@ -28,6 +28,9 @@ type EndpointOptions struct {
 	ProxyProtocol int
 	// UpstreamProtocol is what http requests are sent as.
 	UpstreamProtocol UpstreamProtocol
+	// VisitorAddress says that the agent shows each stream's visitor to an
+	// application: an http stream is then reused for the same address only.
+	VisitorAddress bool
 	// Termination says who ends TLS on a tls endpoint.
 	Termination Termination
 	// CertificatePEM and KeyPEM, where given, are what the edge presents on a tls

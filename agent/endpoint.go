@@ -43,6 +43,7 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 			HostHeader:       e.HostHeader,
 			ProxyProtocol:    e.ProxyProtocol,
 			UpstreamProtocol: e.Protocol,
+			VisitorAddress:   e.Handler != nil, // whoever embeds sees who calls
 		},
 	}
 	assembled := session.Endpoint{Name: e.Name, Also: e.Also, Address: e.Upstream, Handler: e.Handler}

@@ -15,6 +15,7 @@ type options struct {
 	Subdomain      string           `json:",omitempty"`
 	HostHeader     string           `json:",omitempty"`
 	ProxyProtocol  int              `json:",omitempty"` // 0, 1, 2
+	VisitorAddress bool             `json:",omitempty"` // streams are not shared between addresses
 	Termination    string           `json:",omitempty"` // "" or "edge"
 	CertificatePEM string           `json:",omitempty"`
 	KeyPEM         sessionmsg.Token `json:",omitempty"`
@@ -29,6 +30,7 @@ func newBind(r link.BindRequest) (sessionmsg.Bind, error) {
 		Subdomain:      r.Subdomain,
 		HostHeader:     o.HostHeader,
 		ProxyProtocol:  o.ProxyProtocol,
+		VisitorAddress: o.VisitorAddress,
 		Termination:    string(o.Termination),
 		CertificatePEM: o.CertificatePEM,
 		KeyPEM:         sessionmsg.Token(o.KeyPEM.Reveal()),
@@ -111,6 +113,7 @@ func (o *options) apply(to *postern.EndpointOptions, scheme postern.Scheme) erro
 	}
 	to.ProxyProtocol = o.ProxyProtocol
 	to.HostHeader = o.HostHeader
+	to.VisitorAddress = o.VisitorAddress
 	if scheme == postern.TLS {
 		to.Termination = postern.Termination(o.Termination)
 		to.CertificatePEM, to.KeyPEM = o.CertificatePEM, key

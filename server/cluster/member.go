@@ -44,6 +44,9 @@ func (m *member) ID() postern.EndpointID { return m.id }
 // Options implements route.Member.
 func (m *member) Options() postern.EndpointOptions { return m.options }
 
+// Transport implements route.Member.
+func (m *member) Transport() string { return m.session.Transport() }
+
 // Done implements route.Member.
 func (m *member) Done() <-chan struct{} { return m.done }
 

@@ -72,6 +72,39 @@ func TestConnectionAuthenticationIsNotShared(t *testing.T) {
 	eventually(t, "private connections end", func() bool { return open.Load() == 1 })
 }
 
+// An application that embeds the agent, or an SDK, sees whose connection it has: a
+// stream then serves one address only. The agent of a plain service does not care.
+func TestStreamsThatShowTheVisitorServeOneAddress(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  func(*member)
+		want int64
+	}{
+		"our agent":   {func(*member) {}, 1},
+		"embedded":    {func(m *member) { m.options.VisitorAddress = true }, 2},
+		"another SDK": {func(m *member) { m.wire = "ngrok/2" }, 2},
+	} {
+		s := start(t)
+		m := s.serve("http://app."+domain, numbered(t, new(atomic.Int64), ""), c.set)
+		for _, address := range []string{"127.0.0.1", "127.0.0.2", "127.0.0.1"} {
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+			conn, err := from.Dial("tcp", s.http)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app."+domain+"\r\nConnection: close\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(conn); err != nil {
+				t.Fatal(err)
+			}
+			conn.Close()
+		}
+		if n := m.opened.Load(); n != c.want {
+			t.Errorf("%s: %d streams for two addresses, want %d", name, n, c.want)
+		}
+	}
+}
+
 func TestOfferedConnectionAuthenticationIsNotShared(t *testing.T) {
 	s := start(t)
 	var open atomic.Int64

@@ -103,17 +103,13 @@ func (u *upstreams) close() {
 	u.closed = true
 }
 
-// transported is a member that knows the wire of its session ("postern/1").
-type transported interface{ Transport() string }
-
 func (e *Edge) newUpstream(m route.Member) *upstream {
-	wire, known := m.(transported)
 	u := &upstream{
 		member:  m,
 		private: m.Options().ProxyProtocol != 0,
 		// Only our own agent forgets who a stream was first opened for; an SDK shows
 		// its application the visitor's address as that of the connection.
-		shared: known && strings.HasPrefix(wire.Transport(), "postern/"),
+		shared: strings.HasPrefix(m.Transport(), "postern/") && !m.Options().VisitorAddress,
 	}
 	protocols := new(http.Protocols)
 	if m.Options().UpstreamProtocol == postern.HTTP2 {

@@ -26,6 +26,7 @@ func (stream) Reset(*postern.Error) {}
 
 func (m *member) ID() postern.EndpointID           { return m.id }
 func (m *member) Options() postern.EndpointOptions { return postern.EndpointOptions{} }
+func (m *member) Transport() string                { return "test" }
 func (m *member) Done() <-chan struct{}            { return nil }
 func (m *member) Begin() func(bool) {
 	m.busy++

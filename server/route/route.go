@@ -41,6 +41,9 @@ type Member interface {
 	ID() postern.EndpointID
 	Options() postern.EndpointOptions
 
+	// Transport names the wire of the member's session, as link.Session does.
+	Transport() string
+
 	// Begin counts one connection or request as busy until the returned function is
 	// called, and reports by ok whether the member could be reached (its health).
 	Begin() (end func(ok bool))
