@@ -32,7 +32,8 @@ type Edge struct {
 	stopping  bool
 	listeners map[net.Listener]struct{}
 	visitors  map[*visitor]struct{}
-	fronts    []*fronts // the newest last; older ones serve the connections they have
+	numbers   atomic.Uint64 // of visitors so far
+	fronts    []*fronts     // the newest last; older ones serve the connections they have
 	relays    sync.WaitGroup
 	all       sync.WaitGroup // every goroutine of ours
 }

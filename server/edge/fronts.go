@@ -3,10 +3,9 @@ package edge
 import (
 	"context"
 	"errors"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,7 +48,7 @@ func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
 		IdleTimeout:       t.Idle,
 		MaxHeaderBytes:    e.config.Limits.HeaderBytes,
 		ConnContext:       connContext,
-		ErrorLog:          log.New(debugLog{e}, "", 0),
+		ErrorLog:          slog.NewLogLogger(e.logger.Handler(), slog.LevelDebug), // visitors' mistakes
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          e.config.Limits.HTTP2Streams,
 			MaxReadFrameSize:              16 << 10, // the protocol's own default: small frames, small buffers
@@ -124,14 +123,6 @@ func (q *queue) Close() error {
 
 // Addr implements net.Listener; nobody can dial it.
 func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }
-
-// debugLog takes what net/http has to say about visitors' mistakes.
-type debugLog struct{ edge *Edge }
-
-func (d debugLog) Write(line []byte) (int, error) {
-	d.edge.logger.DebugContext(d.edge.ctx, "http server", "message", strings.TrimSpace(string(line)))
-	return len(line), nil
-}
 
 // serveAdvice answers plain HTTP on the TLS port.
 func (e *Edge) serveAdvice(w http.ResponseWriter, r *http.Request) {

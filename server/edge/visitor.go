@@ -47,11 +47,9 @@ type visitor struct {
 	owned map[*upstreamConn]struct{} // upstream connections that die with this one
 }
 
-var visitors atomic.Uint64
-
 func newVisitor(e *Edge, conn net.Conn, peer netip.AddrPort, listener string) *visitor {
 	return &visitor{
-		Peeked: relay.NewPeeked(conn, peekLimit), edge: e, listener: listener, number: visitors.Add(1),
+		Peeked: relay.NewPeeked(conn, peekLimit), edge: e, listener: listener, number: e.numbers.Add(1),
 		peer: peer, client: peer, local: addrPort(conn.LocalAddr()), since: time.Now(),
 	}
 }
