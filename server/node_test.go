@@ -65,7 +65,9 @@ func freePorts(t *testing.T, n int) server.PortRange {
 // start runs a node until the test ends or stops it.
 func start(t *testing.T, c server.Config, options server.Options) *node {
 	t.Helper()
-	options.Logger = testkit.Logger(t)
+	if options.Logger == nil {
+		options.Logger = testkit.Logger(t)
+	}
 	s, err := server.New(c, options)
 	if err != nil {
 		t.Fatal(err)

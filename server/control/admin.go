@@ -76,7 +76,7 @@ func (c *Control) Command(ctx context.Context, id postern.SessionID, command lin
 // other endpoints live on.
 func (c *Control) StopEndpoint(ctx context.Context, id postern.EndpointID, why *postern.Error) error {
 	for _, s := range c.all() {
-		if e := s.find(id); e != nil {
+		if e := s.endpointOf(id); e != nil {
 			s.unbind(s.context(ctx), e, "stopped by the operator")
 			ctx, cancel := context.WithTimeout(ctx, commandTime)
 			defer cancel()

@@ -129,11 +129,7 @@ func (s *session) takeName(ctx context.Context, e *endpoint, w wish) error {
 	if !s.credential.ACL.Allows(w.url) {
 		return nameNotAllowed(w.url)
 	}
-	err := s.control.config.Service.ClaimName(ctx, s.credential, w.url.Host)
-	if err := s.tolerate(ctx, err, w); err != nil {
-		return err
-	}
-	return s.online(ctx, e, w.url)
+	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimName(ctx, s.credential, w.url.Host) })
 }
 
 // takePort takes the very port that was asked for.
@@ -141,7 +137,18 @@ func (s *session) takePort(ctx context.Context, e *endpoint, w wish) error {
 	if !s.credential.ACL.Allows(w.url) {
 		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", w.url)
 	}
-	err := s.control.config.Service.ClaimPort(ctx, s.credential, w.url.Port)
+	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimPort(ctx, s.credential, w.url.Port) })
+}
+
+// takeClaimed takes the endpoint online once the store, in turn, lets the account have
+// the address.
+func (s *session) takeClaimed(ctx context.Context, e *endpoint, w wish, claim func() error) error {
+	leave, err := s.control.places.enter(ctx)
+	if err != nil {
+		return err
+	}
+	err = claim()
+	leave()
 	if err := s.tolerate(ctx, err, w); err != nil {
 		return err
 	}
@@ -157,74 +164,6 @@ func (s *session) tolerate(ctx context.Context, err error, w wish) error {
 	s.control.log.WarnContext(ctx, "the store is unavailable; the returning endpoint is taken online by its token", "url", w.url.String(), "error", err)
 	return nil
 }
-
-const (
-	// probes is how many names of a series are tried against their holders, each of
-	// which is asked whether it lives, before those online are skipped unasked.
-	probes = 4
-	// attempts bounds the search for a free address.
-	attempts = 64
-)
-
-// assignName gives the endpoint its stable name, or the next of the series.
-func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) error {
-	c, asker := s.control, s.asker(e)
-	tried := make(map[postern.Hostname]bool)
-	for attempt := range attempts {
-		taken := func(host postern.Hostname) bool {
-			return tried[host] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: host})
-		}
-		host, err := c.config.Service.AssignName(ctx, asker, u.Scheme, c.base(), taken)
-		if err != nil {
-			return err
-		}
-		u.Host = host
-		if !s.credential.ACL.Allows(u) {
-			return nameNotAllowed(u)
-		}
-		err = s.onlineAlone(ctx, e, u)
-		if err == nil {
-			c.config.Service.KeepName(asker, host)
-			return nil
-		}
-		if !postern.HasCode(err, postern.CodeAlreadyOnline) {
-			return err
-		}
-		tried[host] = true
-	}
-	return postern.Errorf(postern.CodeServerBusy, "no free name was found; ask for one by its URL")
-}
-
-// assignPort gives the endpoint its stable port, or another.
-func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) error {
-	c, ports, asker := s.control, s.control.config.TCPPorts, s.asker(e)
-	tried := make(map[uint16]bool)
-	for attempt := range attempts {
-		taken := func(port uint16) bool {
-			return tried[port] || attempt >= probes && c.held(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
-		}
-		port, err := c.config.Service.AssignPort(ctx, asker, 0, ports.First, ports.Last, taken)
-		if err != nil {
-			return err
-		}
-		u.Port = port
-		if !s.credential.ACL.Allows(u) {
-			return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow %s, which the server chose; ask for an address that the ACL names", u)
-		}
-		err = s.onlineAlone(ctx, e, u)
-		if err == nil {
-			c.config.Service.KeepPort(asker, port)
-			return nil
-		}
-		if !postern.HasCode(err, postern.CodeAlreadyOnline) && !postern.HasCode(err, postern.CodePortUnavailable) {
-			return err
-		}
-		tried[port] = true
-	}
-	return postern.Errorf(postern.CodePortUnavailable, "no free port was found in %d to %d", ports.First, ports.Last)
-}
-
-func (c *Control) held(u postern.URL) bool { return len(c.config.Cluster.Holders(u)) > 0 }
 
 func nameNotAllowed(u postern.URL) error {
 	return postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s", u.Host)

@@ -107,7 +107,7 @@ type Config struct {
 
 	SigningKey      []byte // 32 random bytes; agents lose their names when it is lost
 	Limits          Limits
-	Authentications int // at once
+	Authentications int // at once; also how many binds use the store at once
 	AuthTimeout     time.Duration
 
 	Metrics prometheus.Registerer
@@ -121,7 +121,8 @@ type Control struct {
 	limits   atomic.Pointer[Limits]
 	sealer   sealer
 	throttle *throttle
-	queue    *queue
+	queue    *queue // of authentications
+	places   *queue // of binds that need the store
 	metrics  *metrics
 	log      *slog.Logger
 
@@ -132,6 +133,8 @@ type Control struct {
 	revoked  *ledger[postern.CredentialID, struct{}]
 
 	roomAsked *ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
+	answered  *ledger[postern.SessionID, time.Time] // when a holder last answered a ping
+	trying    map[postern.URL]*search               // who tries which address right now
 }
 
 // client is who a session belongs to: an agent's process, and which of its
@@ -148,6 +151,7 @@ func New(config Config) *Control {
 		sealer:   sealer{key: config.SigningKey},
 		throttle: newThrottle(),
 		queue:    newQueue(config.Authentications),
+		places:   newQueue(config.Authentications),
 		metrics:  newMetrics(config.Metrics),
 		log:      config.Logger,
 		sessions: make(map[postern.SessionID]*session),
@@ -156,6 +160,8 @@ func New(config Config) *Control {
 		revoked:  newLedger[postern.CredentialID, struct{}](remembered),
 
 		roomAsked: newLedger[postern.AccountID, time.Time](remembered),
+		answered:  newLedger[postern.SessionID, time.Time](remembered),
+		trying:    make(map[postern.URL]*search),
 	}
 	c.SetLimits(config.Limits)
 	return c

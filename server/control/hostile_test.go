@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -140,5 +141,38 @@ func TestBindRace(t *testing.T) {
 			agent.Close(postern.Errorf(postern.CodeLinkLost, "the round is over"))
 			agent.Release(nil)
 		}
+	}
+}
+
+// Agents that share one series of names find their places in it at the same moment:
+// nobody gets another's, and the first few holders are not pinged by each of them.
+func TestSearchersPassEachOther(t *testing.T) {
+	w := newWorld(t, func(c *control.Config) { c.Limits.SessionsPerAccount = 1000 })
+	agents := make([]*connected, 200)
+	hosts := make([]postern.Hostname, len(agents))
+	for i := range agents {
+		agents[i] = w.connect(link.Hello{Token: "alpha"})
+	}
+	var binds sync.WaitGroup
+	for i, agent := range agents {
+		binds.Go(func() {
+			bound, err := agent.Bind(t.Context(), request(t, "https://"))
+			if err != nil {
+				t.Error(err)
+			}
+			hosts[i] = bound.URL.Host
+		})
+	}
+	binds.Wait()
+	slices.Sort(hosts)
+	if distinct := len(slices.Compact(hosts)); distinct != len(agents) {
+		t.Errorf("%d agents have %d names", len(agents), distinct)
+	}
+	pings := 0
+	for _, agent := range agents {
+		pings += agent.pinged()
+	}
+	if pings > len(agents)/4 {
+		t.Errorf("the holders were pinged %d times", pings)
 	}
 }

@@ -15,7 +15,7 @@ func (s *session) Patch(ctx context.Context, p link.Patch) error {
 	if err := checkTexts("", deref(p.Name), deref(p.Description), deref(p.Metadata), ""); err != nil {
 		return err
 	}
-	e := s.find(p.EndpointID)
+	e := s.endpointOf(p.EndpointID)
 	if e == nil {
 		return postern.Errorf(postern.CodeEndpointUnknown, "the session has no endpoint %q", shorten(string(p.EndpointID)))
 	}
@@ -30,7 +30,7 @@ func (s *session) Patch(ctx context.Context, p link.Patch) error {
 	return nil
 }
 
-func (s *session) find(id postern.EndpointID) *endpoint {
+func (s *session) endpointOf(id postern.EndpointID) *endpoint {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.endpoints {

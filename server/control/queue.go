@@ -7,11 +7,13 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// queued bounds how many agents wait for their turn to authenticate.
+// queued bounds how many agents wait for their turn.
 const queued = 16 << 10
 
-// queue lets a bounded number of authentications run at once, so that thousands
-// of agents that come back together cannot take the CPU from visitors.
+// queue lets a bounded number of agents be busy with the store at once, so that
+// thousands that come back together cannot take the CPU from visitors. They wait here,
+// for as long as their requests may last, and not in the store, whose shorter patience
+// then measures the store alone.
 type queue struct {
 	slots   chan struct{}
 	waiting atomic.Int64
@@ -30,6 +32,6 @@ func (q *queue) enter(ctx context.Context) (leave func(), err error) {
 	case q.slots <- struct{}{}:
 		return func() { <-q.slots }, nil
 	case <-ctx.Done():
-		return nil, postern.Errorf(postern.CodeServerBusy, "the server was too busy to authenticate the agent in time").Because(ctx.Err())
+		return nil, postern.Errorf(postern.CodeServerBusy, "the server was too busy to serve the agent in time").Because(ctx.Err())
 	}
 }

@@ -64,8 +64,15 @@ func (s *Service) AssignName(ctx context.Context, a Asker, scheme postern.Scheme
 }
 
 // remembered returns the names below domain that a series has had, by slot, each with
-// its last installation.
+// its last installation. The map is shared with others and must not be changed.
 func (s *Service) remembered(ctx context.Context, key seriesKey, domain postern.Hostname) (map[int]store.Name, error) {
+	return s.series.share(ctx, seriesIn{key, domain}, func() (map[int]store.Name, error) {
+		return s.readSeries(context.WithoutCancel(ctx), key, domain)
+	})
+}
+
+// readSeries is remembered for one caller.
+func (s *Service) readSeries(ctx context.Context, key seriesKey, domain postern.Hostname) (map[int]store.Name, error) {
 	keepers := s.nameKeepers(key)
 	var names []store.Name
 	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {

@@ -70,6 +70,7 @@ type Service struct {
 
 	known   *memory
 	pending *backlog
+	series  seriesReads
 
 	// turn is held from before a transaction until its events are published, so that
 	// the bus sees this process's events in the outbox's order.
