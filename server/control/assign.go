@@ -14,7 +14,8 @@ const (
 	probes = 4
 	// attempts bounds the search for a free address.
 	attempts = 64
-	// answeredFor is for how long a holder that answered a ping is not asked again.
+	// answeredFor is for how long a holder that was heard of is not asked whether it
+	// lives.
 	answeredFor = 3 * time.Second
 )
 
@@ -91,8 +92,14 @@ func (q *search) end() {
 	}
 }
 
-// answering tells whether one of the holders answered a ping a moment ago. c.mu is
-// held.
+// heard notes that a session lives.
+func (c *Control) heard(id postern.SessionID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answered.put(id, time.Now())
+}
+
+// answering tells whether one of the holders was heard of a moment ago. c.mu is held.
 func (c *Control) answering(holders []cluster.Live) bool {
 	for _, holder := range holders {
 		if at, asked := c.answered.get(holder.Endpoint.Session); asked && time.Since(at) < answeredFor {

@@ -133,7 +133,7 @@ type Control struct {
 	revoked  *ledger[postern.CredentialID, struct{}]
 
 	roomAsked *ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
-	answered  *ledger[postern.SessionID, time.Time] // when a holder last answered a ping
+	answered  *ledger[postern.SessionID, time.Time] // when a session last answered a ping
 	trying    map[postern.URL]*search               // who tries which address right now
 }
 

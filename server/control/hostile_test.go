@@ -168,11 +168,9 @@ func TestSearchersPassEachOther(t *testing.T) {
 	if distinct := len(slices.Compact(hosts)); distinct != len(agents) {
 		t.Errorf("%d agents have %d names", len(agents), distinct)
 	}
-	pings := 0
-	for _, agent := range agents {
-		pings += agent.pinged()
-	}
-	if pings > len(agents)/4 {
-		t.Errorf("the holders were pinged %d times", pings)
+	for i, agent := range agents {
+		if pings := agent.pinged(); pings > len(agents)/10 {
+			t.Errorf("agent %d was pinged %d times", i, pings)
+		}
 	}
 }

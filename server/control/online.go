@@ -51,9 +51,7 @@ func (s *session) yields(ctx context.Context, holder cluster.Live) bool {
 		return false
 	}
 	if !silent(ctx, holder.Session) {
-		s.control.mu.Lock()
-		defer s.control.mu.Unlock()
-		s.control.answered.put(holder.Endpoint.Session, time.Now())
+		s.control.heard(holder.Endpoint.Session)
 		return false
 	}
 	s.control.log.InfoContext(ctx, "a silent session gives its address up",
