@@ -26,11 +26,6 @@ type entry struct {
 // linkNames are the programs that postern stands in for.
 func linkNames() []string { return []string{"ngrok", "outsystemscc"} }
 
-const windowsNote = "postern.exe also answers to the names ngrok.exe and outsystemscc.exe. To make them,\r\n" +
-	"run these in a command prompt in this folder; links take no space:\r\n\r\n" +
-	"    mklink /H ngrok.exe postern.exe\r\n" +
-	"    mklink /H outsystemscc.exe postern.exe\r\n"
-
 // archiveName is "postern_<version>_<os>_<arch>.tar.gz", or .zip for Windows.
 func archiveName(version string, t target) string {
 	name := "postern_" + version + "_" + t.os + "_" + t.arch
@@ -44,9 +39,10 @@ func archiveName(version string, t target) string {
 func contents(t target, binary, licence []byte) []entry {
 	entries := []entry{{name: "LICENSE", mode: 0o644, data: licence}}
 	if t.os == "windows" {
-		entries = append(entries,
-			entry{name: "postern.exe", mode: 0o755, data: binary},
-			entry{name: "links.txt", mode: 0o644, data: []byte(windowsNote)})
+		entries = append(entries, entry{name: "postern.exe", mode: 0o755, data: binary})
+		for _, name := range linkNames() {
+			entries = append(entries, entry{name: name + ".exe", mode: 0o755, data: binary})
+		}
 	} else {
 		entries = append(entries, entry{name: "postern", mode: 0o755, data: binary})
 		for _, name := range linkNames() {

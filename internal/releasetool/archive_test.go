@@ -91,7 +91,7 @@ func TestZipContents(t *testing.T) {
 			t.Errorf("%s is of %v", file.Name, file.Modified)
 		}
 	}
-	if want := []string{"LICENSE", "links.txt", "postern.exe"}; !slices.Equal(got, want) {
+	if want := []string{"LICENSE", "ngrok.exe", "outsystemscc.exe", "postern.exe"}; !slices.Equal(got, want) {
 		t.Errorf("contents %q, want %q", got, want)
 	}
 }

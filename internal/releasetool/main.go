@@ -4,8 +4,7 @@
 // the same bytes on any machine.
 //
 // Links are symbolic links in the tar archives. Windows cannot unpack those without
-// special rights and a second copy of the binary would double the download, so the
-// zip archives hold a note that says how to make the links there.
+// special rights, so the zip archives hold copies: larger, but ready to run.
 package main
 
 import (
