@@ -12,7 +12,7 @@ import (
 // Framing (two lengths, a malformed chunk, blanks before a colon, bare control
 // characters) net/http has refused or settled before; the message is written anew
 // from what was parsed, so an upstream sees one reading only.
-func (x *exchange) check() error {
+func (x *webExchange) check() error {
 	r := x.r
 	switch {
 	case r.Method == http.MethodConnect:
@@ -49,9 +49,8 @@ func targetAllowed(r *http.Request) bool {
 	return (r.URL.Scheme == "http" || r.URL.Scheme == "https") && r.URL.Host != "" && r.URL.User == nil
 }
 
-// requestHost is the name that a request is for, without its port.
-func requestHost(r *http.Request) (postern.Hostname, error) {
-	text := r.Host
+// requestHost is the name in a Host header, without its port.
+func requestHost(text string) (postern.Hostname, error) {
 	if i := strings.LastIndexByte(text, ':'); i >= 0 && !strings.HasSuffix(text, "]") {
 		if _, err := strconv.ParseUint(text[i+1:], 10, 16); err != nil && text[i+1:] != "" {
 			return "", postern.Errorf(postern.CodeRequestInvalid, "the port in the Host header is not a number from 0 to 65535")

@@ -23,7 +23,6 @@ type Edge struct {
 	upstreams upstreams
 	ports     ports
 	metrics   *metrics
-	forwarder forwarder
 
 	ctx    context.Context // ends when what is left is to be cut
 	cancel context.CancelFunc
@@ -57,7 +56,6 @@ func New(c Config) *Edge {
 	e.tls = newTLSConfigs(c.Certificate)
 	e.upstreams.edge = e
 	e.ports.edge = e
-	e.forwarder = general{e}
 	e.Reload(Live{Limits: c.Limits, Timeouts: c.Timeouts, TrustedProxies: c.TrustedProxies, AccessLog: c.AccessLog})
 	return e
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -15,93 +15,80 @@ import (
 	"github.com/postern-dev/postern/server/route"
 )
 
-// exchange is one HTTP request and its answer, while it is under way.
+// exchange is one HTTP request and its answer while it is under way, whichever of the
+// two paths serves it: webExchange on net/http, conversation on the relay. What looks
+// at requests (access log, metrics) looks at this. It asks the head for text when it
+// needs some: where nobody looks nothing is allocated.
 type exchange struct {
 	edge    *Edge
 	live    *Live
 	visitor *visitor
-	w       http.ResponseWriter
-	r       *http.Request
-	control *http.ResponseController
+	head    requestHead
 	started time.Time
 
+	// Decisions.
 	host   postern.Hostname
 	route  *route.Route
 	client clientFacts
 	count  *endpointMetrics
+	member postern.EndpointID // the last that was tried
 
-	upload  *upload // the request's body, nil for none
-	status  int     // 0 until the answer's head was sent
-	sent    int64   // bytes of the answer's body
-	gotten  int64   // bytes from upgraded visitors
-	failure *postern.Error
-	member  postern.EndpointID
+	// Outcome.
+	status   int   // 0 until the answer's head was sent
+	received int64 // bytes of the request's body, or from an upgraded visitor
+	sent     int64 // bytes of the answer's body, or to an upgraded visitor
+	failure  *postern.Error
 
-	idOnce sync.Once
-	id     postern.RequestID
+	id postern.RequestID
 }
 
-// forwarder is the seam behind which requests go to agents. It answers the visitor
-// itself and returns an error only when nothing of an answer was sent.
-type forwarder interface {
-	forward(x *exchange) error
+// requestHead is what the visitor asked for, in the words of whoever parsed it. The
+// texts are made when they are asked for.
+type requestHead interface {
+	method() string
+	hostText() string // with the port, as sent
+	path() string     // without the query
+	protocol() string
+	values(name string) []string // of a header by its canonical name
 }
 
 // errVisitorGone ends an exchange without an answer: nobody is there to read it.
 var errVisitorGone = errors.New("the visitor has gone")
 
-func (e *Edge) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	return &exchange{
-		edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()), w: w, r: r,
-		control: http.NewResponseController(w), started: time.Now(),
-	}
-}
-
 // requestID is made when somebody first wants to see it.
 func (x *exchange) requestID() postern.RequestID {
-	x.idOnce.Do(func() { x.id = obs.NewRequestID() })
+	if x.id == "" {
+		x.id = obs.NewRequestID()
+	}
 	return x.id
 }
 
-// serveRequest answers one visitor's request.
-func (e *Edge) serveRequest(w http.ResponseWriter, r *http.Request) {
-	x := e.newExchange(w, r)
-	defer x.finish()
-	if err := x.serve(); err != nil {
-		if errors.Is(err, errVisitorGone) {
-			x.abort(&postern.Error{Code: postern.CodeStreamReset})
-		}
-		x.fail(postern.AsError(err))
-	}
+// destination is who answers a request, where that is no route.
+type destination struct {
+	own      http.Handler // one of the server's own sites
+	redirect bool         // to https
 }
 
-func (x *exchange) serve() error {
-	if err := x.check(); err != nil {
-		return err
-	}
-	host, err := requestHost(x.r)
-	if err != nil {
-		return err
-	}
-	x.host = host
-	if own := x.edge.config.Hosts[host]; own != nil {
-		return x.serveOwn(own)
+// find decides who answers a request for x.host, and sets x.route where that is an
+// endpoint.
+func (x *exchange) find() (destination, error) {
+	if own := x.edge.config.Hosts[x.host]; own != nil {
+		return destination{own: own}, nil
 	}
 	table := x.edge.config.Routes.Load()
 	secure := x.visitor.secure
-	if secure && (!table.Agree(x.visitor.serverName, host) || x.edge.config.Hosts[x.visitor.serverName] != nil) {
-		return &postern.Error{Code: postern.CodeMisdirected}
+	if secure && (!table.Agree(x.visitor.serverName, x.host) || x.edge.config.Hosts[x.visitor.serverName] != nil) {
+		return destination{}, &postern.Error{Code: postern.CodeMisdirected}
 	}
-	x.route = table.HTTP(host, secure)
+	x.route = table.HTTP(x.host, secure)
 	switch {
 	case x.route != nil:
-		x.count = x.edge.metrics.endpoint(x.route)
 		x.client = x.clientFacts()
-		return x.edge.forwarder.forward(x)
-	case !secure && table.HTTP(host, true) != nil:
-		return x.redirect(host)
+		return destination{}, nil
+	case !secure && table.HTTP(x.host, true) != nil:
+		return destination{redirect: true}, nil
 	}
-	return offline(host)
+	return destination{}, offline(x.host)
 }
 
 // offline is worded as clients of ngrok expect.
@@ -109,26 +96,56 @@ func offline(host postern.Hostname) *postern.Error {
 	return postern.Errorf(postern.CodeEndpointOffline, "Tunnel %s not found", host)
 }
 
-// serveOwn lets one of the server's own sites answer. Its certificate must have been
-// asked for by its own name, so that no tenant's page can speak to it over a
-// connection that was made for the tenant.
-func (x *exchange) serveOwn(own http.Handler) error {
-	if x.visitor.secure && x.visitor.serverName != "" && x.visitor.serverName != x.host {
-		return &postern.Error{Code: postern.CodeMisdirected}
-	}
-	recorder := &statusRecorder{ResponseWriter: x.w}
-	own.ServeHTTP(recorder, x.r)
-	x.status, x.sent = recorder.status, recorder.sent
-	return nil
+// forwarder sends one request to one member and its answer to the visitor. An error
+// means that nothing of an answer was sent.
+type forwarder interface {
+	// serves tells whether it can speak to the member at all.
+	serves(m route.Member) bool
+	try(m route.Member) error
+	// untouched tells whether the request can still be sent to another member.
+	untouched() bool
 }
 
-// redirect sends a visitor of port 80 to the https endpoint of the same name.
-func (x *exchange) redirect(host postern.Hostname) error {
-	x.w.Header().Set("Location", x.edge.publicURL(postern.HTTPS, host, x.r.URL.RequestURI()))
-	x.w.Header().Set("Content-Length", "0")
-	x.status = http.StatusPermanentRedirect
-	x.w.WriteHeader(x.status)
-	return nil
+// errOtherPath says that the request needs the other path. Nothing was done.
+var errOtherPath = errors.New("the request cannot be served on this path")
+
+// mostTries bounds how many members of a pool one request is offered to.
+const mostTries = 16
+
+// forward offers the request to members of its route. Another one is tried only where
+// nothing of the request can have been read.
+func (x *exchange) forward(f forwarder) error {
+	var tried []postern.EndpointID
+	var skip func(route.Member) bool // nil at first: it costs nothing then
+	var failed error
+	for range mostTries {
+		m, err := x.route.Owner.Pick(skip)
+		if err != nil {
+			break
+		}
+		if !f.serves(m) {
+			return errOtherPath
+		}
+		x.member = m.ID()
+		end := m.Begin()
+		failed = f.try(m)
+		end(reachable(failed))
+		if failed == nil || !unseen(failed) || !f.untouched() {
+			return failed
+		}
+		tried = append(tried, m.ID())
+		skip = func(m route.Member) bool { return slices.Contains(tried, m.ID()) }
+	}
+	if failed != nil {
+		return failed
+	}
+	return offline(x.host)
+}
+
+// unseen tells whether the service cannot have seen anything of the request.
+func unseen(err error) bool {
+	var opening *openError
+	return errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused)
 }
 
 // publicURL is what people type for a path of one of our hosts.
@@ -147,29 +164,20 @@ func (e *Edge) publicPort(scheme postern.Scheme) uint16 {
 	return either(port, scheme.DefaultPort())
 }
 
-// abort cuts the answer off so that it cannot be taken for complete: HTTP/2 resets
-// the stream, HTTP/1 the connection. It does not return.
-func (x *exchange) abort(why *postern.Error) {
-	x.failure = why
-	if x.r.ProtoMajor == 1 {
-		x.visitor.abort(why)
-	}
-	panic(http.ErrAbortHandler)
-}
-
-// finish accounts for the exchange, however it ended.
-func (x *exchange) finish() {
-	if x.upload != nil {
-		x.upload.stop()
+// account writes down how the exchange ended.
+func (x *exchange) account() {
+	log := x.live.AccessLog
+	if log == nil && x.count == nil {
+		return
 	}
 	took := time.Since(x.started)
 	if x.status == http.StatusSwitchingProtocols {
 		x.count.request(x.status, took, 0, 0) // the relay has counted its bytes
 	} else {
-		x.count.request(x.status, took, x.received(), x.sent)
+		x.count.request(x.status, took, x.received, x.sent)
 	}
-	if log := x.live.AccessLog; log != nil {
-		log.LogAttrs(context.WithoutCancel(x.r.Context()), slog.LevelInfo, "request", x.attrs(took)...)
+	if log != nil {
+		log.LogAttrs(context.Background(), slog.LevelInfo, "request", x.attrs(took)...)
 	}
 }
 
@@ -179,16 +187,16 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 		slog.String("request_id", string(x.requestID())),
 		slog.String("kind", "http"),
 		slog.String("client", x.visitor.client.String()),
-		slog.String("method", x.r.Method),
+		slog.String("method", x.head.method()),
 		slog.String("scheme", x.scheme()),
-		slog.String("host", x.r.Host),
-		slog.String("path", x.r.URL.EscapedPath()),
-		slog.String("protocol", x.r.Proto),
+		slog.String("host", x.head.hostText()),
+		slog.String("path", x.head.path()),
+		slog.String("protocol", x.head.protocol()),
 		slog.Int("status", x.status),
 		slog.Float64("duration_ms", milliseconds(took)),
-		slog.Int64("bytes_in", x.received()),
+		slog.Int64("bytes_in", x.received),
 		slog.Int64("bytes_out", x.sent),
-		slog.String("user_agent", x.r.UserAgent()),
+		slog.String("user_agent", first(x.head.values("User-Agent"))),
 	}
 	if x.route != nil {
 		attrs = append(attrs, slog.String("endpoint", x.route.URL.String()))
@@ -205,12 +213,11 @@ func (x *exchange) attrs(took time.Duration) []slog.Attr {
 	return attrs
 }
 
-// received counts the bytes of the request's body, or from an upgraded visitor.
-func (x *exchange) received() int64 {
-	if x.upload != nil {
-		return x.upload.received() + x.gotten
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
 	}
-	return x.gotten
+	return values[0]
 }
 
 func (x *exchange) scheme() string {
@@ -219,29 +226,5 @@ func (x *exchange) scheme() string {
 	}
 	return "http"
 }
-
-// statusRecorder notes what one of our own sites answered.
-type statusRecorder struct {
-	http.ResponseWriter
-	status int
-	sent   int64
-}
-
-func (s *statusRecorder) WriteHeader(code int) {
-	if s.status == 0 && code >= 200 {
-		s.status = code
-	}
-	s.ResponseWriter.WriteHeader(code)
-}
-
-func (s *statusRecorder) Write(b []byte) (int, error) {
-	s.status = either(s.status, http.StatusOK)
-	n, err := s.ResponseWriter.Write(b)
-	s.sent += int64(n)
-	return n, err
-}
-
-// Unwrap lets http.ResponseController reach the writer below.
-func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 func portText(port uint16) string { return strconv.Itoa(int(port)) }

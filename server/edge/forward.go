@@ -17,56 +17,9 @@ import (
 	"github.com/postern-dev/postern/server/route"
 )
 
-// general is the forwarder for every kind of request, on net/http's transport.
-type general struct{ edge *Edge }
-
-// mostTries bounds how many members of a pool one request is offered to.
-const mostTries = 16
-
-// forward sends the request to a member of its route and its answer to the visitor.
-// Another member is tried only where nothing of the request can have been read.
-func (g general) forward(x *exchange) error {
-	if x.r.ProtoMajor == 1 {
-		// The service may answer while the visitor still sends; without this net/http
-		// would read the visitor's body for itself before it lets an answer through.
-		_ = x.control.EnableFullDuplex()
-	}
-	if namesPrivateConnection(x.r.Header["Authorization"]) {
-		x.visitor.private.Store(true)
-	}
-	var tried []postern.EndpointID
-	var failed error
-	for range mostTries {
-		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m.ID()) })
-		if err != nil {
-			break
-		}
-		end := m.Begin()
-		failed = g.try(x, m)
-		end(reachable(failed))
-		if failed == nil || !x.mayTryAnother(failed) {
-			return x.translate(failed)
-		}
-		tried = append(tried, m.ID())
-	}
-	if failed != nil {
-		return x.translate(failed)
-	}
-	return offline(x.host)
-}
-
-// mayTryAnother tells whether the request is still whole and unseen.
-func (x *exchange) mayTryAnother(err error) bool {
-	var opening *openError
-	unseen := errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused)
-	untouched := x.upload == nil || !x.upload.touched.Load()
-	return unseen && untouched && x.r.Context().Err() == nil
-}
-
-// try sends the request to one member.
-func (g general) try(x *exchange, m route.Member) error {
-	x.member = m.ID()
-	up, err := g.edge.upstreams.of(m)
+// try sends the request to one member. It implements forwarder.
+func (x *webExchange) try(m route.Member) error {
+	up, err := x.edge.upstreams.of(m)
 	if err != nil {
 		return &openError{err}
 	}
@@ -93,7 +46,7 @@ func (g general) try(x *exchange, m route.Member) error {
 
 // attempt is what is noted while the transport has the request.
 type attempt struct {
-	x    *exchange
+	x    *webExchange
 	conn *upstreamConn
 
 	mu   sync.Mutex
@@ -156,7 +109,7 @@ func (a *attempt) interim(code int, header textproto.MIMEHeader) error {
 }
 
 // outbound writes the request anew for the service.
-func (x *exchange) outbound(ctx context.Context, up *upstream) *http.Request {
+func (x *webExchange) outbound(ctx context.Context, up *upstream) *http.Request {
 	rewrite := up.member.Options().HostHeader
 	out := &http.Request{
 		Method: x.r.Method,
@@ -184,7 +137,7 @@ func (x *exchange) outbound(ctx context.Context, up *upstream) *http.Request {
 }
 
 // announcedTrailers are the names of the trailers that may pass; nil for none.
-func (x *exchange) announcedTrailers() http.Header {
+func (x *webExchange) announcedTrailers() http.Header {
 	var out http.Header
 	for name := range x.r.Trailer {
 		if mayPass(name, false) && !slices.Contains(hopByHop[:], name) && name != "Content-Length" && name != "Host" {
@@ -217,7 +170,7 @@ func outboundURL(r *http.Request, key string) *url.URL {
 
 // translate finds out whose failure it was, and gives it a code that tells a visitor
 // nothing about private addresses.
-func (x *exchange) translate(err error) error {
+func (x *webExchange) translate(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -249,5 +202,3 @@ func broken(err error) bool {
 	return errors.As(err, &op) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, http.ErrBodyReadAfterClose)
 }
-
-var _ forwarder = general{}

@@ -126,11 +126,11 @@ func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }
 
 // serveAdvice answers plain HTTP on the TLS port.
 func (e *Edge) serveAdvice(w http.ResponseWriter, r *http.Request) {
-	x := e.newExchange(w, r)
+	x := e.newWebExchange(w, r)
 	defer x.finish()
 	w.Header().Set("Connection", "close")
 	failure := &postern.Error{Code: postern.CodeTLSRequired}
-	if host, err := requestHost(r); err == nil {
+	if host, err := requestHost(r.Host); err == nil {
 		failure = postern.Errorf(postern.CodeTLSRequired,
 			"This port speaks HTTPS only; use %s", e.publicURL(postern.HTTPS, host, r.RequestURI))
 	}

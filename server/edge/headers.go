@@ -79,7 +79,7 @@ func (x *exchange) clientFacts() clientFacts {
 	if !facts.believed {
 		return facts
 	}
-	hops := strings.Split(strings.Join(x.r.Header[headerForwardedFor], ","), ",")
+	hops := strings.Split(strings.Join(x.head.values(headerForwardedFor), ","), ",")
 	for _, hop := range slices.Backward(hops) {
 		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
 		if err != nil {
@@ -96,7 +96,7 @@ func (x *exchange) clientFacts() clientFacts {
 // outboundHeader is the request's header for the service: hop-by-hop headers and
 // what strangers say about themselves removed, our own words last, so that nothing
 // the visitor lists in Connection can remove them.
-func (x *exchange) outboundHeader(rewrite string) http.Header {
+func (x *webExchange) outboundHeader(rewrite string) http.Header {
 	in := x.r.Header
 	out := make(http.Header, len(in)+6)
 	for name, values := range in {
@@ -121,7 +121,7 @@ func (x *exchange) outboundHeader(rewrite string) http.Header {
 
 // writeForwarded sets X-Forwarded-*. Forwarded (RFC 7239) is not sent: services that
 // read both would have to be told which to believe, and few read it.
-func (x *exchange) writeForwarded(out http.Header) {
+func (x *webExchange) writeForwarded(out http.Header) {
 	peer := x.visitor.client.Addr().String()
 	if before := out[headerForwardedFor]; len(before) > 0 {
 		peer = strings.Join(before, ", ") + ", " + peer

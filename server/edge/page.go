@@ -38,37 +38,39 @@ func newPage(failure *postern.Error, id postern.RequestID) page {
 	}
 }
 
-// fail answers with a page for failure.
-func (x *exchange) fail(failure *postern.Error) {
+// newPage notes the failure and makes the page for it.
+func (x *exchange) newPage(failure *postern.Error) page {
 	x.failure = failure
 	p := newPage(failure, x.requestID())
 	if cause := failure.Cause; cause != nil {
-		x.edge.logger.InfoContext(x.r.Context(), "request failed", "request_id", p.RequestID, "host", x.r.Host,
+		x.edge.logger.InfoContext(x.edge.ctx, "request failed", "request_id", p.RequestID, "host", x.head.hostText(),
 			"error_code", failure.Code, "endpoint_id", x.member, "error", cause)
 	}
-	kind, body := p.render(x.r.Header["Accept"])
-	h := x.w.Header()
-	h.Set("Content-Type", kind)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("Vary", "Accept")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	h.Set("Ngrok-Error-Code", string(p.Wire))
+	return p
+}
+
+// headerLine is a line of an answer of our own.
+type headerLine struct{ name, value string }
+
+// header is what a page of the given type and length is sent with.
+func (p page) header(kind string, length int) []headerLine {
+	lines := []headerLine{
+		{"Content-Type", kind},
+		{"Content-Length", strconv.Itoa(length)},
+		{"Cache-Control", "no-store"},
+		{"Vary", "Accept"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},
+		{"Ngrok-Error-Code", string(p.Wire)},
+		{"Postern-Request-Id", string(p.RequestID)},
+	}
 	if p.Code != p.Wire {
-		h.Set("Postern-Error-Code", string(p.Code))
+		lines = append(lines, headerLine{"Postern-Error-Code", string(p.Code)})
 	}
-	h.Set("Postern-Request-Id", string(p.RequestID))
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "1")
+		lines = append(lines, headerLine{"Retry-After", "1"})
 	}
-	x.closeUnlessComplete()
-	x.status = p.Status
-	x.w.WriteHeader(p.Status)
-	if x.r.Method != http.MethodHead {
-		n, _ := x.w.Write(body)
-		x.sent = int64(n)
-	}
+	return lines
 }
 
 // render writes the page in the form that the visitor likes best.

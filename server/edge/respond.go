@@ -11,7 +11,7 @@ import (
 
 // respond sends the service's answer to the visitor. It does not return when the
 // answer breaks off: see exchange.abort.
-func (x *exchange) respond(response *http.Response) {
+func (x *webExchange) respond(response *http.Response) {
 	header := response.Header
 	removeHopByHop(header, header["Connection"])
 	w := x.w.Header()
@@ -35,7 +35,7 @@ func (x *exchange) respond(response *http.Response) {
 // closeUnlessComplete makes this answer the connection's last when the visitor still
 // sends: whatever becomes of the rest of its message, nothing after it may be read as
 // a request. The connection then lingers, so that the answer is read.
-func (x *exchange) closeUnlessComplete() {
+func (x *webExchange) closeUnlessComplete() {
 	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.upload != nil && x.upload.complete() {
 		return
 	}
@@ -48,7 +48,7 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // copyBody streams the body: what has come goes on at once where more may be long in
 // coming, so that events arrive when they happen.
-func (x *exchange) copyBody(response *http.Response) {
+func (x *webExchange) copyBody(response *http.Response) {
 	if response.Body == http.NoBody || x.r.Method == http.MethodHead {
 		return
 	}
@@ -97,7 +97,7 @@ func announceTrailers(w http.Header, trailer http.Header) int {
 }
 
 // copyTrailers sends the trailers; those that came unannounced too.
-func (x *exchange) copyTrailers(response *http.Response, announced int) {
+func (x *webExchange) copyTrailers(response *http.Response, announced int) {
 	w := x.w.Header()
 	for name, values := range response.Trailer {
 		if announced != len(response.Trailer) {

@@ -6,12 +6,12 @@ import "time"
 // is alive, so no deadline of the connection would notice. HTTP/1 needs none of this
 // (see visitor.Write), and a nil stall does nothing.
 type stall struct {
-	x     *exchange
+	x     *webExchange
 	idle  time.Duration
 	timer *time.Timer
 }
 
-func (x *exchange) newStall() *stall {
+func (x *webExchange) newStall() *stall {
 	if x.r.ProtoMajor == 1 {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 // upgrade joins visitor and service after the service has agreed to the protocol
 // switch that we forwarded, and only then: bytes that follow a refused upgrade are
 // never relayed.
-func (x *exchange) upgrade(response *http.Response, conn *upstreamConn) error {
+func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error {
 	asked, got := upgradeOf(x.r.Header), upgradeOf(response.Header)
 	agreed := got != "" && !strings.Contains(got, ",") && containsToken(asked, got)
 	if conn == nil || x.r.ProtoMajor != 1 || !agreed || !x.upload.complete() {
@@ -58,7 +58,7 @@ func containsToken(list, token string) bool {
 }
 
 // hijack takes the visitor's connection from net/http, with what was read ahead.
-func (x *exchange) hijack() (relay.Conn, error) {
+func (x *webExchange) hijack() (relay.Conn, error) {
 	taken, buffered, err := x.control.Hijack()
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "").Because(err)

@@ -40,7 +40,7 @@ type upload struct {
 // newUpload wraps r's body. declared is where allowed trailers go once they are known.
 // conversation is true for endpoints whose bodies may be half of a conversation
 // (gRPC), in which silence is no offence; that of a declared length never is.
-func (x *exchange) newUpload(declared http.Header, conversation bool) *upload {
+func (x *webExchange) newUpload(declared http.Header, conversation bool) *upload {
 	idle := x.live.Timeouts.Transfer
 	if conversation && x.r.ContentLength < 0 {
 		idle = 0

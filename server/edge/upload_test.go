@@ -60,9 +60,9 @@ func TestLeastRateOfBodies(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			total := int(max(c.length, 1000))
 			body := &dripping{size: c.size, pause: c.pause, left: total}
-			x := &exchange{
-				live: &Live{Timeouts: Timeouts{}.orDefault()},
-				r:    &http.Request{Body: body, ContentLength: c.length, ProtoMajor: 1}, control: http.NewResponseController(body),
+			x := &webExchange{
+				exchange: exchange{live: &Live{Timeouts: Timeouts{}.orDefault()}},
+				r:        &http.Request{Body: body, ContentLength: c.length, ProtoMajor: 1}, control: http.NewResponseController(body),
 			}
 			u := x.newUpload(nil, false)
 			began := time.Now()
@@ -88,9 +88,9 @@ func TestLeastRateOfBodies(t *testing.T) {
 func TestConversationsMayBeSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := &dripping{size: 5, pause: 24 * time.Hour, left: 10}
-		x := &exchange{
-			live: &Live{Timeouts: Timeouts{}.orDefault()},
-			r:    &http.Request{Body: body, ContentLength: -1, ProtoMajor: 2}, control: http.NewResponseController(body),
+		x := &webExchange{
+			exchange: exchange{live: &Live{Timeouts: Timeouts{}.orDefault()}},
+			r:        &http.Request{Body: body, ContentLength: -1, ProtoMajor: 2}, control: http.NewResponseController(body),
 		}
 		if n, err := io.Copy(io.Discard, x.newUpload(nil, true)); n != 10 || err != nil {
 			t.Errorf("%d bytes, then %v", n, err)

@@ -156,7 +156,7 @@ type exchangeKey struct{}
 // dial opens a stream for a request, which travels in ctx. The transport may give the
 // connection to another request of the same key.
 func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
-	x := ctx.Value(exchangeKey{}).(*exchange)
+	x := ctx.Value(exchangeKey{}).(*webExchange)
 	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
 	defer cancel()
 	// An agent takes a limited number of streams. Those that wait for a request which

@@ -1,0 +1,182 @@
+package edge
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// webExchange is an exchange on net/http: the path for every kind of request, over
+// HTTP/1 and HTTP/2.
+type webExchange struct {
+	exchange
+	w       http.ResponseWriter
+	r       *http.Request
+	control *http.ResponseController
+	upload  *upload // the request's body, nil for none
+	gotten  int64   // bytes from upgraded visitors
+}
+
+func (e *Edge) newWebExchange(w http.ResponseWriter, r *http.Request) *webExchange {
+	return &webExchange{
+		exchange: exchange{
+			edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()), head: webHead{r}, started: time.Now(),
+		},
+		w: w, r: r, control: http.NewResponseController(w),
+	}
+}
+
+// webHead is a request's head as net/http has parsed it.
+type webHead struct{ r *http.Request }
+
+func (h webHead) method() string              { return h.r.Method }
+func (h webHead) hostText() string            { return h.r.Host }
+func (h webHead) path() string                { return h.r.URL.EscapedPath() }
+func (h webHead) protocol() string            { return h.r.Proto }
+func (h webHead) values(name string) []string { return h.r.Header[name] }
+
+// serveRequest answers one visitor's request.
+func (e *Edge) serveRequest(w http.ResponseWriter, r *http.Request) {
+	x := e.newWebExchange(w, r)
+	defer x.finish()
+	if err := x.serve(); err != nil {
+		if errors.Is(err, errVisitorGone) {
+			x.abort(&postern.Error{Code: postern.CodeStreamReset})
+		}
+		x.fail(postern.AsError(err))
+	}
+}
+
+func (x *webExchange) serve() error {
+	if err := x.check(); err != nil {
+		return err
+	}
+	host, err := requestHost(x.r.Host)
+	if err != nil {
+		return err
+	}
+	x.host = host
+	to, err := x.find()
+	switch {
+	case err != nil:
+		return err
+	case to.own != nil:
+		return x.serveOwn(to.own)
+	case to.redirect:
+		x.redirect()
+		return nil
+	}
+	x.count = x.edge.metrics.endpoint(x.route)
+	return x.relay()
+}
+
+// relay sends the request to its route.
+func (x *webExchange) relay() error {
+	if x.r.ProtoMajor == 1 {
+		// The service may answer while the visitor still sends; without this net/http
+		// would read the visitor's body for itself before it lets an answer through.
+		_ = x.control.EnableFullDuplex()
+	}
+	if namesPrivateConnection(x.r.Header["Authorization"]) {
+		x.visitor.private.Store(true)
+	}
+	return x.translate(x.forward(x))
+}
+
+// serves implements forwarder.
+func (x *webExchange) serves(route.Member) bool { return true }
+
+// untouched implements forwarder.
+func (x *webExchange) untouched() bool {
+	return (x.upload == nil || !x.upload.touched.Load()) && x.r.Context().Err() == nil
+}
+
+// serveOwn lets one of the server's own sites answer. Its certificate must have been
+// asked for by its own name, so that no tenant's page can speak to it over a
+// connection that was made for the tenant.
+func (x *webExchange) serveOwn(own http.Handler) error {
+	if x.visitor.secure && x.visitor.serverName != "" && x.visitor.serverName != x.host {
+		return &postern.Error{Code: postern.CodeMisdirected}
+	}
+	recorder := &statusRecorder{ResponseWriter: x.w}
+	own.ServeHTTP(recorder, x.r)
+	x.status, x.sent = recorder.status, recorder.sent
+	return nil
+}
+
+// redirect sends a visitor of port 80 to the https endpoint of the same name.
+func (x *webExchange) redirect() {
+	x.w.Header().Set("Location", x.edge.publicURL(postern.HTTPS, x.host, x.r.URL.RequestURI()))
+	x.w.Header().Set("Content-Length", "0")
+	x.status = http.StatusPermanentRedirect
+	x.w.WriteHeader(x.status)
+}
+
+// fail answers with a page for failure.
+func (x *webExchange) fail(failure *postern.Error) {
+	p := x.newPage(failure)
+	kind, body := p.render(x.r.Header["Accept"])
+	h := x.w.Header()
+	for _, line := range p.header(kind, len(body)) {
+		h.Set(line.name, line.value)
+	}
+	x.closeUnlessComplete()
+	x.status = p.Status
+	x.w.WriteHeader(p.Status)
+	if x.r.Method != http.MethodHead {
+		n, _ := x.w.Write(body)
+		x.sent = int64(n)
+	}
+}
+
+// abort cuts the answer off so that it cannot be taken for complete: HTTP/2 resets
+// the stream, HTTP/1 the connection. It does not return.
+func (x *webExchange) abort(why *postern.Error) {
+	x.failure = why
+	if x.r.ProtoMajor == 1 {
+		x.visitor.abort(why)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// finish accounts for the exchange, however it ended.
+func (x *webExchange) finish() {
+	x.received = x.gotten
+	if x.upload != nil {
+		x.upload.stop()
+		x.received += x.upload.received()
+	}
+	x.account()
+}
+
+// statusRecorder notes what one of our own sites answered.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+	sent   int64
+}
+
+func (s *statusRecorder) WriteHeader(code int) {
+	if s.status == 0 && code >= 200 {
+		s.status = code
+	}
+	s.ResponseWriter.WriteHeader(code)
+}
+
+func (s *statusRecorder) Write(b []byte) (int, error) {
+	s.status = either(s.status, http.StatusOK)
+	n, err := s.ResponseWriter.Write(b)
+	s.sent += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the writer below.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+var (
+	_ forwarder   = (*webExchange)(nil)
+	_ requestHead = webHead{}
+)
