@@ -261,3 +261,9 @@ func writeWithin(ctx context.Context, fresh *mux.Stream, rest []byte) error {
 	}
 	return nil
 }
+
+// Readable tells whether Read would return at once, as mux.Stream's does.
+func (s *stream) Readable() bool {
+	current, _ := s.settled()
+	return current.Readable()
+}

@@ -9,7 +9,13 @@ import (
 // smallBuffer is what a Buffer starts with: it holds nearly every head.
 const smallBuffer = 4 << 10
 
-var smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+// largeBuffer is what bodies pass through.
+const largeBuffer = 64 << 10
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+)
 
 // ErrFull is what Fill gives when the limit is reached.
 var ErrFull = errors.New("http1: the buffer is full")
@@ -20,6 +26,7 @@ type Buffer struct {
 	b     []byte
 	r, w  int // b[r:w] is unread
 	small *[smallBuffer]byte
+	large *[largeBuffer]byte
 }
 
 // Unread returns what was read and not discarded, valid until the next call.
@@ -78,7 +85,7 @@ func (b *Buffer) makeRoom(limit int) error {
 func (b *Buffer) grow(size int) {
 	grown := make([]byte, size)
 	b.w = copy(grown, b.b[b.r:b.w])
-	b.b, b.r, b.small = grown, 0, nil
+	b.b, b.r, b.small, b.large = grown, 0, nil, nil
 }
 
 // Append puts bytes that were read elsewhere behind the unread ones. What was unread
@@ -88,6 +95,17 @@ func (b *Buffer) Append(p []byte) {
 		b.grow(max(smallBuffer, 2*(b.Len()+len(p))))
 	}
 	b.w += copy(b.b[b.w:], p)
+}
+
+// Widen goes over to a large array, for bodies.
+func (b *Buffer) Widen() {
+	if b.large != nil || len(b.b) >= largeBuffer {
+		return
+	}
+	large := largeBuffers.Get().(*[largeBuffer]byte)
+	w := copy(large[:], b.Unread())
+	b.Release()
+	b.b, b.w, b.large = large[:], w, large
 }
 
 // Shrink gives up a buffer that grew, if little of it is in use.
@@ -104,6 +122,9 @@ func (b *Buffer) Shrink() {
 func (b *Buffer) Release() {
 	if b.small != nil {
 		smallBuffers.Put(b.small)
+	}
+	if b.large != nil {
+		largeBuffers.Put(b.large)
 	}
 	*b = Buffer{}
 }

@@ -48,6 +48,10 @@ type Config struct {
 	// that may send PROXY headers.
 	TrustedProxies []netip.Prefix
 
+	// NetHTTPOnly serves HTTP/1.1 as everything else, through net/http, so that tests and
+	// benchmarks can compare it with the relay. It is no setting for users.
+	NetHTTPOnly bool
+
 	AccessLog *slog.Logger          // one line a request or connection; nil is off
 	Metrics   prometheus.Registerer // nil is off
 	Logger    *slog.Logger          // nil discards

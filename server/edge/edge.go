@@ -27,14 +27,16 @@ type Edge struct {
 	ctx    context.Context // ends when what is left is to be cut
 	cancel context.CancelFunc
 
-	mu        sync.Mutex
-	stopping  bool
-	listeners map[net.Listener]struct{}
-	visitors  map[*visitor]struct{}
-	numbers   atomic.Uint64 // of visitors so far
-	fronts    []*fronts     // the newest last; older ones serve the connections they have
-	relays    sync.WaitGroup
-	all       sync.WaitGroup // every goroutine of ours
+	mu            sync.Mutex
+	stopping      bool
+	draining      atomic.Bool // like stopping, for those who must not wait for the lock
+	listeners     map[net.Listener]struct{}
+	visitors      map[*visitor]struct{}
+	conversations map[*conversation]struct{}
+	numbers       atomic.Uint64 // of visitors so far
+	fronts        []*fronts     // the newest last; older ones serve the connections they have
+	relays        sync.WaitGroup
+	all           sync.WaitGroup // every goroutine of ours
 }
 
 // New makes an Edge that serves nothing yet.
@@ -45,11 +47,12 @@ func New(c Config) *Edge {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Edge{
-		config:    c,
-		logger:    c.Logger,
-		listeners: make(map[net.Listener]struct{}),
-		visitors:  make(map[*visitor]struct{}),
-		metrics:   newMetrics(c.Metrics),
+		config:        c,
+		logger:        c.Logger,
+		listeners:     make(map[net.Listener]struct{}),
+		visitors:      make(map[*visitor]struct{}),
+		conversations: make(map[*conversation]struct{}),
+		metrics:       newMetrics(c.Metrics),
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.admission = newAdmission()
@@ -125,6 +128,7 @@ const afterwards = 5 * time.Second
 // them. It returns ctx's error when something had to be cut.
 func (e *Edge) Shutdown(ctx context.Context) error {
 	e.stopAccepting()
+	e.drainConversations()
 	e.mu.Lock()
 	fronts := e.fronts
 	e.mu.Unlock()

@@ -132,6 +132,21 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Readable tells whether bytes or the end have come, as a mux.Stream does.
+func (s *stream) Readable() bool {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return true
+	}
+	readable := true
+	_ = raw.Read(func(fd uintptr) bool {
+		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		readable = !errors.Is(err, syscall.EAGAIN)
+		return true
+	})
+	return readable
+}
+
 func (s *stream) Reset(*postern.Error) {
 	_ = s.SetLinger(0)
 	_ = s.Close()

@@ -171,8 +171,8 @@ func outboundURL(r *http.Request, key string) *url.URL {
 // translate finds out whose failure it was, and gives it a code that tells a visitor
 // nothing about private addresses.
 func (x *webExchange) translate(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || isCode(err, postern.CodeEndpointOffline) {
+		return err // which nobody behind us says
 	}
 	if x.upload != nil {
 		if failure := x.upload.failed(); failure != nil {
@@ -185,6 +185,11 @@ func (x *webExchange) translate(err error) error {
 	if x.r.Context().Err() != nil {
 		return errVisitorGone
 	}
+	return blame(err)
+}
+
+// blame gives a failure on the service's side its code.
+func blame(err error) error {
 	var coded *postern.Error
 	if errors.As(err, &coded) {
 		return (&postern.Error{Code: coded.Code}).Because(err)

@@ -15,8 +15,9 @@ import (
 // fronts are the HTTP servers that visitors' connections are handed to. Reload makes
 // new ones when timeouts change, because an http.Server's cannot change.
 type fronts struct {
-	web    *front // requests for endpoints, plain or behind TLS
-	advice *front // plain HTTP on the TLS port
+	timeouts Timeouts
+	web      *front // requests for endpoints, plain or behind TLS
+	advice   *front // plain HTTP on the TLS port
 }
 
 // front is an http.Server that takes connections one by one.
@@ -28,8 +29,9 @@ type front struct {
 
 func (e *Edge) newFronts(t Timeouts) *fronts {
 	return &fronts{
-		web:    e.newFront(t, http.HandlerFunc(e.serveRequest)),
-		advice: e.newFront(t, http.HandlerFunc(e.serveAdvice)),
+		timeouts: t,
+		web:      e.newFront(t, http.HandlerFunc(e.serveRequest)),
+		advice:   e.newFront(t, http.HandlerFunc(e.serveAdvice)),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"flag"
 	"io"
 	"math/big"
 	"net"
@@ -27,6 +28,9 @@ import (
 )
 
 func TestMain(m *testing.M) { testkit.Leaks(m) }
+
+// netHTTPOnly runs all tests over the other path for HTTP/1.1.
+var netHTTPOnly = flag.Bool("nethttp", false, "serve HTTP/1.1 through net/http instead of the relay")
 
 // patience bounds what a test waits for; nothing that works comes near it.
 const patience = 10 * time.Second
@@ -114,7 +118,7 @@ func start(t testing.TB, change ...func(*edge.Config)) *site {
 	config := edge.Config{
 		Domain: domain, Routes: s.routes, Certificate: s.certificate, Agents: s.serveAgent,
 		Public: edge.PublicPorts{HTTPS: 8443, HTTP: 8080}, PortAddr: netip.MustParseAddr("127.0.0.1"),
-		Logger: testkit.Logger(t),
+		Logger: testkit.Logger(t), NetHTTPOnly: *netHTTPOnly,
 	}
 	for _, c := range change {
 		c(&config)

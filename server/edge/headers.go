@@ -33,37 +33,53 @@ var framing = [...]string{"host", "content-length", "transfer-encoding", "connec
 
 // ours tells whether a folded name says who the visitor is: what we write, or what a
 // service behind us would believe.
-func ours(folded string) bool {
-	return strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "postern-") ||
-		folded == "forwarded" || folded == "x-real-ip" || folded == "x-original-host"
+func ours(folded []byte) bool {
+	switch string(folded) {
+	case "forwarded", "x-real-ip", "x-original-host":
+		return true
+	}
+	return hasPrefix(folded, "x-forwarded-") || hasPrefix(folded, "postern-")
 }
 
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+// mostFolded is longer than any name that ours and framing know.
+const mostFolded = 32
+
 // fold writes a name as the strictest of the servers that fold names would read it:
-// lower case, "_" and "." as "-".
-func fold(name string) string {
-	return strings.Map(func(c rune) rune {
+// lower case, "_" and "." as "-". Of long names it writes the beginning.
+func fold[T string | []byte](dst []byte, name T) []byte {
+	for i := range min(len(name), mostFolded) {
+		c := name[i]
 		switch {
 		case c == '_' || c == '.':
-			return '-'
+			c = '-'
 		case 'A' <= c && c <= 'Z':
-			return c + ('a' - 'A')
+			c += 'a' - 'A'
 		}
-		return c
-	}, name)
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 // mayPass tells whether a visitor's header goes on to the service. believed is true
 // for visitors that are trusted proxies; even theirs must have the real names.
-func mayPass(name string, believed bool) bool {
-	alias := strings.ContainsAny(name, "_.")
-	if !alias && !strings.HasPrefix(name, "X-") && !strings.HasPrefix(name, "F") && !strings.HasPrefix(name, "P") {
+func mayPass[T string | []byte](name T, believed bool) bool {
+	alias := false
+	for i := range len(name) {
+		alias = alias || name[i] == '_' || name[i] == '.'
+	}
+	if first := name[0] | 0x20; !alias && first != 'x' && first != 'f' && first != 'p' {
 		return true // nearly all: no need to fold
 	}
-	folded := fold(name)
+	var space [mostFolded]byte
+	folded := fold(space[:0], name)
 	if ours(folded) {
-		return believed && !alias && !strings.HasPrefix(folded, "postern-")
+		return believed && !alias && !hasPrefix(folded, "postern-")
 	}
-	return !alias || !slices.Contains(framing[:], folded)
+	return !alias || !slices.Contains(framing[:], string(folded))
 }
 
 // clientFacts is what the service is told about a visitor.

@@ -34,6 +34,7 @@ type endpointMetrics struct {
 	duration atomic.Int64 // nanoseconds, all together
 	bytes    relay.Counters
 	open     atomic.Int64
+	dropped  atomic.Bool // no longer collected
 }
 
 // durations are the upper bounds of the histogram's buckets, in seconds.
@@ -120,8 +121,17 @@ func (m *metrics) dropIdle() {
 				oldest, since = name, used
 			}
 		}
-		delete(m.endpoints, oldest)
+		if at := m.endpoints[oldest]; at != nil {
+			at.dropped.Store(true)
+			delete(m.endpoints, oldest)
+		}
 	}
+}
+
+// isDropped tells whether what is counted here is no longer seen. Being asked is being
+// used: who keeps a *endpointMetrics asks before each request.
+func (c *endpointMetrics) isDropped() bool {
+	return c == nil || c.dropped.Load()
 }
 
 // request counts an answered request.

@@ -77,10 +77,10 @@ func FuzzMayPass(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		name = http.CanonicalHeaderKey(name)
-		if ours(fold(name)) && mayPass(name, false) {
+		if len(name) > 0 && ours(fold(nil, name)) && mayPass(name, false) {
 			t.Errorf("%q passes", name)
 		}
-		if strings.HasPrefix(fold(name), "postern-") && mayPass(name, true) {
+		if hasPrefix(fold(nil, name), "postern-") && mayPass(name, true) {
 			t.Errorf("%q passes from a proxy", name)
 		}
 	})

@@ -9,41 +9,50 @@ import (
 )
 
 // garden is requests that two parsers could read in two ways.
+// verdict says which of the two paths refuse a request.
+type verdict int
+
+const (
+	no    verdict = iota
+	relay         // it is stricter: net/http settles the doubt in the one safe way
+	yes
+)
+
 var garden = map[string]struct {
 	request string
-	refused bool // else it must arrive as one request
+	refused verdict // else it must arrive as one request
 }{
-	"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
-	"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", false},
-	"TE.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", true},
-	"unknown coding":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", true},
-	"coding list":             {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", true},
-	"blank before colon":      {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", true},
-	"two lengths":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", true},
-	"signed length":           {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: +5\r\n\r\nhello", true},
-	"length list":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 5, 6\r\n\r\nhello", true},
-	"two hosts":               {"GET / HTTP/1.1\r\nHost: H\r\nHost: evil.test\r\n\r\n", true},
-	"no host":                 {"GET / HTTP/1.1\r\n\r\n", true},
-	"host with user":          {"GET / HTTP/1.1\r\nHost: evil@H\r\n\r\n", true},
-	"host with path":          {"GET / HTTP/1.1\r\nHost: H/x\r\n\r\n", true},
-	"wildcard host":           {"GET / HTTP/1.1\r\nHost: *.test\r\n\r\n", true},
-	"host with blank":         {"GET / HTTP/1.1\r\nHost: H x\r\n\r\n", true},
-	"bad port":                {"GET / HTTP/1.1\r\nHost: H:99999\r\n\r\n", true},
-	"chunk size of two bases": {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", true},
-	"bare LF in chunk":        {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", true},
-	"chunk too long":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", true},
-	"chunk extension":         {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", false},
-	"obs-fold":                {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", false},
-	"fold first":              {"GET / HTTP/1.1\r\n Host: H\r\n\r\n", true},
-	"NUL in value":            {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\x00c\r\n\r\n", true},
-	"CR in value":             {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\rc\r\n\r\n", true},
-	"HTTP/1.0 with TE":        {"POST / HTTP/1.0\r\nHost: H\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", false},
-	"HTTP/0.9":                {"GET /\r\n\r\n", true},
-	"HTTP/2 by hand":          {"GET / HTTP/2.0\r\nHost: H\r\n\r\n", true},
-	"fragment":                {"GET /#x HTTP/1.1\r\nHost: H\r\n\r\n", true},
-	"CONNECT":                 {"CONNECT H:443 HTTP/1.1\r\nHost: H\r\n\r\n", true},
-	"asterisk":                {"GET * HTTP/1.1\r\nHost: H\r\n\r\n", true},
-	"authority as target":     {"GET H:80 HTTP/1.1\r\nHost: H\r\n\r\n", true},
+	"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", relay},
+	"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", relay},
+	"TE.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", yes},
+	"unknown coding":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", yes},
+	"coding list":             {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", yes},
+	"blank before colon":      {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", yes},
+	"two lengths":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", yes},
+	"signed length":           {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: +5\r\n\r\nhello", yes},
+	"length list":             {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 5, 6\r\n\r\nhello", yes},
+	"two hosts":               {"GET / HTTP/1.1\r\nHost: H\r\nHost: evil.test\r\n\r\n", yes},
+	"no host":                 {"GET / HTTP/1.1\r\n\r\n", yes},
+	"host with user":          {"GET / HTTP/1.1\r\nHost: evil@H\r\n\r\n", yes},
+	"host with path":          {"GET / HTTP/1.1\r\nHost: H/x\r\n\r\n", yes},
+	"wildcard host":           {"GET / HTTP/1.1\r\nHost: *.test\r\n\r\n", yes},
+	"host with blank":         {"GET / HTTP/1.1\r\nHost: H x\r\n\r\n", yes},
+	"bad port":                {"GET / HTTP/1.1\r\nHost: H:99999\r\n\r\n", yes},
+	"chunk size of two bases": {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", yes},
+	"bare LF in chunk":        {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", yes},
+	"chunk too long":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", yes},
+	"chunk extension":         {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\n", no},
+	"obs-fold":                {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\r\n Content-Length: 5\r\n\r\n", relay},
+	"fold first":              {"GET / HTTP/1.1\r\n Host: H\r\n\r\n", yes},
+	"NUL in value":            {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\x00c\r\n\r\n", yes},
+	"CR in value":             {"GET / HTTP/1.1\r\nHost: H\r\nX-A: b\rc\r\n\r\n", yes},
+	"HTTP/1.0 with TE":        {"POST / HTTP/1.0\r\nHost: H\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", relay},
+	"HTTP/0.9":                {"GET /\r\n\r\n", yes},
+	"HTTP/2 by hand":          {"GET / HTTP/2.0\r\nHost: H\r\n\r\n", yes},
+	"fragment":                {"GET /#x HTTP/1.1\r\nHost: H\r\n\r\n", yes},
+	"CONNECT":                 {"CONNECT H:443 HTTP/1.1\r\nHost: H\r\n\r\n", yes},
+	"asterisk":                {"GET * HTTP/1.1\r\nHost: H\r\n\r\n", yes},
+	"authority as target":     {"GET H:80 HTTP/1.1\r\nHost: H\r\n\r\n", yes},
 }
 
 // B2 "request smuggling": whatever two parsers could read in two ways is refused, or
@@ -53,6 +62,7 @@ func TestSmugglingGarden(t *testing.T) {
 	for name, c := range garden {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
+			refused := c.refused == yes || c.refused == relay && !*netHTTPOnly
 			arrived := make(chan string, 8)
 			s.serve("http://app."+domain, s.upstream(func(w http.ResponseWriter, r *http.Request) {
 				_, err := io.Copy(io.Discard, r.Body)
@@ -66,11 +76,11 @@ func TestSmugglingGarden(t *testing.T) {
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			must(t, err)
 			switch {
-			case c.refused && (response.StatusCode < 400 || len(arrived) > 0):
+			case refused && (response.StatusCode < 400 || len(arrived) > 0):
 				t.Errorf("not refused: %d, %d requests arrived", response.StatusCode, len(arrived))
-			case c.refused && !response.Close && response.ContentLength != 0 && !strings.HasPrefix(c.request, "GET") && !strings.HasPrefix(c.request, "CONNECT"):
+			case refused && !response.Close && response.ContentLength != 0 && !strings.HasPrefix(c.request, "GET") && !strings.HasPrefix(c.request, "CONNECT"):
 				t.Errorf("%d, but the connection goes on", response.StatusCode)
-			case !c.refused && (response.StatusCode != 200 || len(arrived) != 1):
+			case !refused && (response.StatusCode != 200 || len(arrived) != 1):
 				t.Errorf("%d, %d requests arrived", response.StatusCode, len(arrived))
 			}
 		})

@@ -95,7 +95,11 @@ func (e *Edge) handleWeb(v *visitor) {
 		return
 	}
 	v.secure = true
-	e.front().web.take(v, conn)
+	if conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
+		e.front().web.take(v, conn)
+		return
+	}
+	e.converse(v, conn)
 }
 
 // handleUnknown ends TLS for somebody who named neither host nor protocol, and looks
@@ -117,7 +121,7 @@ func (e *Edge) handleUnknown(v *visitor) {
 		return
 	}
 	v.secure = true
-	e.front().web.take(v, peeked)
+	e.converse(v, peeked)
 }
 
 // handleAgent serves somebody who can only be an agent.
@@ -144,9 +148,9 @@ func (e *Edge) handleNotTLS(v *visitor) {
 	e.front().advice.take(v, v)
 }
 
-// handlePlain hands a visitor of the plain HTTP port to the HTTP server, which sets
-// its own deadline for the head at once.
-func (e *Edge) handlePlain(v *visitor) { e.front().web.take(v, v) }
+// handlePlain serves a visitor of the plain HTTP port; the deadline for the head
+// begins at once.
+func (e *Edge) handlePlain(v *visitor) { e.converse(v, v) }
 
 // handleTLSRoute serves a tls endpoint.
 func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {

@@ -21,8 +21,6 @@ import (
 type upload struct {
 	body    io.ReadCloser
 	control *http.ResponseController
-	idle    time.Duration // how long one read may take; 0 is for ever
-	steady  bool          // the least rate counts too
 	http2   bool
 
 	bytes   atomic.Int64
@@ -31,10 +29,10 @@ type upload struct {
 
 	trailer, declared http.Header // from the visitor; to the service
 
-	mu      sync.Mutex
-	over    bool // stop was called
-	waited  time.Duration
-	failure *postern.Error
+	mu       sync.Mutex
+	over     bool     // stop was called
+	patience patience // idle 0 is for ever
+	failure  *postern.Error
 }
 
 // newUpload wraps r's body. declared is where allowed trailers go once they are known.
@@ -46,11 +44,11 @@ func (x *webExchange) newUpload(declared http.Header, conversation bool) *upload
 		idle = 0
 	}
 	return &upload{
-		body: x.r.Body, control: x.control, idle: idle,
+		body: x.r.Body, control: x.control,
 		// Something live (a log that is followed) has no length and may be slow.
-		steady:  x.r.ContentLength > 0,
-		http2:   x.r.ProtoMajor > 1,
-		trailer: x.r.Trailer, declared: declared,
+		patience: patience{idle: idle, steady: x.r.ContentLength > 0},
+		http2:    x.r.ProtoMajor > 1,
+		trailer:  x.r.Trailer, declared: declared,
 	}
 }
 
@@ -75,14 +73,10 @@ func (u *upload) begin() (time.Duration, error) {
 	if u.over {
 		return 0, errUploadOver
 	}
-	if u.idle == 0 {
+	if u.patience.idle == 0 {
 		return 0, nil
 	}
-	wait := u.idle
-	if u.steady {
-		earned := minBodyGrace + time.Duration(u.bytes.Load()/minBodyRate)*time.Second
-		wait = max(min(wait, earned-u.waited), 0)
-	}
+	wait := u.patience.left(u.bytes.Load())
 	_ = u.control.SetReadDeadline(time.Now().Add(wait))
 	return wait, nil
 }
@@ -93,7 +87,7 @@ var errUploadOver = errors.New("the request's body is no longer wanted")
 func (u *upload) end(took, wait time.Duration, err error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.waited += took
+	u.patience.waited += took
 	if err == nil || u.over {
 		return err
 	}
@@ -107,8 +101,7 @@ func (u *upload) end(took, wait time.Duration, err error) error {
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		u.failure = postern.Errorf(postern.CodeRequestTimeout,
-			"the request's body stopped or came too slowly (nothing useful for %s)", wait.Round(time.Second)).Because(err)
+		u.failure = tooSlow(wait, err)
 	case u.http2 || broken(err):
 		u.failure = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
 	default:

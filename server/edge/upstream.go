@@ -18,7 +18,7 @@ import (
 	"github.com/postern-dev/postern/server/route"
 )
 
-// upstreams keeps an HTTP transport for each member that served a request.
+// upstreams keeps the connections to each member that served a request.
 type upstreams struct {
 	edge   *Edge
 	mu     sync.Mutex
@@ -30,9 +30,18 @@ type upstreams struct {
 // opening a stream, dialling the service and parsing at the agent for each.
 type upstream struct {
 	member    route.Member
-	transport *http.Transport
-	private   bool // connections are kept for one visitor's connection each
-	shared    bool // connections serve all visitors
+	options   postern.EndpointOptions
+	transport *http.Transport // of the path on net/http
+	pairs     pairs           // of the relay
+	private   bool            // connections are kept for one visitor's connection each
+	shared    bool            // connections serve all visitors
+	gone      atomic.Bool     // the member has left, or the edge ends
+}
+
+// closeIdle closes every connection that waits for a request.
+func (u *upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	u.pairs.closeIdle(false)
 }
 
 const (
@@ -83,7 +92,9 @@ func (u *upstreams) watch(at *upstream) {
 	u.mu.Lock()
 	delete(u.by, at.member.ID())
 	u.mu.Unlock()
+	at.gone.Store(true)
 	at.transport.CloseIdleConnections()
+	at.pairs.closeIdle(true)
 }
 
 // closeIdle closes every connection that waits for a request.
@@ -92,7 +103,7 @@ func (u *upstreams) closeIdle() {
 	all := slices.Collect(maps.Values(u.by))
 	u.mu.Unlock()
 	for _, at := range all {
-		at.transport.CloseIdleConnections()
+		at.closeIdle()
 	}
 }
 
@@ -106,6 +117,7 @@ func (u *upstreams) close() {
 func (e *Edge) newUpstream(m route.Member) *upstream {
 	u := &upstream{
 		member:  m,
+		options: m.Options(),
 		private: m.Options().ProxyProtocol != 0,
 		// Only our own agent forgets who a stream was first opened for; an SDK shows
 		// its application the visitor's address as that of the connection.
@@ -121,6 +133,7 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 	if !u.shared {
 		most = idleUnshared
 	}
+	u.pairs.most = most
 	u.transport = &http.Transport{
 		MaxIdleConns:           most,
 		DialContext:            u.dial,
@@ -157,29 +170,36 @@ type exchangeKey struct{}
 // connection to another request of the same key.
 func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 	x := ctx.Value(exchangeKey{}).(*webExchange)
+	conn, err := u.open(ctx, &x.exchange, nil)
+	if err == nil && strings.HasPrefix(key, "visitor-") {
+		err = conn.own(x.visitor)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return conn, nil
+}
+
+// open opens a stream for x, with first as its first bytes. Errors are *openError.
+func (u *upstream) open(ctx context.Context, x *exchange, first []byte) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
 	defer cancel()
 	// An agent takes a limited number of streams. Those that wait for a request which
 	// may never come must not keep this one waiting: our own, then, because a session
 	// has many endpoints, everybody's.
-	own := time.AfterFunc(roomAfter, u.transport.CloseIdleConnections)
+	own := time.AfterFunc(roomAfter, u.closeIdle)
 	defer own.Stop()
 	all := time.AfterFunc(5*roomAfter, x.edge.upstreams.closeIdle)
 	defer all.Stop()
 	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.route.URL.Scheme}
-	s, err := u.member.Open(ctx, header, x.edge.proxyHeader(x.visitor, u.member))
+	if u.private {
+		first = append(x.edge.proxyHeader(x.visitor, u.member), first...)
+	}
+	s, err := u.member.Open(ctx, header, first)
 	if err != nil {
 		return nil, &openError{err}
 	}
-	conn := &upstreamConn{Stream: s}
-	if strings.HasPrefix(key, "visitor-") {
-		conn.owner = x.visitor
-		if !x.visitor.own(conn) {
-			_ = conn.Close()
-			return nil, &openError{&postern.Error{Code: postern.CodeStreamReset}}
-		}
-	}
-	return conn, nil
+	return &upstreamConn{Stream: s}, nil
 }
 
 // openError tells a failure to open, before which nothing was sent, from later ones.
@@ -195,6 +215,7 @@ type upstreamConn struct {
 	busy   atomic.Int32 // messages under way
 	owner  *visitor     // whose connection it is private to; nil for none
 	closed atomic.Bool
+	since  time.Time // idle since, while it is a pair that waits
 }
 
 // Close implements net.Conn.
