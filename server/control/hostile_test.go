@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -174,3 +175,29 @@ func TestSearchersPassEachOther(t *testing.T) {
 		}
 	}
 }
+
+// A bug in the middle of an admission ends that session, and leaves no trace of it in
+// the account's limits.
+func TestPanicInAdmission(t *testing.T) {
+	w := newWorld(t)
+	panicking := control.New(func() control.Config {
+		c := w.config
+		c.Service = panicky{w.service}
+		return c
+	}())
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_, _, _ = panicking.Admit(t.Context(), newAgent("198.51.100.7:1"), link.Hello{Token: "alpha"})
+	}()
+	if left := panicking.Sessions(); len(left) != 0 {
+		t.Errorf("%d sessions are left", len(left))
+	}
+}
+
+type panicky struct{ *service }
+
+func (panicky) SessionStarted(context.Context, postern.Session) error { panic("a bug") }
