@@ -291,7 +291,7 @@ func same(t *rapid.T, what string, want []string, each func(yield func(string)))
 	}
 }
 
-// B5-22: whatever agents do and in whatever order they die, what is reachable is what
+// Whatever agents do and in whatever order they die, what is reachable is what
 // living sessions have online: no ghost routes, no lost ones, no port left open.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
