@@ -185,7 +185,7 @@ func (c *client) open(id string) net.Conn {
 	return visitor
 }
 
-// stream is a pipe's end as a link.Stream that remembers why it was reset.
+// stream is a pipe's end as a link.Stream.
 type stream struct {
 	*testkit.PipeConn
 }

@@ -110,7 +110,6 @@ type attempt struct {
 // than one for each step of its work.
 const mostInterims = 1000
 
-
 // gotConn is called by the transport, again when it repeats a request that a kept
 // connection lost before anything of it was sent.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
