@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	standardlog "log"
 	"log/slog"
 	"os"
 
@@ -60,4 +61,12 @@ func (l *logging) open(streams ioStreams, file config.Config) (log *slog.Logger,
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// adoptStandardLog makes lines of l of what packages without a logger of their own
+// print: net/http's client quotes the bytes of a service that does not keep to HTTP,
+// which any service can have it do at any time.
+func adoptStandardLog(l *slog.Logger) {
+	standardlog.SetFlags(0)
+	standardlog.SetOutput(slog.NewLogLogger(l.Handler(), slog.LevelDebug).Writer())
 }

@@ -2,6 +2,9 @@ package http1
 
 import (
 	"bytes"
+	"net/textproto"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/postern-dev/postern"
 )
@@ -19,9 +22,9 @@ const (
 // Chunks follows a chunked body (RFC 9112 §7.1), so that its bytes can be moved as
 // they are. The zero value is at the beginning.
 type Chunks struct {
-	// Answer tells that the body is a service's: trailers are passed on, and sizes may
-	// be padded with blanks, as old servers do. A visitor's trailers are checked and
-	// dropped, and padding is refused.
+	// Answer tells that the body is a service's: trailers are passed on if they may be
+	// trailers, and sizes may be padded with blanks, as old servers do. A visitor's
+	// trailers are checked and dropped, and padding is refused.
 	Answer bool
 
 	Data int64 // bytes of the body so far, without framing
@@ -30,6 +33,7 @@ type Chunks struct {
 	left     uint64 // of this chunk's data
 	overhead int64
 	trailers int
+	kept     []byte // trailers that are passed on
 }
 
 type chunkState uint8
@@ -42,13 +46,24 @@ const (
 	atEnd
 )
 
-// LastChunk is what the caller must send at the end where trailers are dropped.
-const LastChunk = "0\r\n\r\n"
+// lastChunk ends a body without trailers.
+const lastChunk = "0\r\n\r\n"
+
+// AppendEnd writes the last chunk, with the trailers that are passed on. The body's own
+// is never passed. It is not longer than that was.
+func (c *Chunks) AppendEnd(dst []byte) []byte {
+	if len(c.kept) == 0 {
+		return append(dst, lastChunk...)
+	}
+	dst = append(dst, lastChunk[:3]...)
+	dst = append(dst, c.kept...)
+	return append(dst, "\r\n"...)
+}
 
 // Feed takes the next bytes. It returns how many of them it took (the rest must be
 // offered again, with more behind it), how many of these, from the start, are to be
-// passed on, and whether the body has ended. Whatever follows the body is not taken.
-// Lines must fit into what is offered once mostChunkLine or MostTrailers bytes are.
+// passed on as they are, and whether the body has ended: then the end is to be written
+// by AppendEnd. Whatever follows the body is not taken. Lines must fit into what is offered once mostChunkLine or MostTrailers bytes are.
 func (c *Chunks) Feed(b []byte) (pass, taken int, done bool, problem *postern.Error) {
 	for taken < len(b) && c.state != atEnd {
 		was := c.state
@@ -60,7 +75,7 @@ func (c *Chunks) Feed(b []byte) (pass, taken int, done bool, problem *postern.Er
 			break // an incomplete line
 		}
 		taken += n
-		if c.Answer || was != inTrailers && c.state != inTrailers {
+		if was != inTrailers && c.state != inTrailers {
 			pass = taken
 		}
 	}
@@ -141,10 +156,16 @@ func (c *Chunks) trailer(b []byte) (taken int, problem string) {
 		return taken, ""
 	}
 	l, problem := parseLine(text)
-	if problem == "" && (l.Field.HopByHop() || l.Field == ContentLength || l.Field == Host) {
-		problem = "a trailer belongs into the header"
+	if problem == "" && c.Answer && mayTrail(l.Name) {
+		c.kept = appendRaw(c.kept, &l)
 	}
 	return taken, problem
+}
+
+// mayTrail tells whether a field may be a trailer: none that a receiver must know
+// before the body (RFC 9110 §6.5.1).
+func mayTrail(name []byte) bool {
+	return fieldOf(name).canTrail() && httpguts.ValidTrailerHeader(textproto.CanonicalMIMEHeaderKey(string(name)))
 }
 
 // wholeLine finds the end of b's first line; taken is 0 while it is not there.

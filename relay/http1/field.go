@@ -35,6 +35,8 @@ const (
 // HopByHop tells whether the field belongs to one connection.
 func (f Field) HopByHop() bool { return f != Other && f <= HTTP2Settings }
 
+func (f Field) canTrail() bool { return !f.HopByHop() && f != Host && f != ContentLength }
+
 // fieldOf recognises a name, whatever its case.
 func fieldOf(name []byte) Field {
 	switch len(name) {

@@ -94,6 +94,26 @@ func (r *Response) settle(bodiless bool) {
 	r.Sound = r.Minor == 1 && !r.Close && !both && r.Framing != UntilClose
 }
 
+// appendAnnounced writes the names that may be trailers.
+func appendAnnounced(dst []byte, l *Line) []byte {
+	begin, names := len(dst), 0
+	dst = append(dst, "Trailer: "...)
+	for rest := l.Value; rest != nil; {
+		var name []byte
+		if name, rest = cutItem(rest); len(name) == 0 || !all(name, inToken) || !mayTrail(name) {
+			continue
+		}
+		if names++; names > 1 {
+			dst = append(dst, ", "...)
+		}
+		dst = append(dst, name...)
+	}
+	if names == 0 {
+		return dst[:begin]
+	}
+	return append(dst, "\r\n"...)
+}
+
 // Append writes the answer anew for the visitor: what belongs to the service's
 // connection is left out, framing is written in one form, and every other line stays
 // byte for byte, in its place. A body that ends with its connection is announced as
@@ -114,7 +134,7 @@ func (r *Response) Append(dst []byte, extra []byte) []byte {
 			}
 		case l.Field == Trailer:
 			if r.Framing == Chunked {
-				dst = appendRaw(dst, l)
+				dst = appendAnnounced(dst, l)
 			}
 		case l.Field.HopByHop() || r.Nominated(l.Name):
 		default:

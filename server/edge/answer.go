@@ -17,9 +17,8 @@ const mostResponseLines = 2000
 // readHead reads the final head of the service's answer, and passes on those that
 // come before it (1xx).
 func (c *conversation) readHead(conn *upstreamConn) error {
-	before := 0 // bytes of interim answers
-	for {
-		size, err := c.fillHead(conn, before == 0)
+	for interims := 0; ; interims++ {
+		size, err := c.fillHead(conn, interims == 0)
 		if err != nil {
 			return err
 		}
@@ -29,13 +28,13 @@ func (c *conversation) readHead(conn *upstreamConn) error {
 			return err
 		}
 		c.responseSize = size
-		switch before += size; {
+		switch {
 		case c.response.Code == http.StatusSwitchingProtocols:
 			return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service switched to a protocol that nobody asked for")
 		case c.response.Code >= 200:
 			c.watch.answered()
 			return nil
-		case before > maxResponseHead:
+		case interims == mostInterims:
 			return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service does not come to its final answer")
 		case c.response.Code != http.StatusContinue: // which nobody here has asked for
 			if err := c.tell(c.response.Append(c.out[:0], nil)); err != nil {

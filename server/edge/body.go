@@ -40,6 +40,9 @@ func (b *body) take(from *http1.Buffer, dst []byte) ([]byte, error) {
 		}
 		dst = append(dst, unread[:pass]...)
 		from.Discard(taken)
+		if done {
+			dst = b.chunks.AppendEnd(dst)
+		}
 		b.data, b.ended = b.chunks.Data, done
 	case http1.UntilClose:
 		if len(unread) > 0 {
@@ -51,7 +54,7 @@ func (b *body) take(from *http1.Buffer, dst []byte) ([]byte, error) {
 			b.data += int64(len(unread))
 		}
 		if b.ended {
-			dst = append(dst, http1.LastChunk...)
+			dst = b.chunks.AppendEnd(dst)
 		}
 	}
 	return dst, nil

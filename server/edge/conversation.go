@@ -71,7 +71,7 @@ const (
 func (e *Edge) converse(v *visitor, conn relay.Conn) {
 	front := e.front()
 	if e.config.NetHTTPOnly {
-		front.web.take(v, conn)
+		front.web.takeHTTP1(v, conn)
 		return
 	}
 	c := &conversation{
@@ -108,6 +108,27 @@ func (c *conversation) recover() {
 	if problem := recover(); problem != nil {
 		c.edge.logger.ErrorContext(c.edge.ctx, "a request ended in a panic", "panic", problem, "stack", string(debug.Stack()))
 		c.visitor.abort(&postern.Error{Code: postern.CodeInternal})
+		c.giveBack(false)
+	}
+}
+
+// What a connection that waits may hold of the memory that its last exchange needed.
+const (
+	mostKeptBytes = 8 << 10
+	mostKeptLines = 64
+)
+
+// trim gives up what an ordinary exchange does not need.
+func (c *conversation) trim() {
+	c.in.Shrink()
+	if cap(c.out) > mostKeptBytes {
+		c.out = nil
+	}
+	if cap(c.request.Lines) > mostKeptLines {
+		c.request.Lines = nil
+	}
+	if cap(c.response.Lines) > mostKeptLines {
+		c.response.Lines = nil
 	}
 }
 
@@ -116,7 +137,7 @@ func (c *conversation) next() (size int, ok bool) {
 	if c.served == 0 {
 		c.readWithin(c.timeouts.RequestHeader)
 	} else {
-		c.in.Shrink()
+		c.trim()
 	}
 	for c.in.Len() == 0 {
 		if !c.wait() {
@@ -231,7 +252,7 @@ func (c *conversation) foreign() bool {
 func (c *conversation) handOver() bool {
 	ahead := bytes.Clone(c.in.Unread())
 	conn := &replayed{Conn: c.conn, from: io.MultiReader(bytes.NewReader(ahead), c.conn)}
-	c.front.take(c.visitor, conn)
+	c.front.takeHTTP1(c.visitor, conn)
 	return true
 }
 

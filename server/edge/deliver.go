@@ -134,7 +134,7 @@ func (c *conversation) compose(up *upstream) {
 	c.out = c.request.Append(c.out[:0], edit)
 	c.out = append(c.out, c.upload.ready...)
 	if c.upload.done.Load() && c.request.Framing == http1.Chunked {
-		c.out = append(c.out, http1.LastChunk...)
+		c.out = c.upload.chunks.AppendEnd(c.out)
 	}
 }
 

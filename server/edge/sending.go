@@ -128,7 +128,7 @@ func (u *sending) forward(pair *upstreamConn, b []byte, n int) (held int, ok boo
 		// What follows is the next request's. The last chunk is never shorter as it
 		// came than as we write it, so writing it here harms nothing.
 		u.c.in.Append(b[taken:])
-		return 0, u.write(pair, append(b[:pass], http1.LastChunk...), true)
+		return 0, u.write(pair, u.chunks.AppendEnd(b[:pass]), true)
 	}
 	ok = u.write(pair, b[:pass], false)
 	return copy(b, b[taken:]), ok

@@ -35,6 +35,7 @@ type upstream struct {
 	pairs     pairs           // of the relay
 	private   bool            // connections are kept for one visitor's connection each
 	shared    bool            // connections serve all visitors
+	serial    bool            // one request after the other on a connection: HTTP/1
 	gone      atomic.Bool     // the member has left, or the edge ends
 }
 
@@ -128,6 +129,7 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 		protocols.SetUnencryptedHTTP2(true)
 	} else {
 		protocols.SetHTTP1(true)
+		u.serial = true
 	}
 	most := 0 // no limit beside idlePerKey
 	if !u.shared {
@@ -180,7 +182,8 @@ func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 	return conn, nil
 }
 
-// open opens a stream for x, with first as its first bytes. Errors are *openError.
+// open opens a stream for x, with first as its first bytes; there are some where the
+// relay opens it, which reads nothing ahead of its time. Errors are *openError.
 func (u *upstream) open(ctx context.Context, x *exchange, first []byte) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
 	defer cancel()
@@ -192,6 +195,7 @@ func (u *upstream) open(ctx context.Context, x *exchange, first []byte) (*upstre
 	all := time.AfterFunc(5*roomAfter, x.edge.upstreams.closeIdle)
 	defer all.Stop()
 	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.route.URL.Scheme}
+	relayed := len(first) > 0
 	if u.private {
 		first = append(x.edge.proxyHeader(x.visitor, u.member), first...)
 	}
@@ -199,7 +203,7 @@ func (u *upstream) open(ctx context.Context, x *exchange, first []byte) (*upstre
 	if err != nil {
 		return nil, &openError{err}
 	}
-	return &upstreamConn{Stream: s}, nil
+	return newUpstreamConn(s, u.serial && !relayed), nil
 }
 
 // openError tells a failure to open, before which nothing was sent, from later ones.
@@ -207,27 +211,3 @@ type openError struct{ cause error }
 
 func (o *openError) Error() string { return "opening a stream to the agent: " + o.cause.Error() }
 func (o *openError) Unwrap() error { return o.cause }
-
-// upstreamConn is a stream that carries HTTP. Closed in the middle of a message it
-// resets the stream: a clean end could be taken for the end of the message.
-type upstreamConn struct {
-	link.Stream
-	busy   atomic.Int32 // messages under way
-	owner  *visitor     // whose connection it is private to; nil for none
-	closed atomic.Bool
-	since  time.Time // idle since, while it is a pair that waits
-}
-
-// Close implements net.Conn.
-func (c *upstreamConn) Close() error {
-	if c.closed.Swap(true) {
-		return net.ErrClosed
-	}
-	if c.owner != nil {
-		c.owner.disown(c)
-	}
-	if c.busy.Load() > 0 {
-		c.Reset(&postern.Error{Code: postern.CodeStreamReset})
-	}
-	return c.Stream.Close()
-}

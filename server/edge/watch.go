@@ -110,6 +110,7 @@ func (w *watch) begin(pair *upstreamConn) {
 		if w.running { // since the opening: it may be reading without a limit
 			w.setLimit(time.Now())
 			_ = w.c.conn.SetReadDeadline(w.limit)
+			w.c.readUntil = time.Time{}
 		}
 	}
 	if w.why != nil {
@@ -219,6 +220,9 @@ func (w *watch) loop() {
 		case err == nil: // the next request is coming already
 		case errors.Is(err, http1.ErrFull):
 			w.waitFull()
+			if w.c.edge.ctx.Err() != nil {
+				return
+			}
 		case !timedOut(err):
 			w.fail(errVisitorGone)
 			return
@@ -241,15 +245,16 @@ func (w *watch) waitFull() {
 	wake := make(chan struct{})
 	w.wake = wake
 	w.mu.Unlock()
-	by := w.headBy()
-	if by.IsZero() {
-		<-wake
-		return
+	var late <-chan time.Time
+	if by := w.headBy(); !by.IsZero() {
+		timer := time.NewTimer(time.Until(by))
+		defer timer.Stop()
+		late = timer.C
 	}
-	timer := time.NewTimer(time.Until(by))
-	defer timer.Stop()
 	select {
 	case <-wake:
-	case <-timer.C:
+	case <-late:
+	case <-w.c.edge.ctx.Done():
+		w.fail(errVisitorGone)
 	}
 }
