@@ -92,7 +92,11 @@ func describe(r *http.Request, body []byte) string {
 	}
 	slices.Sort(lines)
 	length := max(r.ContentLength, -1)
-	return fmt.Sprintf("%s %s %s length %d %v %q trailer %v\n%s", r.Method, r.RequestURI, r.Host, length,
+	target := r.RequestURI
+	if strings.HasPrefix(target, "//") { // net/http's client escapes its odd characters, the relay never does
+		target = r.URL.EscapedPath() + "?" + r.URL.RawQuery
+	}
+	return fmt.Sprintf("%s %s %s length %d %v %q trailer %v\n%s", r.Method, target, r.Host, length,
 		r.TransferEncoding, body, r.Trailer, strings.Join(lines, "\n"))
 }
 

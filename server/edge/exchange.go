@@ -115,31 +115,41 @@ const mostTries = 16
 // forward offers the request to members of its route. Another one is tried only where
 // nothing of the request can have been read.
 func (x *exchange) forward(f forwarder) error {
-	var tried []postern.EndpointID
-	var skip func(route.Member) bool // nil at first: it costs nothing then
-	var failed error
-	for range mostTries {
-		m, err := x.route.Owner.Pick(skip)
-		if err != nil {
-			break
-		}
-		if !f.serves(m) {
-			return errOtherPath
-		}
-		x.member = m.ID()
-		end := m.Begin()
-		failed = f.try(m)
-		end(reachable(failed))
-		if failed == nil || !unseen(failed) || !f.untouched() {
-			return failed
-		}
-		tried = append(tried, m.ID())
-		skip = func(m route.Member) bool { return slices.Contains(tried, m.ID()) }
+	m, err := x.route.Owner.Pick(nil)
+	if err != nil {
+		return offline(x.host)
 	}
-	if failed != nil {
+	failed := x.offer(m, f)
+	if failed == nil || !unseen(failed) || !f.untouched() {
 		return failed
 	}
-	return offline(x.host)
+	return x.forwardElsewhere(m, failed, f)
+}
+
+// forwardElsewhere goes on where forward failed with the first member. It is a function
+// of its own so that the common case need not allocate what is remembered here.
+func (x *exchange) forwardElsewhere(m route.Member, failed error, f forwarder) error {
+	tried := []postern.EndpointID{m.ID()}
+	for len(tried) < mostTries && unseen(failed) && f.untouched() {
+		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m.ID()) })
+		if err != nil {
+			break // nobody is left: the link's own error says more
+		}
+		failed = x.offer(m, f)
+		tried = append(tried, m.ID())
+	}
+	return failed
+}
+
+func (x *exchange) offer(m route.Member, f forwarder) error {
+	if !f.serves(m) {
+		return errOtherPath
+	}
+	x.member = m.ID()
+	end := m.Begin()
+	err := f.try(m)
+	end(reachable(err))
+	return err
 }
 
 // unseen tells whether the service cannot have seen anything of the request.

@@ -186,6 +186,15 @@ func (s *site) serve(url, addr string, change ...func(*member)) *member {
 	return m
 }
 
+// routeTo is an endpoint that is served by o.
+func routeTo(url string, o route.Owner) *route.Route {
+	request, err := postern.ParseURLRequest(url, postern.HTTPS)
+	if err != nil {
+		panic(err)
+	}
+	return &route.Route{URL: postern.URL{Scheme: request.Scheme, Host: request.Host, Port: request.Port}, Owner: o}
+}
+
 // pool puts an endpoint of several members online.
 func (s *site) pool(url string, all ...*member) {
 	s.t.Helper()

@@ -91,6 +91,9 @@ func unsent(err error) bool {
 // reachable tells whether a member's service could be reached, for its health; an
 // error of the visitor's, or later trouble, says nothing against it.
 func reachable(err error) bool {
+	if err == nil {
+		return true
+	}
 	for _, code := range []postern.Code{postern.CodeLinkLost, postern.CodeLinkDraining, postern.CodeUpstreamUnreachable} {
 		if isCode(err, code) {
 			return false
