@@ -13,5 +13,8 @@ echo '== race detector'
 # e2e runs binaries of its own, which the detector would not see into.
 go list ./... | grep -v '/e2e' | xargs env CGO_ENABLED=1 go test -race -timeout 10m
 
+echo '== the other path of HTTP/1.1'
+go test ./server/edge -nethttp
+
 echo '== fuzzing'
 FUZZTIME=${FUZZTIME:-5s} scripts/fuzz.sh

@@ -214,8 +214,8 @@ func TestLinesKeepTheirBytes(t *testing.T) {
 	}
 }
 
-// A visitor who sends ahead until nothing more is read, and waits, is answered; one
-// whose service never answers gets the timeout all the same.
+// B5-12: the service's time for its answer is limited also where a visitor has sent so
+// far ahead that nobody reads him any more.
 func TestVisitorWhoSendsFarAhead(t *testing.T) {
 	s := start(t, func(c *config) { c.Timeouts.ResponseHeader = 400 * time.Millisecond })
 	s.serve("http://app."+domain, rawUpstream(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }))
@@ -229,7 +229,7 @@ func TestVisitorWhoSendsFarAhead(t *testing.T) {
 	}
 }
 
-// Events that come seldom are waited for; that the visitor has left is noticed
+// B5-15: events that come seldom are waited for; that the visitor has left is noticed
 // meanwhile.
 func TestVisitorWhoLeavesAQuietStream(t *testing.T) {
 	s := start(t)

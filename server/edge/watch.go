@@ -68,15 +68,18 @@ func (w *watch) start() {
 // run starts the goroutine with send, which tells whether to watch afterwards.
 func (w *watch) run(send func() bool) {
 	w.running, w.byTimer, w.stopped = true, false, false
-	go func() {
-		defer w.ended()
-		if send() {
-			w.mu.Lock()
-			w.setLimit(time.Now())
-			w.mu.Unlock()
-			w.loop()
-		}
-	}()
+	go w.sendThenLook(send)
+}
+
+func (w *watch) sendThenLook(send func() bool) {
+	defer w.ended()
+	if !send() {
+		return
+	}
+	w.mu.Lock()
+	w.setLimit(time.Now())
+	w.mu.Unlock()
+	w.loop()
 }
 
 // look is what the timer calls.
