@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	standardlog "log"
 	"log/slog"
 	"os"
 
@@ -67,6 +66,6 @@ func isTerminal(w io.Writer) bool {
 // print: net/http's client quotes the bytes of a service that does not keep to HTTP,
 // which any service can have it do at any time.
 func adoptStandardLog(l *slog.Logger) {
-	standardlog.SetFlags(0)
-	standardlog.SetOutput(slog.NewLogLogger(l.Handler(), slog.LevelDebug).Writer())
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	slog.SetDefault(l) // which the standard library's log then writes to; nothing of ours does
 }

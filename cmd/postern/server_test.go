@@ -95,8 +95,13 @@ func TestServerHelpNamesEveryKey(t *testing.T) {
 // What net/http's client prints about a service goes into the log as any other line,
 // with its bytes quoted, and at debug level: a service can cause it at any time.
 func TestStandardLogIsAdopted(t *testing.T) {
-	flags, output := standardlog.Flags(), standardlog.Writer()
-	defer func() { standardlog.SetFlags(flags); standardlog.SetOutput(output) }()
+	flags, output, level, before := standardlog.Flags(), standardlog.Writer(), slog.SetLogLoggerLevel(slog.LevelInfo), slog.Default()
+	defer func() {
+		slog.SetDefault(before)
+		slog.SetLogLoggerLevel(level)
+		standardlog.SetFlags(flags)
+		standardlog.SetOutput(output)
+	}()
 	var quiet, loud bytes.Buffer
 	adoptStandardLog(slog.New(slog.NewJSONHandler(&quiet, nil)))
 	standardlog.Print("Unsolicited")

@@ -19,6 +19,11 @@ const (
 	// 1 Gbit/s busy over 125 ms.
 	maxWindow = 16 << 20
 
+	// agentBacklog is how many visitors may come in one instant, before the agent has
+	// looked at the first of them. Nothing paces the server's opens on this wire, so it
+	// is large; the agent trusts the server that it dialled.
+	agentBacklog = 16 << 10
+
 	// Liveness, one rule on all our own links: ping every 10 s, dead after 20 s
 	// without an answer.
 	heartbeat = 10 * time.Second
@@ -50,15 +55,20 @@ var _ carrier = tlsCarrier{}
 
 // newTLSCarrier takes conn over. client is the side that dialled.
 func newTLSCarrier(conn net.Conn, client bool, limits mux.Limits, logger *slog.Logger) tlsCarrier {
+	backlog := 0 // the default: an agent opens few streams
+	if client {
+		backlog = agentBacklog
+	}
 	return tlsCarrier{mux.New(conn, mux.Config{
-		Client:     client,
-		Window:     firstWindow,
-		MaxWindow:  maxWindow,
-		RichResets: true,
-		Limits:     limits,
-		Heartbeat:  heartbeat,
-		Tolerance:  tolerance,
-		Logger:     logger,
+		Client:        client,
+		Window:        firstWindow,
+		MaxWindow:     maxWindow,
+		RichResets:    true,
+		Limits:        limits,
+		AcceptBacklog: backlog,
+		Heartbeat:     heartbeat,
+		Tolerance:     tolerance,
+		Logger:        logger,
 	})}
 }
 

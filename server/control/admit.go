@@ -24,7 +24,7 @@ const (
 
 // Admit implements link.Registrar.
 func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
-	ctx = obs.With(ctx, slog.String("remote_addr", s.RemoteAddr().String()), slog.String("transport", s.Transport()))
+	ctx = obs.With(ctx, slog.String("transport", s.Transport()))
 	credential, account, err := c.authenticate(ctx, s, h.Token)
 	if err != nil {
 		c.metrics.refused(err)
