@@ -29,6 +29,12 @@ type Stream interface {
 	Reset(why *postern.Error)
 }
 
+// Readable is implemented by streams that can tell whether Read would return at once:
+// with bytes, the end or an error. Nothing is read for it, and it does not block. Only
+// such streams are kept by the edge for one request after the other: of the others
+// nobody would know whether something has come that was not asked for.
+type Readable interface{ Readable() bool }
+
 // Header says what a stream is, before its first byte.
 type Header struct {
 	Endpoint       string         // the id under which the agent bound the endpoint

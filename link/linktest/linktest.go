@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) (server link.Opener, agent link.A
 		{"CloseFreesAPendingRead", closeFreesPending},
 		{"ConcurrentClose", concurrentClose},
 		{"StalledReadersHarmNobody", stalledReaders},
+		{"StreamsTellWhetherSomethingHasCome", readable},
 		{"ManyStreams", manyStreams},
 		{"OpenAfterDrain", openAfterDrain},
 		{"AcceptHonoursItsContext", acceptContext},

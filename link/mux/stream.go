@@ -11,7 +11,10 @@ import (
 	"github.com/postern-dev/postern/link"
 )
 
-var _ link.Stream = (*Stream)(nil)
+var (
+	_ link.Stream   = (*Stream)(nil)
+	_ link.Readable = (*Stream)(nil)
+)
 
 // typeSize is the bytes that say a stream's type, the first of its payload.
 const typeSize = 4

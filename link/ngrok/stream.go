@@ -52,7 +52,10 @@ type stream struct {
 	writeBy     time.Time
 }
 
-var _ link.Stream = (*stream)(nil)
+var (
+	_ link.Stream   = (*stream)(nil)
+	_ link.Readable = (*stream)(nil)
+)
 
 func newStream(session *mux.Session, opened *mux.Stream, streamType uint32, first []byte) *stream {
 	s := &stream{session: session, current: opened, streamType: streamType, kept: first}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,6 +118,7 @@ type stream struct {
 	*net.TCPConn
 	member *member
 	once   sync.Once
+	ahead  *ahead // nil for nothing
 }
 
 func (s *stream) Close() error {
@@ -125,6 +127,11 @@ func (s *stream) Close() error {
 }
 
 func (s *stream) Read(b []byte) (int, error) {
+	if s.ahead != nil && (len(s.ahead.b) == 0 || len(b) > 0) {
+		n, err := copy(b, s.ahead.b), s.ahead.err
+		s.ahead = nil
+		return n, err
+	}
 	n, err := s.TCPConn.Read(b)
 	if errors.Is(err, syscall.ECONNRESET) {
 		err = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
@@ -132,19 +139,27 @@ func (s *stream) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Readable tells whether bytes or the end have come, as a mux.Stream does.
+// Readable tells whether bytes or the end have come, as a mux.Stream does. What it
+// has to read for that, Read gives out.
 func (s *stream) Readable() bool {
-	raw, err := s.SyscallConn()
-	if err != nil {
+	if s.ahead != nil {
 		return true
 	}
-	readable := true
-	_ = raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		readable = !errors.Is(err, syscall.EAGAIN)
-		return true
-	})
-	return readable
+	_ = s.SetReadDeadline(time.Now().Add(200 * time.Microsecond))
+	var b [1]byte
+	n, err := s.TCPConn.Read(b[:])
+	_ = s.SetReadDeadline(time.Time{})
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	s.ahead = &ahead{b: b[:n], err: err}
+	return true
+}
+
+// ahead is what was read before it was asked for.
+type ahead struct {
+	b   []byte
+	err error
 }
 
 func (s *stream) Reset(*postern.Error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
 )
 
 // pairs are a member's idle streams, each paired with a connection of its service
@@ -30,14 +31,10 @@ type pairKey struct {
 // sweepEvery is how soon it is noticed that a service has closed an idle connection.
 const sweepEvery = time.Second
 
-// readable is a stream that can tell whether bytes, its end or an error have come,
-// without reading. One that cannot is used for one request only.
-type readable interface{ Readable() bool }
-
 // spent tells whether a pair cannot take a request: something has come that nobody
 // asked for, or its end.
 func (c *upstreamConn) spent() bool {
-	s, ok := c.Stream.(readable)
+	s, ok := c.Stream.(link.Readable)
 	return !ok || s.Readable() || c.closed.Load()
 }
 
