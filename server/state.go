@@ -20,8 +20,8 @@ const (
 	// closeTime bounds the last steps of a process.
 	closeTime = 10 * time.Second
 	// busyTime is for how long the database waits for a lock that another process holds,
-	// such as a backup. Nobody waits for longer than the service does, 2 s.
-	busyTime = 2 * time.Second
+	// such as a backup. Nobody waits for longer than the service does, 5 s.
+	busyTime = 5 * time.Second
 )
 
 // state is the durable side of a node: the store and its one writer.
