@@ -94,6 +94,8 @@ func (s *Session) readFrame(h header) error {
 		return s.readWindow(h)
 	case kindGoAway:
 		return s.readGoAway(h)
+	case kindMove:
+		return s.readMove(h)
 	}
 	return s.in.discard(int(h.length)) // kinds of the future are skipped
 }
@@ -171,7 +173,7 @@ func (s *Session) hand(st *Stream, b []byte, from *slab) {
 	rest, result := st.deliver(b, from)
 	if result == tooMuch {
 		// Whoever holds most makes room; if that was st, the rest is of no use.
-		s.evict()
+		st.budget.evict()
 		_, result = st.deliver(rest, from)
 	}
 	switch result {
