@@ -58,6 +58,7 @@ type Session struct {
 	resets   recentIDs
 
 	incoming   chan *Stream
+	aside      atomic.Pointer[aside] // nil until SetAside
 	kicked     chan struct{}
 	done       chan struct{} // the session has ended
 	closed     chan struct{} // the connection is closed, keep has ended

@@ -77,8 +77,9 @@ type Stream struct {
 	before, after *Stream
 
 	// The reader's alone.
-	alive     bool // a frame of it has come
-	typeBytes uint8
+	alive     bool           // a frame of it has come
+	typeBytes uint8          // of the type and the head that have come
+	head      [headSize]byte // of a stream that goes aside
 
 	refused     atomic.Bool
 	movedTo     atomic.Uint64 // 1<<32 | connection, once the peer has moved its direction

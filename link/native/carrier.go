@@ -21,9 +21,9 @@ const (
 	heartbeat = 10 * time.Second
 	tolerance = 20 * time.Second
 
-	// acceptBacklog is how many streams of a carrier may wait to be looked at. Streams
-	// that move arrive together, and a refused one would be lost.
-	acceptBacklog = 1024
+	// legBacklog is how many legs of streams may wait on a carrier to be looked at.
+	// Streams that move arrive together, and a refused one would be lost.
+	legBacklog = 1024
 )
 
 // newCarrier takes conn over, one connection of a session: carrier 0, which every
@@ -31,16 +31,15 @@ const (
 // dialled; budget is the session's.
 func newCarrier(conn net.Conn, client bool, limits mux.Limits, budget *mux.Budget, logger *slog.Logger) *mux.Session {
 	return mux.New(conn, mux.Config{
-		Client:        client,
-		Window:        firstWindow,
-		MaxWindow:     maxWindow,
-		RichResets:    true,
-		Limits:        limits,
-		Budget:        budget,
-		AcceptBacklog: acceptBacklog,
-		Heartbeat:     heartbeat,
-		Tolerance:     tolerance,
-		Logger:        logger,
+		Client:     client,
+		Window:     firstWindow,
+		MaxWindow:  maxWindow,
+		RichResets: true,
+		Limits:     limits,
+		Budget:     budget,
+		Heartbeat:  heartbeat,
+		Tolerance:  tolerance,
+		Logger:     logger,
 	})
 }
 

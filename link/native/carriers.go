@@ -45,11 +45,12 @@ type carriers struct {
 	// can dial. It must not block; mu is held. nil: there are none to be had.
 	more func(n int)
 
-	// forced replaces the policy of moves, in tests.
-	forced func(c *carriers, on *further) (to *further, ok bool)
+	// forced replaces the policy of moves, in tests; set before the first stream.
+	forced forcedMoves
 
 	mu      sync.Mutex
 	on      bool // the extension is in force
+	homing  bool // legs on carrier 0 are taken
 	ended   bool
 	most    int
 	all     map[uint32]*further
@@ -79,14 +80,20 @@ func (c *carriers) enable(most int) {
 	c.parked = make(map[uint32]leg)
 }
 
-func (c *carriers) enabled() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.on
+// forcedMoves says where a stream that is on a carrier goes on, before each part of
+// a Write, and how long the part is.
+type forcedMoves interface {
+	next(c *carriers, on *further) (to *further, move bool)
+	cut() int
 }
 
-// portion is how much a stream writes before it considers moving.
-func (c *carriers) portion() int { return writePortion }
+// portion is how much a stream writes before it considers moving again.
+func (c *carriers) portion() int {
+	if c.forced != nil {
+		return c.forced.cut()
+	}
+	return writePortion
+}
 
 // wrap makes a visitor's stream one that can move, where the peer agreed to that.
 func (c *carriers) wrap(root *mux.Stream) link.Stream {
@@ -118,19 +125,12 @@ func (c *carriers) forget(s *stream) {
 	c.retire(s)
 }
 
-// continued takes a leg that the peer has opened on a carrier (nil: carrier 0).
-func (c *carriers) continued(st *mux.Stream, on *further) {
-	_ = st.SetReadDeadline(time.Now().Add(headTimeout))
-	root, number, err := readContinue(st)
-	if err != nil {
-		st.Reset(postern.Errorf(postern.CodeProtocolViolation, "a stream that goes on does not say which it is"))
-		return
-	}
-	_ = st.SetReadDeadline(time.Time{})
-	l := leg{st, on}
+// continued takes a leg of the peer's, the number-th of the stream that is root on
+// carrier 0.
+func (c *carriers) continued(l leg, root, number uint32) {
 	c.mu.Lock()
-	if on != nil {
-		on.uses++
+	if l.on != nil {
+		l.on.uses++
 	}
 	s := c.streams[root]
 	_, twice := c.parked[root]
@@ -145,7 +145,7 @@ func (c *carriers) continued(st *mux.Stream, on *further) {
 	case s != nil:
 		s.offer(l, number)
 	case !park:
-		st.Reset(&postern.Error{Code: postern.CodeStreamReset})
+		l.Reset(&postern.Error{Code: postern.CodeStreamReset})
 	}
 }
 
@@ -183,26 +183,34 @@ func (c *carriers) add(number uint32, session *mux.Session) (*further, error) {
 	}
 	f := &further{Session: session, number: number, idle: time.Now()}
 	session.AllowMoves()
+	session.SetAside(typeContinue, legBacklog)
+	if !c.homing {
+		// Streams that are there can come home.
+		c.homing = true
+		c.zero.SetAside(typeContinue, legBacklog)
+		c.serving.Go(func() { c.takeLegs(c.zero, nil) })
+	}
 	c.all[number] = f
 	return f, nil
 }
 
-// serve takes the streams that the peer moves to f, until f ends.
-func (c *carriers) serve(ctx context.Context, f *further) {
-	for {
-		streamType, st, err := f.Accept(ctx)
-		if err != nil {
-			f.Close(postern.AsError(err))
-			break
-		}
-		if streamType != typeContinue {
-			st.Reset(postern.Errorf(postern.CodeProtocolViolation, "a further carrier takes no streams of type %d", streamType))
-			continue
-		}
-		c.continued(st, f)
-	}
-	<-f.Done()
+// serve takes the legs that the peer opens on f, until f ends.
+func (c *carriers) serve(f *further) {
+	c.takeLegs(f.Session, f)
 	c.lose(f)
+}
+
+// takeLegs takes the legs that arrive on a session, carrier 0 or the further carrier
+// on, until it ends.
+func (c *carriers) takeLegs(session *mux.Session, on *further) {
+	for {
+		head, st, err := session.AcceptAside(context.Background())
+		if err != nil {
+			return
+		}
+		root, number := readContinue(head)
+		c.continued(leg{st, on}, root, number)
+	}
 }
 
 // lose ends what was on a carrier that is gone.
@@ -255,20 +263,6 @@ func (c *carriers) open(ctx context.Context, streamType uint32, first ...[]byte)
 		return c.wrap(st), nil
 	}
 	return st, nil
-}
-
-// accept takes the peer's next stream on carrier 0 that is not one that comes back.
-func (c *carriers) accept(ctx context.Context) (uint32, *mux.Stream, error) {
-	for {
-		streamType, st, err := c.zero.Accept(ctx)
-		if err != nil {
-			return 0, nil, err
-		}
-		if streamType != typeContinue || !c.enabled() {
-			return streamType, st, nil
-		}
-		c.continued(st, nil)
-	}
 }
 
 // Ping measures carrier 0, which is the session's life.

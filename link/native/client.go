@@ -204,7 +204,7 @@ func call(ctx context.Context, carrier *mux.Session, streamType uint32, request,
 // that arrive meanwhile are handled on goroutines of their own.
 func (c *Client) Accept(ctx context.Context) (link.Header, link.Stream, error) {
 	for {
-		streamType, stream, err := c.accept(ctx)
+		streamType, stream, err := c.zero.Accept(ctx)
 		if err != nil {
 			return link.Header{}, nil, err
 		}

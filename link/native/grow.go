@@ -134,7 +134,7 @@ func (c *Client) bring(number uint32) {
 		c.config.Logger.DebugContext(c.life, "a further connection could not be made", "error", err)
 		return
 	}
-	c.carriers.serve(c.life, f)
+	c.carriers.serve(f)
 	<-f.Closed()
 }
 

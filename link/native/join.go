@@ -103,7 +103,7 @@ func serveFurther(ctx context.Context, session *mux.Session, st *mux.Stream, c C
 		session.Close(postern.AsError(err))
 	}
 	s.watch()
-	s.carriers.serve(ctx, f)
+	s.carriers.serve(f)
 	return session.Cause()
 }
 

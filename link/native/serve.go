@@ -87,6 +87,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	}
 	s.carriers.end(zero.Cause())
 	s.asking.Wait()
+	s.serving.Wait()
 	<-zero.Closed()
 	return why
 }
@@ -172,7 +173,7 @@ func (s *server) Accept(ctx context.Context) (uint32, link.Stream, error) {
 		s.first = nil
 		return first.streamType, first.stream, nil
 	}
-	streamType, st, err := s.carriers.accept(ctx)
+	streamType, st, err := s.zero.Accept(ctx)
 	if err != nil {
 		return 0, nil, err
 	}

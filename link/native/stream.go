@@ -96,7 +96,7 @@ func (s *stream) consider(n int) {
 	s.moved += n
 	home := s.out.on == nil
 	if forced := s.carriers.forced; forced != nil {
-		if to, ok := forced(s.carriers, s.out.on); ok && s.mayMove() {
+		if to, ok := forced.next(s.carriers, s.out.on); ok && s.mayMove() {
 			s.move(to)
 		}
 		return
@@ -375,10 +375,6 @@ func appendContinue(b []byte, root, number uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, root), number)
 }
 
-func readContinue(r io.Reader) (root, number uint32, err error) {
-	var b [continueSize]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
-		return 0, 0, err
-	}
-	return binary.BigEndian.Uint32(b[:]), binary.BigEndian.Uint32(b[4:]), nil
+func readContinue(b [continueSize]byte) (root, number uint32) {
+	return binary.BigEndian.Uint32(b[:]), binary.BigEndian.Uint32(b[4:])
 }
