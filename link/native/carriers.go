@@ -169,8 +169,8 @@ func (c *carriers) has(number uint32) bool {
 	return !c.ended && (number == 0 || c.all[number] != nil)
 }
 
-// add takes a further carrier in. Errors are CodeProtocolViolation and CodeLinkLost.
-func (c *carriers) add(number uint32, session *mux.Session) (*further, error) {
+// add takes a further carrier in; one that is joining is not used yet. Errors are CodeProtocolViolation and CodeLinkLost.
+func (c *carriers) add(number uint32, session *mux.Session, joining bool) (*further, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -181,7 +181,7 @@ func (c *carriers) add(number uint32, session *mux.Session) (*further, error) {
 	case len(c.all) >= c.most:
 		return nil, postern.Errorf(postern.CodeProtocolViolation, "the session has %d further carriers, as many as it may", len(c.all))
 	}
-	f := &further{Session: session, number: number, idle: time.Now()}
+	f := &further{Session: session, number: number, idle: time.Now(), joining: joining}
 	session.AllowMoves()
 	session.SetAside(typeContinue, legBacklog)
 	if !c.homing {

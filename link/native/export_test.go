@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/sessionmsg"
 )
 
 // ForceMoves has every Write of the ends that are given, and of none else, move to
@@ -151,3 +152,6 @@ const TypeJoin = typeJoin
 
 // Most is the most further carriers.
 const Most = mostFurther
+
+// Ticket is what lets connections join a client's session.
+func Ticket(c *Client) (session string, secret sessionmsg.Token) { return c.session, c.secret }

@@ -149,11 +149,8 @@ func (c *Client) join(number uint32) (*further, error) {
 	session := newCarrier(conn, true, clientLimits, c.budget, c.config.Logger)
 	// The server may move streams to the carrier before its reply is read: it is one
 	// of ours from the beginning, but not to be used before.
-	f, err := c.carriers.add(number, session)
+	f, err := c.carriers.add(number, session, true)
 	if err == nil {
-		c.mu.Lock()
-		f.joining = true
-		c.mu.Unlock()
 		request := joinRequest{Session: c.session, Secret: c.secret, Carrier: number}
 		var reply joinReply
 		if err = call(ctx, session, typeJoin, request, &reply); err == nil {

@@ -119,7 +119,7 @@ func join(session *mux.Session, st *mux.Stream, c Config) (*server, *further, er
 	}
 	session.SetBudget(s.carriers.budget)
 	session.SetLimits(furtherLimits)
-	f, err := s.carriers.add(request.Carrier, session)
+	f, err := s.carriers.add(request.Carrier, session, false)
 	if err != nil {
 		return nil, nil, err
 	}
