@@ -188,7 +188,7 @@ func (c *carriers) add(number uint32, session *mux.Session, joining bool) (*furt
 		// Streams that are there can come home.
 		c.homing = true
 		c.zero.SetAside(typeContinue, legBacklog)
-		c.serving.Go(func() { c.takeLegs(c.zero, nil) })
+		c.serving.Go(c.takeHomecoming)
 	}
 	c.all[number] = f
 	return f, nil
@@ -198,6 +198,13 @@ func (c *carriers) add(number uint32, session *mux.Session, joining bool) (*furt
 func (c *carriers) serve(f *further) {
 	c.takeLegs(f.Session, f)
 	c.lose(f)
+}
+
+// takeHomecoming takes the legs that arrive on carrier 0, and ends the further
+// carriers with it: at once, not when the last request in work has ended.
+func (c *carriers) takeHomecoming() {
+	c.takeLegs(c.zero, nil)
+	c.end(c.zero.Cause())
 }
 
 // takeLegs takes the legs that arrive on a session, carrier 0 or the further carrier

@@ -102,7 +102,6 @@ func serveFurther(ctx context.Context, session *mux.Session, st *mux.Stream, c C
 	if err != nil {
 		session.Close(postern.AsError(err))
 	}
-	s.watch()
 	s.carriers.serve(f)
 	return session.Cause()
 }

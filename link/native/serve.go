@@ -139,7 +139,6 @@ type server struct {
 	draining atomic.Bool // ours has begun, and the agent does not know
 
 	name, secret string // of the hub
-	watching     sync.Once
 	asking       sync.WaitGroup
 	asked        time.Time // when further carriers were asked for; guarded by carriers.mu
 }
@@ -194,17 +193,4 @@ func (s *server) Open(ctx context.Context, streamType uint32, first ...[]byte) (
 		return nil, postern.Errorf(postern.CodeLinkDraining, "the session takes no new streams")
 	}
 	return s.carriers.open(ctx, streamType, first...)
-}
-
-// watch ends the further carriers with carrier 0, at once: Serve returns only after
-// the requests in work. It is needed when there are some.
-func (s *server) watch() {
-	s.watching.Do(func() {
-		s.asking.Go(s.endWithZero)
-	})
-}
-
-func (s *server) endWithZero() {
-	<-s.zero.Done()
-	s.carriers.end(s.zero.Cause())
 }
