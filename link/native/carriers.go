@@ -54,8 +54,8 @@ type carriers struct {
 	ended   bool
 	most    int
 	all     map[uint32]*further
-	coming  int // asked for and not here yet
-	hungry  int // streams that are bulk and share a carrier
+	coming  int                   // asked for and not here yet
+	hungry  map[*stream]time.Time // bulk, and shared a carrier then
 	streams map[uint32]*stream
 	parked  map[uint32]leg
 	serving sync.WaitGroup // who watches zero and who accepts on further carriers
@@ -76,6 +76,7 @@ func (c *carriers) enable(most int) {
 	c.atOnce = ctx
 	c.on, c.most = true, min(most, mostFurther)
 	c.all = make(map[uint32]*further)
+	c.hungry = make(map[*stream]time.Time)
 	c.streams = make(map[uint32]*stream)
 	c.parked = make(map[uint32]leg)
 }

@@ -99,8 +99,8 @@ var (
 func (c *Client) endWithCarrier() {
 	<-c.zero.Done()
 	c.end()
-	c.stopLooking()
 	c.carriers.end(c.zero.Cause())
+	c.stopLooking()
 	c.serving.Wait()
 	<-c.zero.Closed()
 	close(c.closed)

@@ -1,5 +1,11 @@
 package native
 
+import "time"
+
+// hungryFor is how long a stream that found no carrier for itself counts as one that
+// wants it. A stream that is bulk asks many times a second.
+const hungryFor = time.Second
+
 // place decides where a stream that is bulk goes on, after it has moved bytes on
 // its present carrier: to a spare one, which it then has for itself; from carrier 0
 // also to the one with least in flight. to is nil where it stays. from is where it
@@ -21,7 +27,11 @@ func (c *carriers) place(s *stream, moved int) (to, from *further) {
 	if to != nil {
 		c.put(s, to)
 	}
-	c.setHungry(s, s.placed == nil || s.placed.bulk > 1)
+	if s.placed == nil || s.placed.bulk > 1 {
+		c.hungry[s] = time.Now()
+	} else {
+		delete(c.hungry, s)
+	}
 	c.grow()
 	return to, from
 }
@@ -56,18 +66,6 @@ func (c *carriers) put(s *stream, f *further) {
 	}
 }
 
-func (c *carriers) setHungry(s *stream, hungry bool) {
-	if s.hungry == hungry {
-		return
-	}
-	s.hungry = hungry
-	if hungry {
-		c.hungry++
-	} else {
-		c.hungry--
-	}
-}
-
 // putBack undoes place for a stream that could not move.
 func (c *carriers) putBack(s *stream, from *further) {
 	c.mu.Lock()
@@ -82,13 +80,13 @@ func (c *carriers) leave(s *stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.put(s, nil)
-	c.setHungry(s, false)
+	delete(c.hungry, s)
 }
 
 // retire is leave for good. mu is held.
 func (c *carriers) retire(s *stream) {
 	c.put(s, nil)
-	c.setHungry(s, false)
+	delete(c.hungry, s)
 	s.over = true
 }
 
@@ -98,7 +96,7 @@ func (c *carriers) grow() {
 	if c.more == nil {
 		return
 	}
-	free, have, busy := 0, 0, c.hungry > 0
+	free, have, busy := 0, 0, false
 	for _, f := range c.all {
 		if !f.joining {
 			have++
@@ -109,7 +107,17 @@ func (c *carriers) grow() {
 			free++
 		}
 	}
-	if n := min(c.hungry+spares-free, c.most-have); busy && n > 0 {
+	room := c.most - have
+	if room <= 0 {
+		return
+	}
+	for s, at := range c.hungry {
+		if time.Since(at) > hungryFor {
+			delete(c.hungry, s) // it has gone quiet since
+		}
+	}
+	hungry := len(c.hungry)
+	if n := min(hungry+spares-free, room); n > 0 && (busy || hungry > 0) {
 		c.more(n)
 	}
 }

@@ -43,7 +43,6 @@ type stream struct {
 
 	// Guarded by carriers.mu.
 	placed *further // the carrier that our direction counts on, nil for carrier 0
-	hungry bool     // bulk, without a carrier for itself
 	over   bool     // takes no place any more
 
 	mu         sync.Mutex
