@@ -45,6 +45,9 @@ type carriers struct {
 	// can dial. It must not block; mu is held. nil: there are none to be had.
 	more func(n int)
 
+	// path is the round trip of the path, without queues.
+	path func() time.Duration
+
 	// forced replaces the policy of moves, in tests; set before the first stream.
 	forced forcedMoves
 
@@ -63,7 +66,7 @@ type carriers struct {
 
 // init makes the empty set around carrier 0.
 func (c *carriers) init(zero *mux.Session, budget *mux.Budget, log *slog.Logger) {
-	c.zero, c.budget, c.log = zero, budget, log
+	c.zero, c.budget, c.log, c.path = zero, budget, log, zero.LeastRTT
 }
 
 // enable turns the extension on: from now on streams can move.

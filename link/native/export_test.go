@@ -150,8 +150,21 @@ type Join = joinRequest
 // TypeJoin is its stream's type.
 const TypeJoin = typeJoin
 
-// Most is the most further carriers.
-const Most = mostFurther
+// Most is the most further carriers, MostNear that on a path without a delay.
+const (
+	Most     = mostFurther
+	MostNear = mostNear
+)
+
+// SetPath has ends believe in a round trip.
+func SetPath(roundTrip time.Duration, ends ...any) {
+	for _, end := range ends {
+		c := carriersOf(end)
+		c.mu.Lock()
+		c.path = func() time.Duration { return roundTrip }
+		c.mu.Unlock()
+	}
+}
 
 // Ticket is what lets connections join a client's session.
 func Ticket(c *Client) (session string, secret sessionmsg.Token) { return c.session, c.secret }

@@ -86,22 +86,27 @@ func TestGrowthAndShrinking(t *testing.T) {
 	}
 }
 
-// Sixteen carriers are the most, however much there is to carry, and every stream
-// still gets its bytes.
+// Sixteen carriers are the most, fewer on a path without a delay, however much there
+// is to carry, and every stream still gets its bytes.
 func TestCarriersAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t)
-		defer f.close()
-		var pouring sync.WaitGroup
-		for range 2 * native.Most {
-			server, agent := f.pair(t)
-			pouring.Go(func() { pour(t, agent, server, 4<<20) })
-		}
-		pouring.Wait()
-		if n := native.Carriers(f.client); n != native.Most {
-			t.Errorf("%d further carriers", n)
-		}
-	})
+	for roundTrip, most := range map[time.Duration]int{0: native.MostNear, 40 * time.Millisecond: native.Most} {
+		t.Run(roundTrip.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t)
+				defer f.close()
+				native.SetPath(roundTrip, f.client, native.ServerOf(f.hub))
+				var pouring sync.WaitGroup
+				for range 2 * native.Most {
+					server, agent := f.pair(t)
+					pouring.Go(func() { pour(t, agent, server, 4<<20) })
+				}
+				pouring.Wait()
+				if n := native.Carriers(f.client); n != most {
+					t.Errorf("%d further carriers, not %d", n, most)
+				}
+			})
+		})
+	}
 }
 
 // Small requests and answers never leave carrier 0, for however long they go on.

@@ -2,6 +2,13 @@ package native
 
 import "time"
 
+const (
+	// On a path of less than nearPath a carrier is as fast as the machine: more than
+	// mostNear gain nothing there, and cost small requests the scheduler's turns.
+	nearPath = 2 * time.Millisecond
+	mostNear = 4
+)
+
 // hungryFor is how long a stream that found no carrier for itself counts as one that
 // wants it. A stream that is bulk asks many times a second.
 const hungryFor = time.Second
@@ -107,7 +114,11 @@ func (c *carriers) grow() {
 			free++
 		}
 	}
-	room := c.most - have
+	most := c.most
+	if c.path() < nearPath {
+		most = min(most, mostNear)
+	}
+	room := most - have
 	if room <= 0 {
 		return
 	}
