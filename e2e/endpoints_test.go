@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -190,6 +191,57 @@ func TestTCPHalfClose(t *testing.T) {
 	conn.(*net.TCPConn).CloseWrite()
 	if answer, err := io.ReadAll(conn); string(answer) != "3145728 bytes, <nil>" {
 		t.Errorf("answer %q %v", answer, err)
+	}
+}
+
+// A crowd that comes in one instant is served, all of it.
+func TestBurstsOfVisitors(t *testing.T) {
+	const visitors = 1000
+	s := startServer(t)
+	_, url := s.agent("tcp", echoListener(t))
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "tcp://"))
+	crowd := make([]net.Conn, visitors)
+	for i := range crowd {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		crowd[i] = conn
+	}
+	lost := 0
+	for _, conn := range crowd {
+		io.WriteString(conn, "!")
+	}
+	for _, conn := range crowd {
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			lost++
+		}
+		conn.Close()
+	}
+	if lost > 0 {
+		t.Errorf("%d of %d connections were lost", lost, visitors)
+	}
+
+	upstream, _ := slowBody(t)
+	_, url = s.agent("http", upstream)
+	transport := s.transport()
+	transport.ForceAttemptHTTP2 = false
+	transport.DisableKeepAlives = true
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
+	failures := make(chan error, visitors)
+	var all sync.WaitGroup
+	for range visitors {
+		all.Go(func() {
+			if response, body, err := tryFetch(client, url); err != nil || body != "quick" {
+				failures <- fmt.Errorf("%v %q %v", response, tail(body, 100), err)
+			}
+		})
+	}
+	all.Wait()
+	close(failures)
+	if n := len(failures); n > 0 {
+		t.Errorf("%d of %d requests failed, one of them: %v", n, visitors, <-failures)
 	}
 }
 

@@ -112,8 +112,8 @@ func peekRecord(p *Peeked, offset int) ([]byte, error) {
 func parseHello(body []byte) (ClientHello, error) {
 	in := &cursor{rest: body}
 	in.take(legacyVersionSize + randomSize)
-	in.vector8() // session id
-	if suites := in.vector16(); len(suites) == 0 || len(suites)%2 != 0 {
+	in.vector8()                                     // session id
+	if suites := in.vector16(); len(suites)%2 != 0 { // none at all is for whoever ends TLS to refuse
 		return ClientHello{}, malformed("cipher suites of %d bytes", len(suites))
 	}
 	in.vector8() // compression methods

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/postern-dev/postern/server/store"
 )
 
 const (
@@ -72,7 +70,7 @@ func fromHere(next http.Handler) http.Handler {
 // health is the body of /healthz and /readyz.
 type health struct {
 	Status string `json:"status"` // ok, degraded; ready, not ready
-	Store  string `json:"store"`  // ok, or what is wrong
+	Store  string `json:"store"`  // ok, unavailable, takes no writes
 }
 
 // healthz says whether the process is well. A store that does not answer is named
@@ -98,8 +96,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 func (s *Server) checkStore(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	if err := s.store.Read(ctx, func(store.Tx) error { return nil }); err != nil {
-		s.log.WarnContext(ctx, "the store does not answer", "error", err)
+	if err := s.store.check(ctx); err != nil {
+		s.log.WarnContext(ctx, "the store is not well", "error", err)
+		if s.store.failed.Load() {
+			return "takes no writes"
+		}
 		return "unavailable"
 	}
 	return "ok"

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -89,6 +91,9 @@ func (s *Server) Reload(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next, changed, waiting := merge(s.config, next)
+	if err := next.checkMerged(waiting); err != nil {
+		return err
+	}
 	access, err := s.access.open(next.AccessLog) // anew in any case: rotation asks for that
 	if err != nil {
 		return err
@@ -110,6 +115,7 @@ func (s *Server) Reload(ctx context.Context) error {
 // wait.
 func merge(current, next Config) (merged Config, changed, waiting []string) {
 	merged = current
+	merged.places = next.places // for messages
 	for _, setting := range Settings() {
 		was, is := setting.show(current), setting.show(next)
 		switch {
@@ -125,6 +131,18 @@ func merge(current, next Config) (merged Config, changed, waiting []string) {
 	}
 	slices.Sort(changed)
 	return merged, changed, waiting
+}
+
+// checkMerged validates what would be in force. The file alone is valid, but some of
+// it waits: without its other half the rest may be wrong, as when proxy_protocol and
+// trusted_proxies leave together and only the latter can leave at once.
+func (c *Config) checkMerged(waiting []string) error {
+	var problems Problems
+	c.validate(&problems)
+	for _, problem := range problems {
+		problem.Message += fmt.Sprintf("; since %s cannot change before a restart, restart the server instead", strings.Join(waiting, ", "))
+	}
+	return problems.err()
 }
 
 // reloadCertificates reads changed certificate files again.

@@ -102,6 +102,28 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// A file that is valid by itself is refused if the part of it that can take effect at
+// once would be wrong without the part that waits for a restart.
+func TestReloadOfHalfAChange(t *testing.T) {
+	f := newFile(t, testConfig(t))
+	both := "proxy_protocol: [http]\ntrusted_proxies: [127.0.0.1]\n"
+	f.write(both)
+	level := new(slog.LevelVar)
+	n := f.start(server.Options{Level: level})
+	f.write("log: {level: warn}\n")
+	err := n.Reload(t.Context())
+	if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), "trusted_proxies is empty") || !strings.Contains(err.Error(), "proxy_protocol cannot change before a restart") {
+		t.Errorf("half a change: %v", err)
+	}
+	if level.Level() == slog.LevelWarn {
+		t.Error("some of a refused file is in force")
+	}
+	f.write(both + "log: {level: warn}\n")
+	if err := n.Reload(t.Context()); err != nil || level.Level() != slog.LevelWarn {
+		t.Errorf("after that: %v, level %v", err, level.Level())
+	}
+}
+
 // The file is watched, and SIGHUP asks for a look at once.
 func TestReloadByItself(t *testing.T) {
 	for name, nudge := range map[string]func() error{

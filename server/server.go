@@ -136,7 +136,8 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 
 // assembleTraffic makes what visitors and agents meet.
 func (s *Server) assembleTraffic() error {
-	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_store_writable", Help: "1 if the last write to the store worked, else 0."}, s.store.writable))
 	access, err := s.access.open(s.config.AccessLog)
 	if err != nil {
 		return err

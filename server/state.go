@@ -13,16 +13,20 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/service"
-	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
 )
 
-// closeTime bounds the last steps of a process.
-const closeTime = 10 * time.Second
+const (
+	// closeTime bounds the last steps of a process.
+	closeTime = 10 * time.Second
+	// busyTime is for how long the database waits for a lock that another process holds,
+	// such as a backup. Nobody waits for longer than the service does, 5 s.
+	busyTime = 5 * time.Second
+)
 
 // state is the durable side of a node: the store and its one writer.
 type state struct {
-	store   store.Store
+	store   *watchedStore
 	service *service.Service
 }
 
@@ -33,18 +37,19 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 		return nil, err
 	}
 	database, err := sqlstore.Open(ctx, sqlstore.Engine{
-		Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(dir.file(databaseName)), Logger: logger,
+		Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(dir.file(databaseName)), BusyTimeout: busyTime, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	watched := &watchedStore{Store: database}
 	uses, err := service.New(ctx, service.Config{
-		Store: database, Bus: bus, NameKey: names, Domains: c.domains(), InUse: online, Logger: logger,
+		Store: watched, Bus: bus, NameKey: names, Domains: c.domains(), InUse: online, Logger: logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())
 	}
-	return &state{store: database, service: uses}, nil
+	return &state{store: watched, service: uses}, nil
 }
 
 func (s *state) close(ctx context.Context) error {

@@ -185,25 +185,14 @@ func (c *client) open(id string) net.Conn {
 	return visitor
 }
 
-// stream is a pipe's end as a link.Stream that remembers why it was reset.
+// stream is a pipe's end as a link.Stream.
 type stream struct {
 	*testkit.PipeConn
-	mu  sync.Mutex
-	why *postern.Error
 }
 
-func (s *stream) Reset(why *postern.Error) {
-	s.mu.Lock()
-	s.why = why
-	s.mu.Unlock()
+func (s *stream) Reset(*postern.Error) {
 	_ = s.SetLinger(0)
 	_ = s.Close()
-}
-
-func (s *stream) reason() *postern.Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.why
 }
 
 // echo answers every stream with its own bytes, then ends it.

@@ -48,6 +48,7 @@ func runDemo(ctx context.Context, streams ioStreams, l logging, c demo.Config) e
 		return err
 	}
 	defer closeLog()
+	adoptStandardLog(log)
 	c.Out, c.Logger, c.Version = streams.Out, log, version()
 	err = demo.Run(ctx, c)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {

@@ -61,3 +61,11 @@ func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// adoptStandardLog makes lines of l of what packages without a logger of their own
+// print: net/http's client quotes the bytes of a service that does not keep to HTTP,
+// which any service can have it do at any time.
+func adoptStandardLog(l *slog.Logger) {
+	slog.SetLogLoggerLevel(slog.LevelDebug)
+	slog.SetDefault(l) // which the standard library's log then writes to; nothing of ours does
+}

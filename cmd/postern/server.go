@@ -86,8 +86,10 @@ func runServer(cmd *cobra.Command, streams ioStreams) error {
 	}
 	level := new(slog.LevelVar)
 	level.Set(config.SlogLevel())
+	logger := slog.New(obs.NewHandler(streams.Err, config.Log.Format, level))
+	adoptStandardLog(logger)
 	node, err := server.New(config, server.Options{
-		Logger:  slog.New(obs.NewHandler(streams.Err, config.Log.Format, level)),
+		Logger:  logger,
 		Level:   level,
 		Version: version(),
 		Stdout:  streams.Out,

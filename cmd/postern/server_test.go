@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	standardlog "log"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,5 +89,29 @@ func TestServerHelpNamesEveryKey(t *testing.T) {
 		if !strings.Contains(out, flag) {
 			t.Errorf("the help does not name %s", flag)
 		}
+	}
+}
+
+// What net/http's client prints about a service goes into the log as any other line,
+// with its bytes quoted, and at debug level: a service can cause it at any time.
+func TestStandardLogIsAdopted(t *testing.T) {
+	flags, output, level, before := standardlog.Flags(), standardlog.Writer(), slog.SetLogLoggerLevel(slog.LevelInfo), slog.Default()
+	defer func() {
+		slog.SetDefault(before)
+		slog.SetLogLoggerLevel(level)
+		standardlog.SetFlags(flags)
+		standardlog.SetOutput(output)
+	}()
+	var quiet, loud bytes.Buffer
+	adoptStandardLog(slog.New(slog.NewJSONHandler(&quiet, nil)))
+	standardlog.Print("Unsolicited")
+	adoptStandardLog(slog.New(slog.NewJSONHandler(&loud, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	standardlog.Print("Unsolicited\x1b[2J")
+	var line struct{ Level, Msg string }
+	if err := json.Unmarshal(loud.Bytes(), &line); err != nil || line.Level != "DEBUG" || line.Msg != "Unsolicited\x1b[2J" {
+		t.Errorf("%v: %q", err, loud.String())
+	}
+	if quiet.Len() != 0 {
+		t.Errorf("at info level: %s", quiet.String())
 	}
 }

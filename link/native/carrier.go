@@ -16,6 +16,14 @@ const (
 	// 1 Gbit/s busy over 125 ms.
 	maxWindow = 16 << 20
 
+	// agentBacklog is how many visitors may come in one instant, before the agent has
+	// looked at the first of them. Nothing paces the server's opens on this wire, so it
+	// is large; the agent trusts the server that it dialled.
+	agentBacklog = 16 << 10
+
+	// usualBacklog is mux's own, where the peer opens few streams besides legs.
+	usualBacklog = 0
+
 	// Liveness, one rule on all our own links: ping every 10 s, dead after 20 s
 	// without an answer.
 	heartbeat = 10 * time.Second
@@ -28,18 +36,19 @@ const (
 
 // newCarrier takes conn over, one connection of a session: carrier 0, which every
 // request and every stream starts on, or a further one. client is the side that
-// dialled; budget is the session's.
-func newCarrier(conn net.Conn, client bool, limits mux.Limits, budget *mux.Budget, logger *slog.Logger) *mux.Session {
+// dialled; budget is the session's; backlog bounds the streams that wait for Accept.
+func newCarrier(conn net.Conn, client bool, limits mux.Limits, budget *mux.Budget, backlog int, logger *slog.Logger) *mux.Session {
 	return mux.New(conn, mux.Config{
-		Client:     client,
-		Window:     firstWindow,
-		MaxWindow:  maxWindow,
-		RichResets: true,
-		Limits:     limits,
-		Budget:     budget,
-		Heartbeat:  heartbeat,
-		Tolerance:  tolerance,
-		Logger:     logger,
+		Client:        client,
+		Window:        firstWindow,
+		MaxWindow:     maxWindow,
+		RichResets:    true,
+		Limits:        limits,
+		Budget:        budget,
+		AcceptBacklog: backlog,
+		Heartbeat:     heartbeat,
+		Tolerance:     tolerance,
+		Logger:        logger,
 	})
 }
 

@@ -75,7 +75,7 @@ func Connect(ctx context.Context, conn net.Conn, config ClientConfig) (*Client, 
 		closed: make(chan struct{}),
 	}
 	budget := mux.NewBudget()
-	c.init(newCarrier(conn, true, clientLimits, budget, config.Logger), budget, config.Logger)
+	c.init(newCarrier(conn, true, clientLimits, budget, agentBacklog, config.Logger), budget, config.Logger)
 	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	go c.endWithCarrier()
 	welcome, err := c.authenticate(ctx)

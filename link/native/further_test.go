@@ -209,7 +209,7 @@ func TestLossOfCarrierZero(t *testing.T) {
 	})
 }
 
-// B5: readers that stop, on carriers of their own and on shared ones, harm nobody.
+// B5-10: readers that stop, on carriers of their own and on shared ones, harm nobody.
 func TestStalledReadersOnFurtherCarriers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)

@@ -146,7 +146,7 @@ func (c *Client) join(number uint32) (*further, error) {
 	if err != nil {
 		return nil, err
 	}
-	session := newCarrier(conn, true, clientLimits, c.budget, c.config.Logger)
+	session := newCarrier(conn, true, clientLimits, c.budget, usualBacklog, c.config.Logger)
 	// The server may move streams to the carrier before its reply is read: it is one
 	// of ours from the beginning, but not to be used before.
 	f, err := c.carriers.add(number, session, true)

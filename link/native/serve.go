@@ -59,7 +59,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	start := time.Now()
 	patience := cmp.Or(c.AuthTimeout, authTimeout)
 	budget := mux.NewBudget()
-	zero := newCarrier(conn, false, strangerLimits, budget, c.Logger)
+	zero := newCarrier(conn, false, strangerLimits, budget, usualBacklog, c.Logger)
 	first, err := firstStream(ctx, zero, patience)
 	if err != nil {
 		<-zero.Closed()

@@ -77,6 +77,7 @@ func (w *worker) auth(ctx context.Context, stream link.Stream) {
 		hello, err = request.Hello()
 	}
 	if err != nil {
+		w.Logger.InfoContext(ctx, "an agent's first message is not acceptable", "remote", w.session.remote, "error", err)
 		w.refuse(ctx, stream, &request, err)
 		return
 	}
@@ -97,9 +98,9 @@ func (w *worker) auth(ctx context.Context, stream link.Stream) {
 }
 
 // refuse tells the agent why, gives it a moment to read that, and ends the session.
+// What Admit refuses it has logged itself: one line for each knock of a stranger.
 func (w *worker) refuse(ctx context.Context, stream link.Stream, request *Auth, err error) {
 	why := postern.AsError(err)
-	w.Logger.InfoContext(ctx, "an agent was refused", "remote", w.session.remote, "code", why.Code, "error", err)
 	w.settled.Store(true)
 	w.reply(ctx, stream, nil, RefuseAuth(request, why))
 	_ = stream.CloseWrite()

@@ -24,7 +24,7 @@ const (
 
 // Admit implements link.Registrar.
 func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
-	ctx = obs.With(ctx, slog.String("remote_addr", s.RemoteAddr().String()), slog.String("transport", s.Transport()))
+	ctx = obs.With(ctx, slog.String("transport", s.Transport()))
 	credential, account, err := c.authenticate(ctx, s, h.Token)
 	if err != nil {
 		c.metrics.refused(err)
@@ -41,12 +41,19 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 		c.log.InfoContext(ctx, "agent refused", "error", err, "account", account.ID, "credential", credential.ID)
 		return nil, link.Welcome{}, err
 	}
+	admitted := false
+	defer func() {
+		if !admitted { // a panic: nobody else would ever take the session off the list
+			record.Release(postern.Errorf(postern.CodeInternal, "the session failed inside before it was admitted"))
+		}
+	}()
 	if predecessor != nil {
 		predecessor.end(postern.Errorf(postern.CodeLinkLost, "the agent has come back on another connection; this one is replaced"))
 	}
 	c.record(ctx, record, c.config.Service.SessionStarted)
 	c.log.InfoContext(ctx, "session started", "session", record.info.ID, "account", account.ID, "credential", credential.ID,
 		"agent_version", h.Agent.Version, "user_agent", h.Agent.UserAgent, "replaces", predecessor != nil)
+	admitted = true
 	return record, link.Welcome{
 		SessionID:   record.info.ID,
 		ClientID:    record.client.id,

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -174,3 +175,54 @@ func TestSearchersPassEachOther(t *testing.T) {
 		}
 	}
 }
+
+// An agent that comes back into a pool without its cookie does not share it with its
+// own ghost; other members are not asked anything.
+func TestPoolIsRidOfGhosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		pooled := request(t, "https://app.example.com")
+		pooled.Pooling = true
+		ghost, other := newAgent("198.51.100.7:4000"), newAgent("203.0.113.9:4000")
+		w.connectAs(ghost, link.Hello{Token: "alpha"}).bind(t, pooled)
+		w.connectAs(other, link.Hello{Token: "alpha"}).bind(t, pooled)
+		ghost.silent, other.silent = true, true
+		again := w.connectAs(newAgent("198.51.100.7:4001"), link.Hello{Token: "alpha"})
+		again.bind(t, pooled)
+		if ghost.Cause() == nil {
+			t.Error("the ghost is still in the pool")
+		}
+		if other.Cause() != nil || other.pinged() != 0 {
+			t.Errorf("another member was pinged %d times and ended with %v", other.pinged(), other.Cause())
+		}
+		if online := w.cluster.Endpoints(); len(online) != 2 {
+			t.Errorf("%d endpoints are online, want 2", len(online))
+		}
+	})
+}
+
+// A bug in the middle of an admission ends that session, and leaves no trace of it in
+// the account's limits.
+func TestPanicInAdmission(t *testing.T) {
+	w := newWorld(t)
+	panicking := control.New(func() control.Config {
+		c := w.config
+		c.Service = panicky{w.service}
+		return c
+	}())
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		_, _, _ = panicking.Admit(t.Context(), newAgent("198.51.100.7:1"), link.Hello{Token: "alpha"})
+	}()
+	if left := panicking.Sessions(); len(left) != 0 {
+		t.Errorf("%d sessions are left", len(left))
+	}
+}
+
+type panicky struct{ *service }
+
+func (panicky) SessionStarted(context.Context, postern.Session) error { panic("a bug") }

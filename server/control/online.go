@@ -32,6 +32,9 @@ func (s *session) online(ctx context.Context, e *endpoint, u postern.URL) error 
 	for {
 		err := s.register(e, u)
 		var conflict *cluster.Conflict
+		if err == nil && e.snapshot().Pooling {
+			s.endTwins(ctx, u)
+		}
 		if !errors.As(err, &conflict) {
 			return err
 		}
@@ -39,6 +42,34 @@ func (s *session) online(ctx context.Context, e *endpoint, u postern.URL) error 
 			return err
 		}
 	}
+}
+
+// mostTwins bounds how many members of a pool one that joins has pinged.
+const mostTwins = 4
+
+// endTwins ends what looks like this agent's own former sessions in a pool, if they
+// are silent. An agent that crashed and came back joins the pool beside its ghost, and
+// without this visitors would be sent to the ghost until its heartbeat fails.
+func (s *session) endTwins(ctx context.Context, u postern.URL) {
+	var pings sync.WaitGroup
+	asked := 0
+	for _, holder := range s.control.config.Cluster.Holders(u) {
+		former := s.control.session(holder.Endpoint.Session)
+		if former == nil || former == s || !s.twin(former) {
+			continue
+		}
+		if asked++; asked > mostTwins {
+			break
+		}
+		pings.Go(func() { s.yields(ctx, holder) })
+	}
+	pings.Wait()
+}
+
+// twin tells whether other may be an earlier session of the same agent.
+func (s *session) twin(other *session) bool {
+	return s.credential.ID == other.credential.ID && s.info.Agent.Hostname == other.info.Agent.Hostname &&
+		s.link.RemoteAddr().Addr() == other.link.RemoteAddr().Addr()
 }
 
 // yields makes the holder of a wanted address give way if it does not answer a

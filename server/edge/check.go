@@ -10,10 +10,16 @@ import (
 
 // check refuses what net/http lets through and an upstream could read in two ways.
 // Framing (two lengths, a malformed chunk, blanks before a colon, bare control
-// characters) net/http has refused or settled before; the message is written anew
-// from what was parsed, so an upstream sees one reading only.
+// characters) net/http has refused before, or settled: see onlooker. The message is
+// written anew from what was parsed, so an upstream sees one reading only.
 func (x *exchange) check() error {
 	r := x.r
+	if r.ProtoMajor == 1 {
+		if x.visitor.requests++; x.visitor.onlooker.refuses(x.visitor.requests) {
+			x.w.Header().Set("Connection", "close")
+			return postern.Errorf(postern.CodeRequestInvalid, "a request must not have both Content-Length and Transfer-Encoding")
+		}
+	}
 	switch {
 	case r.Method == http.MethodConnect:
 		return postern.Errorf(postern.CodeRequestInvalid, "CONNECT is not offered here")

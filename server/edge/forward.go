@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -86,6 +88,9 @@ func (g general) try(x *exchange, m route.Member) error {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return x.upgrade(response, a.conn)
 	}
+	if response.StatusCode < http.StatusOK { // 000 to 099: no such thing
+		return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service answered with status %03d", response.StatusCode)
+	}
 	x.respond(response)
 	a.ended()
 	return nil
@@ -96,14 +101,22 @@ type attempt struct {
 	x    *exchange
 	conn *upstreamConn
 
-	mu   sync.Mutex
-	over bool // the final head has come, or never will
+	mu       sync.Mutex
+	over     bool // the final head has come, or never will
+	interims int
 }
+
+// mostInterims bounds the 1xx answers to one request; none that is known needs more
+// than one for each step of its work.
+const mostInterims = 1000
 
 // gotConn is called by the transport, again when it repeats a request that a kept
 // connection lost before anything of it was sent.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if conn, ok := info.Conn.(*upstreamConn); ok {
+		if info.Reused {
+			conn.settle()
+		}
 		conn.busy.Add(1)
 		a.conn = conn
 	}
@@ -128,6 +141,9 @@ func (a *attempt) interim(code int, header textproto.MIMEHeader) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	x := a.x
+	if a.interims++; a.interims > mostInterims {
+		return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service sent more than %d interim answers", mostInterims)
+	}
 	if a.over || !x.r.ProtoAtLeast(1, 1) {
 		return nil // HTTP/1.0 knows no 1xx (RFC 9110 §15.2)
 	}
@@ -178,16 +194,17 @@ func (x *exchange) outbound(ctx context.Context, up *upstream) *http.Request {
 			x.upload = x.newUpload(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2)
 		}
 		x.upload.declared = out.Trailer
-		out.Body = x.upload
+		out.Body, out.GetBody = x.upload, x.upload.again
 	}
 	return out.WithContext(ctx)
 }
 
-// announcedTrailers are the names of the trailers that may pass; nil for none.
+// announcedTrailers are the names of the trailers that may pass; nil for none. What
+// authenticates, frames or routes belongs into the head (RFC 9110 §6.5.1).
 func (x *exchange) announcedTrailers() http.Header {
 	var out http.Header
 	for name := range x.r.Trailer {
-		if mayPass(name, false) && !slices.Contains(hopByHop[:], name) && name != "Content-Length" && name != "Host" {
+		if mayPass(name, false) && httpguts.ValidTrailerHeader(name) && !slices.Contains(hopByHop[:], name) {
 			if out == nil {
 				out = make(http.Header)
 			}

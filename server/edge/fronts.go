@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/relay"
 )
 
 // fronts are the HTTP servers that visitors' connections are handed to. Reload makes
@@ -63,6 +64,12 @@ func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
 	f := &front{edge: e, server: server, queue: newQueue()}
 	e.all.Go(func() { _ = server.Serve(f.queue) })
 	return f
+}
+
+// takeHTTP1 hands conn over as take does, and looks on at the framing of its requests.
+func (f *front) takeHTTP1(v *visitor, conn relay.Conn) {
+	v.onlooker = newOnlooker(conn)
+	f.take(v, v.onlooker)
 }
 
 // take hands conn, which stands on v, over. From here on the server's deadlines hold.

@@ -44,7 +44,6 @@ type site struct {
 
 	mu     sync.Mutex
 	routed []*route.Route
-	ports  []uint16
 }
 
 // session is one call of Agents.

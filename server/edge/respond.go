@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/postern-dev/postern"
 )
 
@@ -84,13 +86,19 @@ func (x *exchange) copyBody(response *http.Response) {
 }
 
 // announceTrailers declares the trailers that the service announced, and counts them.
+// A field that a receiver must know before the body (RFC 9110 §6.5.1) is none.
 func announceTrailers(w http.Header, trailer http.Header) int {
 	if len(trailer) == 0 {
 		return 0
 	}
 	names := make([]string, 0, len(trailer))
 	for name := range trailer {
-		names = append(names, name)
+		if httpguts.ValidTrailerHeader(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return 0
 	}
 	w.Set("Trailer", strings.Join(names, ", "))
 	return len(names)
@@ -100,6 +108,9 @@ func announceTrailers(w http.Header, trailer http.Header) int {
 func (x *exchange) copyTrailers(response *http.Response, announced int) {
 	w := x.w.Header()
 	for name, values := range response.Trailer {
+		if !httpguts.ValidTrailerHeader(name) {
+			continue
+		}
 		if announced != len(response.Trailer) {
 			name = http.TrailerPrefix + name
 		}

@@ -13,8 +13,8 @@ var garden = map[string]struct {
 	request string
 	refused bool // else it must arrive as one request
 }{
-	"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},
-	"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", false},
+	"CL.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true},
+	"TE.CL":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", true},
 	"TE.TE":                   {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", true},
 	"unknown coding":          {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", true},
 	"coding list":             {"POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", true},
@@ -82,6 +82,7 @@ func TestNothingFollowsABrokenBody(t *testing.T) {
 	const hidden = "GET /hidden HTTP/1.1\r\nHost: app." + domain + "\r\n\r\n"
 	for name, request := range map[string]string{
 		"broken chunk":     "POST / HTTP/1.1\r\nHost: app." + domain + "\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhelloo\r\n",
+		"CL.TE":            "POST / HTTP/1.1\r\nHost: app." + domain + "\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"broken size":      "POST / HTTP/1.1\r\nHost: app." + domain + "\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 		"HTTP/1.0 with TE": "POST / HTTP/1.0\r\nHost: app." + domain + "\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n",
 		"unread body":      "POST /early HTTP/1.1\r\nHost: early." + domain + "\r\nContent-Length: 1000\r\n\r\n",

@@ -96,7 +96,11 @@ func (e *Edge) handleWeb(v *visitor) {
 		return
 	}
 	v.secure = true
-	e.front().web.take(v, conn)
+	if conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
+		e.front().web.take(v, conn)
+		return
+	}
+	e.front().web.takeHTTP1(v, conn)
 }
 
 // handleUnknown ends TLS for somebody who named neither host nor protocol, and looks
@@ -118,7 +122,7 @@ func (e *Edge) handleUnknown(v *visitor) {
 		return
 	}
 	v.secure = true
-	e.front().web.take(v, peeked)
+	e.front().web.takeHTTP1(v, peeked)
 }
 
 // handleAgent serves somebody who can only be an agent.
@@ -147,7 +151,7 @@ func (e *Edge) handleNotTLS(v *visitor) {
 
 // handlePlain hands a visitor of the plain HTTP port to the HTTP server, which sets
 // its own deadline for the head at once.
-func (e *Edge) handlePlain(v *visitor) { e.front().web.take(v, v) }
+func (e *Edge) handlePlain(v *visitor) { e.front().web.takeHTTP1(v, v) }
 
 // handleTLSRoute serves a tls endpoint.
 func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {

@@ -63,7 +63,7 @@ func (x *exchange) hijack() (relay.Conn, error) {
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "").Because(err)
 	}
-	conn := taken.(relay.Conn) // *tls.Conn, *relay.Peeked or *visitor
+	conn := taken.(*onlooker).Conn // *tls.Conn, *relay.Peeked or *visitor
 	ahead, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
 	if len(ahead) > 0 {
 		conn = &replayed{Conn: conn, from: io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), conn)}

@@ -67,6 +67,15 @@ func (u *upload) Read(b []byte) (int, error) {
 	return n, u.end(time.Since(started), wait, err)
 }
 
+// again lets the transport take another connection when the one it had kept turns out
+// to be closed before anything was written to it.
+func (u *upload) again() (io.ReadCloser, error) {
+	if u.touched.Load() {
+		return nil, errUploadTouched
+	}
+	return u, nil
+}
+
 // begin sets the deadline of one read: the idle time, or less where the visitor is
 // using up what the least rate allows.
 func (u *upload) begin() (time.Duration, error) {
@@ -87,7 +96,10 @@ func (u *upload) begin() (time.Duration, error) {
 	return wait, nil
 }
 
-var errUploadOver = errors.New("the request's body is no longer wanted")
+var (
+	errUploadOver    = errors.New("the request's body is no longer wanted")
+	errUploadTouched = errors.New("the service closed a kept connection when the request's body was on its way")
+)
 
 // end notes how a read went.
 func (u *upload) end(took, wait time.Duration, err error) error {

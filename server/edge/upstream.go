@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -33,6 +32,7 @@ type upstream struct {
 	transport *http.Transport
 	private   bool // connections are kept for one visitor's connection each
 	shared    bool // connections serve all visitors
+	serial    bool // one request after the other on a connection: HTTP/1
 }
 
 const (
@@ -116,6 +116,7 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 		protocols.SetUnencryptedHTTP2(true)
 	} else {
 		protocols.SetHTTP1(true)
+		u.serial = true
 	}
 	most := 0 // no limit beside idlePerKey
 	if !u.shared {
@@ -171,7 +172,7 @@ func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 	if err != nil {
 		return nil, &openError{err}
 	}
-	conn := &upstreamConn{Stream: s}
+	conn := newUpstreamConn(s, u.serial)
 	if strings.HasPrefix(key, "visitor-") {
 		conn.owner = x.visitor
 		if !x.visitor.own(conn) {
@@ -187,26 +188,3 @@ type openError struct{ cause error }
 
 func (o *openError) Error() string { return "opening a stream to the agent: " + o.cause.Error() }
 func (o *openError) Unwrap() error { return o.cause }
-
-// upstreamConn is a stream that carries HTTP. Closed in the middle of a message it
-// resets the stream: a clean end could be taken for the end of the message.
-type upstreamConn struct {
-	link.Stream
-	busy   atomic.Int32 // messages under way
-	owner  *visitor     // whose connection it is private to; nil for none
-	closed atomic.Bool
-}
-
-// Close implements net.Conn.
-func (c *upstreamConn) Close() error {
-	if c.closed.Swap(true) {
-		return net.ErrClosed
-	}
-	if c.owner != nil {
-		c.owner.disown(c)
-	}
-	if c.busy.Load() > 0 {
-		c.Reset(&postern.Error{Code: postern.CodeStreamReset})
-	}
-	return c.Stream.Close()
-}

@@ -48,7 +48,7 @@ type Config struct {
 	InUse func() ([]postern.Hostname, []uint16)
 
 	// StoreTimeout is for how long the store may keep a caller waiting before the
-	// Service goes on without it; 0 means 2 s.
+	// Service goes on without it; 0 means 5 s.
 	StoreTimeout time.Duration
 
 	Now    func() time.Time // nil: time.Now
@@ -97,7 +97,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
 	}
 	if s.timeout <= 0 {
-		s.timeout = 2 * time.Second
+		s.timeout = 5 * time.Second
 	}
 	if s.now == nil {
 		s.now = time.Now
