@@ -25,8 +25,8 @@ func (st *Stream) due() uint32 {
 	return uint32(gap)
 }
 
-// tune sets the window by how the stream is read. One that drains it within one
-// and a half round trips is held back by the window itself and gets a larger one, if the
+// tune sets the window by how the stream is read. One that drains it within two
+// round trips is held back by the window itself and gets a larger one, if the
 // session's budget has it. While half of the session's memory is full of unread
 // data, streams that leave data unread get smaller ones. rmu is held.
 func (st *Stream) tune(gap int64) {
@@ -49,7 +49,7 @@ func (st *Stream) tune(gap int64) {
 		return
 	}
 	rtt := max(time.Duration(s.rttLeast.Load()), leastRTT)
-	limited := 2*int64(took)*st.window <= 3*int64(rtt)*gap
+	limited := int64(took)*st.window <= 2*int64(rtt)*gap
 	larger := min(2*st.window, s.windowOf.Load())
 	if first || !limited || int64(st.unread) > st.window/4 || larger == st.window {
 		return
