@@ -59,6 +59,7 @@ const (
 	CodeUpstreamAddressInvalid  Code = "ERR_POSTERN_405" // The address of the local service cannot be read
 	CodeServerUnreachable       Code = "ERR_POSTERN_406" // The server cannot be reached
 	CodeServerUntrusted         Code = "ERR_POSTERN_407" // The server's certificate is not trusted
+	CodeFileUnreadable          Code = "ERR_POSTERN_408" // A file cannot be read
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -179,6 +180,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server cannot be reached", Fix: "Check --connect-url, that the server runs, and that nothing between here and it blocks the port."}, true
 	case CodeServerUntrusted:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server's certificate is not trusted", Fix: "Give --connect-cas the server's CA file (\"postern server bootstrap\" prints its path), or check --connect-url."}, true
+	case CodeFileUnreadable:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A file cannot be read", Fix: "Check the path and who may read it."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -253,6 +256,7 @@ func Codes() []Code {
 		CodeUpstreamAddressInvalid,
 		CodeServerUnreachable,
 		CodeServerUntrusted,
+		CodeFileUnreadable,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

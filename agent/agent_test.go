@@ -340,9 +340,9 @@ func TestNewRefuses(t *testing.T) {
 		"no server": {agent.Config{Authtoken: "x"}, postern.CodeNoServer, ""},
 		"no token":  {agent.Config{Server: "x"}, postern.CodeNoToken, ""},
 		"address":   {agent.Config{Server: "a b", Authtoken: "x"}, postern.CodeFlagInvalid, "a b"},
-		"cas":       {agent.Config{Server: "x", CAs: "/nosuch.pem", Authtoken: "x"}, postern.CodeConfigInvalid, "/nosuch.pem"},
+		"cas":       {agent.Config{Server: "x", CAs: "/nosuch.pem", Authtoken: "x"}, postern.CodeFileUnreadable, "/nosuch.pem"},
 		"upstream":  {agent.Config{Server: "x", Authtoken: "x", Endpoints: []agent.Endpoint{{Endpoint: bad}}}, postern.CodeUpstreamAddressInvalid, "f.yml:3:5: "},
-		"key file":  {agent.Config{Server: "x", Authtoken: "x", Endpoints: []agent.Endpoint{{Endpoint: noFile}}}, postern.CodeConfigInvalid, "/nosuch"},
+		"key file":  {agent.Config{Server: "x", Authtoken: "x", Endpoints: []agent.Endpoint{{Endpoint: noFile}}}, postern.CodeFileUnreadable, "/nosuch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := agent.New(c.config)

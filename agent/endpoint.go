@@ -148,7 +148,7 @@ func pemOrFile(text, what string) ([]byte, error) {
 	}
 	pem, err := os.ReadFile(text)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "the %s cannot be read: %v", what, err).Because(err)
+		return nil, postern.Errorf(postern.CodeFileUnreadable, "the %s cannot be read: %v", what, err).Because(err)
 	}
 	return pem, nil
 }

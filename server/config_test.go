@@ -269,8 +269,12 @@ func TestLoadErrorsNameTheirPlace(t *testing.T) {
 				env = func(name string) string { return test.env[name] }
 			}
 			_, err := server.Load(test.path, env, test.flags)
-			if !postern.HasCode(err, postern.CodeConfigInvalid) || postern.AsError(err).Text() != test.says {
-				t.Errorf("got  %v\nwant %s", err, test.says)
+			want := postern.CodeConfigInvalid
+			if test.name == "no file" {
+				want = postern.CodeFileUnreadable
+			}
+			if !postern.HasCode(err, want) || postern.AsError(err).Text() != test.says {
+				t.Errorf("got  %v\nwant %s: %s", err, want, test.says)
 			}
 		})
 	}

@@ -108,7 +108,7 @@ func unreadable(path string, err error) error {
 	if errors.As(err, &inner) {
 		reason = inner.Err
 	}
-	return postern.Errorf(postern.CodeConfigInvalid, "%s: cannot be read: %v", path, reason).Because(err)
+	return postern.Errorf(postern.CodeFileUnreadable, "%s: cannot be read: %v", path, reason).Because(err)
 }
 
 // overlay lays environment and flags over c.

@@ -207,7 +207,7 @@ func TestCertificateFiles(t *testing.T) {
 	dir := t.TempDir()
 	pair := server.CertificateFiles{Certificate: filepath.Join(dir, "a.pem"), Key: filepath.Join(dir, "a.key")}
 	c.TLS = server.TLS{Mode: server.ModeFiles, Certificates: []server.CertificateFiles{pair}}
-	if _, err := server.New(c, server.Options{}); !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), pair.Certificate) {
+	if _, err := server.New(c, server.Options{}); !postern.HasCode(err, postern.CodeFileUnreadable) || !strings.Contains(err.Error(), pair.Certificate) {
 		t.Fatalf("without the files: %v", err)
 	}
 	writeCertificate(t, pair, 1)

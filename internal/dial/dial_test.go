@@ -92,10 +92,11 @@ func TestPool(t *testing.T) {
 			t.Errorf("Pool(%q) = %v", system, err)
 		}
 	}
-	for _, path := range []string{bad, filepath.Join(t.TempDir(), "absent.pem")} {
+	for path, want := range map[string]postern.Code{bad: postern.CodeConfigInvalid,
+		filepath.Join(t.TempDir(), "absent.pem"): postern.CodeFileUnreadable} {
 		_, err := dial.Pool(path)
-		if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), path) {
-			t.Errorf("Pool(%q) = %v, want %s with the path", path, err, postern.CodeConfigInvalid)
+		if !postern.HasCode(err, want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("Pool(%q) = %v, want %s with the path", path, err, want)
 		}
 	}
 }

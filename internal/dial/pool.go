@@ -10,7 +10,7 @@ import (
 // Pool gives the certificate authorities to trust: those of this system for "",
 // "trusted" and "host" (ngrok's words: we have no list of our own), else those of
 // the PEM file cas. A file that cannot be read or holds no certificate is
-// CodeConfigInvalid.
+// CodeFileUnreadable or CodeConfigInvalid.
 func Pool(cas string) (*x509.CertPool, error) {
 	switch cas {
 	case "", "trusted", "host":
@@ -22,7 +22,7 @@ func Pool(cas string) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(cas)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "the file of certificate authorities %q cannot be read: %v", cas, err).Because(err)
+		return nil, postern.Errorf(postern.CodeFileUnreadable, "the file of certificate authorities %q cannot be read: %v", cas, err).Because(err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {

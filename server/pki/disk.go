@@ -58,7 +58,7 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "the key %s cannot be read: %v", path, err).Because(err)
+		return nil, postern.Errorf(postern.CodeFileUnreadable, "the key %s cannot be read: %v", path, err).Because(err)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
@@ -74,7 +74,7 @@ func loadCertificate(path string) (*x509.Certificate, error) {
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "the certificate %s cannot be read: %v", path, err).Because(err)
+		return nil, postern.Errorf(postern.CodeFileUnreadable, "the certificate %s cannot be read: %v", path, err).Because(err)
 	}
 	return cert, nil
 }

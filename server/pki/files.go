@@ -160,7 +160,7 @@ func (f *Files) states() ([]fileState, error) {
 		for _, path := range []string{pair.Certificate, pair.Key} {
 			info, err := os.Stat(path)
 			if err != nil {
-				return nil, postern.Errorf(postern.CodeConfigInvalid, "%s cannot be read: %v", path, err).Because(err)
+				return nil, postern.Errorf(postern.CodeFileUnreadable, "%s cannot be read: %v", path, err).Because(err)
 			}
 			states = append(states, fileState{changed: info.ModTime(), size: info.Size()})
 		}

@@ -104,7 +104,11 @@ func TestLoadFilesRefuses(t *testing.T) {
 	}
 	for what, c := range cases {
 		_, err := pki.LoadFiles(c.pairs)
-		if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), c.message) {
+		want := postern.CodeConfigInvalid
+		if what == "no such file" {
+			want = postern.CodeFileUnreadable
+		}
+		if !postern.HasCode(err, want) || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
