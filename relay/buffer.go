@@ -6,9 +6,10 @@ const (
 	// smallBuffer is what an idle direction holds. It takes a message of a chat or a
 	// terminal in one read, and two of them are little beside a goroutine's stack.
 	smallBuffer = 1 << 10
-	// bulkBuffer is what a busy direction copies through. Larger ones gain nothing
-	// over TLS, whose records have 16 KiB.
-	bulkBuffer = 32 << 10
+	// bulkBuffer is what a busy direction copies through: four frames of link/mux,
+	// each one TLS record with its header. A round number of KiB would end in a frame,
+	// and a record, of a few bytes.
+	bulkBuffer = 4 * (16<<10 - 8)
 )
 
 // Buffers are pooled as array pointers: putting a slice into a Pool would allocate

@@ -69,12 +69,22 @@ func (d *Dialer) Connect(ctx context.Context, h link.Hello, c Callbacks) (Client
 		Hello:             h,
 		Commands:          c.Command,
 		OnEndpointStopped: c.EndpointStopped,
+		Dial:              d.another,
 		Logger:            d.Logger,
 	})
 	if err != nil {
 		return nil, link.Welcome{}, err
 	}
 	return client, welcome, nil
+}
+
+// another makes a further connection of the same session.
+func (d *Dialer) another(ctx context.Context) (net.Conn, error) {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return nil, err // not a nil *tls.Conn in an interface
+	}
+	return conn, nil
 }
 
 func (d *Dialer) dial(ctx context.Context) (*tls.Conn, error) {
@@ -89,6 +99,8 @@ func (d *Dialer) dial(ctx context.Context) (*tls.Conn, error) {
 		RootCAs:    d.Roots,
 		NextProtos: []string{native.ALPN},
 		MinVersion: tls.VersionTLS13,
+		// Small records at first help a page to render; a link only pays for them.
+		DynamicRecordSizingDisabled: true,
 	})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close() // the handshake's error is the one that counts

@@ -38,11 +38,11 @@ func TestWindowsStayWithinTheBudget(t *testing.T) {
 	if streams[0].window != 4<<20 {
 		t.Errorf("the first stream's window is %d", streams[0].window)
 	}
-	if lent := s.lent.Load(); lent == 0 || lent > 4<<20 {
+	if lent := s.budget.Load().lent.Load(); lent == 0 || lent > 4<<20 {
 		t.Errorf("%d bytes are granted above the initial windows, of a budget of %d", lent, 4<<20)
 	}
 
-	if !s.reserve(5 << 20) {
+	if !s.budget.Load().reserve(5 << 20) {
 		t.Fatal("5 MiB do not fit into 8")
 	}
 	slow := streams[0]
@@ -53,7 +53,7 @@ func TestWindowsStayWithinTheBudget(t *testing.T) {
 	if slow.window != 64<<10 {
 		t.Errorf("under pressure a slow stream keeps a window of %d", slow.window)
 	}
-	s.buffered.Add(-5 << 20)
+	s.budget.Load().used.Add(-5 << 20)
 	drain(slow)
 	if slow.window < 256<<10 {
 		t.Errorf("after the pressure its window is %d", slow.window)
@@ -63,7 +63,7 @@ func TestWindowsStayWithinTheBudget(t *testing.T) {
 		st.settle()
 		st.settle()
 	}
-	if lent := s.lent.Load(); lent != 0 {
+	if lent := s.budget.Load().lent.Load(); lent != 0 {
 		t.Errorf("%d bytes stay granted by streams that are gone", lent)
 	}
 }

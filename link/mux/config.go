@@ -37,6 +37,10 @@ type Config struct {
 	// Limits are in force until SetLimits.
 	Limits Limits
 
+	// Budget is shared by sessions that serve one peer; their Limits.Buffered must be
+	// the same. nil: the session has one of its own.
+	Budget *Budget
+
 	// AcceptBacklog bounds the peer's streams that Accept has not returned; one more
 	// is refused with AcceptQueueFull. 0 is 128.
 	AcceptBacklog int
@@ -85,6 +89,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Tolerance <= 0 {
 		c.Tolerance = defaultStall
+	}
+	if c.Budget == nil {
+		c.Budget = NewBudget()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

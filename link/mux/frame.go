@@ -25,6 +25,7 @@ const (
 	kindData   frameKind = 1 // the stream's bytes
 	kindWindow frameKind = 2 // u32 increment of the stream's window
 	kindGoAway frameKind = 3 // u32 last stream, u32 code, text; on stream 0
+	kindMove   frameKind = 4 // u32 connection: the direction ends here and goes on there
 )
 
 // Flags of DATA frames.

@@ -21,6 +21,8 @@ func FuzzSession(f *testing.F) {
 	f.Add(encode(data, syn, 3, 1<<24-1, nil), false)
 	f.Add(encode(goaway, 0, 0, 30, append(make([]byte, 8), "ERR_POSTERN_104\nin a minute..."...)), true)
 	f.Add(append(encode(data, syn, 3, 2, word(3)[:2]), encode(rst, 0, 3, 20, append(word(7), "ERR_NGROK_1\nx"...))...), true)
+	f.Add(append(encode(data, syn, 3, 4, word(13)), encode(4, 0, 3, 4, word(1))...), true)
+	f.Add(append(encode(data, syn, 3, 16, append(word(13), "abcdefghrest"...)), encode(4, 0, 3, 4, word(1))...), true)
 	f.Fuzz(func(t *testing.T, input []byte, rich bool) {
 		if len(input) > 1<<16 {
 			return
@@ -29,6 +31,10 @@ func FuzzSession(f *testing.F) {
 		runtime.ReadMemStats(&before)
 		a, b := testkit.Pipe()
 		s := mux.New(b, mux.Config{RichResets: rich, Limits: mux.Limits{PeerStreams: 64, Buffered: 256 << 10}})
+		if rich {
+			s.AllowMoves()
+			s.SetAside(13, 4)
+		}
 		go func() {
 			for {
 				_, st, err := s.Accept(context.Background())

@@ -65,6 +65,10 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) {
 // RTT is the smoothed round trip to the peer's process; 0 until one was measured.
 func (s *Session) RTT() time.Duration { return time.Duration(s.rtt.Load()) }
 
+// LeastRTT is the least round trip of late, without what a queue adds; 0 until one
+// was measured.
+func (s *Session) LeastRTT() time.Duration { return time.Duration(s.rttLeast.Load()) }
+
 // sendPing queues a ping before all data. wmu is held.
 func (s *Session) sendPing(reply chan<- time.Duration) bool {
 	p := &s.pinger

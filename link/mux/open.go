@@ -113,7 +113,7 @@ func (s *Session) putSyn(st *Stream, first [][]byte) *postern.Error {
 		left -= n
 	}
 	s.out.data.b = b
-	st.sendWindow -= int64(size)
+	st.spent(size)
 	st.charge(s.out.epoch, size)
 	return nil
 }

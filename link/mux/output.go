@@ -167,7 +167,7 @@ func (o *output) take(st *Stream) {
 	n := min(len(st.pending), int(min(st.sendWindow, maxPayload)))
 	o.putData(st.id, 0, st.pending[:n])
 	st.pending = st.pending[n:]
-	st.sendWindow -= int64(n)
+	st.spent(n)
 	st.charge(o.epoch, n)
 }
 

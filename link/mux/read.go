@@ -94,6 +94,8 @@ func (s *Session) readFrame(h header) error {
 		return s.readWindow(h)
 	case kindGoAway:
 		return s.readGoAway(h)
+	case kindMove:
+		return s.readMove(h)
 	}
 	return s.in.discard(int(h.length)) // kinds of the future are skipped
 }
@@ -171,7 +173,7 @@ func (s *Session) hand(st *Stream, b []byte, from *slab) {
 	rest, result := st.deliver(b, from)
 	if result == tooMuch {
 		// Whoever holds most makes room; if that was st, the rest is of no use.
-		s.evict()
+		st.budget.evict()
 		_, result = st.deliver(rest, from)
 	}
 	switch result {
@@ -187,14 +189,19 @@ func (s *Session) hand(st *Stream, b []byte, from *slab) {
 // takeType collects the type that a stream begins with and returns what is behind
 // it. With its last byte the stream goes to Accept.
 func (s *Session) takeType(st *Stream, b []byte) []byte {
-	n := min(typeSize-int(st.typeBytes), len(b))
-	for _, c := range b[:n] {
-		st.streamType = st.streamType<<8 | uint32(c)
+	if n := min(typeSize-int(st.typeBytes), len(b)); n > 0 {
+		for _, c := range b[:n] {
+			st.streamType = st.streamType<<8 | uint32(c)
+		}
+		st.typeBytes += uint8(n)
+		st.spend(n)
+		b = b[n:]
 	}
-	st.typeBytes += uint8(n)
-	st.spend(n)
 	if st.typeBytes < typeSize {
 		return nil
+	}
+	if a := s.aside.Load(); a.wants(st) {
+		return s.takeHead(a, st, b)
 	}
 	s.smu.Lock()
 	s.untyped.remove(st)
@@ -210,7 +217,7 @@ func (s *Session) takeType(st *Stream, b []byte) []byte {
 	if deliver {
 		s.incoming <- st // never blocks: undelivered is below its capacity
 	}
-	return b[n:]
+	return b
 }
 
 // spend takes credit for bytes that no user reads.

@@ -127,7 +127,7 @@ func (st *Stream) unlink() segment {
 func (st *Stream) free(seg segment) {
 	seg.slab.drop()
 	st.held.Add(-int64(seg.charged))
-	st.session.buffered.Add(-int64(seg.charged))
+	st.budget.used.Add(-int64(seg.charged))
 }
 
 // shut ends the reading side with err and drops what is unread. rmu is held.
@@ -213,7 +213,7 @@ func (st *Stream) store(b []byte, from *slab) (rest []byte) {
 			n := min(len(b), len(own.b))
 			seg = segment{data: append(own.b[:0], b[:n]...), slab: own, charged: int32(len(own.b))}
 		}
-		if !st.session.reserve(int64(seg.charged)) {
+		if !st.budget.reserve(int64(seg.charged)) {
 			seg.slab.drop()
 			return b
 		}
@@ -225,10 +225,10 @@ func (st *Stream) store(b []byte, from *slab) (rest []byte) {
 	return nil
 }
 
-// reserve counts n bytes of memory against the session's limit.
-func (s *Session) reserve(n int64) bool {
-	if s.buffered.Add(n) > s.bufferOf.Load() {
-		s.buffered.Add(-n)
+// reserve counts n bytes of memory against the limit.
+func (b *Budget) reserve(n int64) bool {
+	if b.used.Add(n) > b.limit.Load() {
+		b.used.Add(-n)
 		return false
 	}
 	return true

@@ -131,6 +131,7 @@ func (st *Stream) grant(n uint32) bool {
 		return false
 	}
 	st.sendWindow += int64(n)
+	st.regained(int64(n))
 	if st.writing {
 		st.writable.Broadcast()
 	}

@@ -58,6 +58,7 @@ type Session struct {
 	resets   recentIDs
 
 	incoming   chan *Stream
+	aside      atomic.Pointer[aside] // nil until SetAside
 	kicked     chan struct{}
 	done       chan struct{} // the session has ended
 	closed     chan struct{} // the connection is closed, keep has ended
@@ -71,13 +72,13 @@ type Session struct {
 	goAway  muxCode
 	abrupt  bool // the connection is of no more use: no goodbye
 
-	buffered atomic.Int64 // memory of received, unread data
-	lent     atomic.Int64 // window granted above the initial one
-	bufferOf atomic.Int64 // limits.Buffered, for readers without smu
-	windowOf atomic.Int64 // Config.MaxWindow, until SetMaxWindow
-	heard    atomic.Int64 // when bytes last arrived, after start
-	rtt      atomic.Int64 // smoothed
-	rttLeast atomic.Int64 // of the recent ones
+	budget   atomic.Pointer[Budget] // of limits.Buffered bytes, for new streams
+	inFlight atomic.Int64           // bytes sent and not yet read
+	moves    atomic.Bool            // the peer may move streams
+	windowOf atomic.Int64           // Config.MaxWindow, until SetMaxWindow
+	heard    atomic.Int64           // when bytes last arrived, after start
+	rtt      atomic.Int64           // smoothed
+	rttLeast atomic.Int64           // of the recent ones
 }
 
 // New starts a session on conn and takes it over; it ends with Close, with the
@@ -102,7 +103,8 @@ func New(conn net.Conn, c Config) *Session {
 		s.nextID = 3
 	}
 	s.idle, s.roomy = sync.NewCond(&s.wmu), sync.NewCond(&s.wmu)
-	s.bufferOf.Store(c.Limits.Buffered)
+	s.setBudget(c.Budget)
+	c.Budget.limit.Store(c.Limits.Buffered)
 	s.windowOf.Store(int64(c.MaxWindow))
 	s.in = newInput(conn, s.noteHeard)
 	s.startTimer()
@@ -144,7 +146,7 @@ func (s *Session) Accept(ctx context.Context) (streamType uint32, st *Stream, er
 // SetLimits replaces the limits. Lower ones do not end streams that are open.
 func (s *Session) SetLimits(l Limits) {
 	l = l.withDefaults()
-	s.bufferOf.Store(l.Buffered)
+	s.budget.Load().limit.Store(l.Buffered)
 	s.smu.Lock()
 	s.limits = l
 	s.grantOpens()
@@ -242,6 +244,7 @@ func (s *Session) die(why *postern.Error, code muxCode, abrupt bool) {
 		close(s.done)
 		s.config.Logger.DebugContext(context.Background(), "mux session ended", "cause", why, "after", time.Since(s.start))
 		s.failStreams(why)
+		s.budget.Load().leave(s)
 	})
 }
 

@@ -33,6 +33,7 @@ const (
 // one goroutine each at a time, everything else from anywhere at any time.
 type Stream struct {
 	session    *Session
+	budget     *Budget
 	id         uint32
 	streamType uint32
 
@@ -79,14 +80,17 @@ type Stream struct {
 	before, after *Stream
 
 	// The reader's alone.
-	alive     bool // a frame of it has come
-	typeBytes uint8
+	alive     bool           // a frame of it has come
+	typeBytes uint8          // of the type and the head that have come
+	head      [headSize]byte // of a stream that goes aside
 
-	refused atomic.Bool
+	refused     atomic.Bool
+	movedTo     atomic.Uint64 // 1<<32 | connection, once the peer has moved its direction
+	outstanding atomic.Int64  // bytes sent that the peer has not read, as far as it says
 }
 
 func newStream(s *Session, id uint32) *Stream {
-	st := &Stream{session: s, id: id, sendWindow: int64(s.config.Window), credit: int64(s.config.Window), window: int64(s.config.Window)}
+	st := &Stream{session: s, budget: s.budget.Load(), id: id, sendWindow: int64(s.config.Window), credit: int64(s.config.Window), window: int64(s.config.Window)}
 	st.writable.L = &s.wmu
 	st.readable.L = &st.rmu
 	return st

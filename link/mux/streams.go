@@ -67,6 +67,7 @@ func (s *Session) remove(st *Stream) {
 	}
 	s.grantOpens()
 	s.smu.Unlock()
+	st.regained(maxStream)
 	st.settle()
 }
 
@@ -169,19 +170,12 @@ func (s *Session) abandon(st *Stream) {
 
 // evict resets the stream that holds most of the memory for unread data, so that
 // readers who stopped pay for it and not who came last.
-func (s *Session) evict() {
-	var most *Stream
-	s.smu.Lock()
-	for _, st := range s.streams {
-		if most == nil || st.held.Load() > most.held.Load() {
-			most = st
-		}
-	}
-	s.smu.Unlock()
+func (b *Budget) evict() {
+	most := b.most()
 	if most == nil || most.held.Load() == 0 {
 		return
 	}
-	s.reset(most, codeCalm, postern.Errorf(postern.CodeStreamReset,
+	most.session.reset(most, codeCalm, postern.Errorf(postern.CodeStreamReset,
 		"The stream was reset: %d bytes of it were not read while the session's memory was used up.", most.held.Load()))
 }
 

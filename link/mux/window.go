@@ -36,9 +36,9 @@ func (st *Stream) tune(gap int64) {
 	first := st.announced.IsZero()
 	st.announced = now
 	initial := int64(s.config.Window)
-	limit := s.bufferOf.Load()
+	limit := st.budget.limit.Load()
 
-	if s.buffered.Load() > limit/2 {
+	if st.budget.used.Load() > limit/2 {
 		if st.unread > 0 {
 			st.resize(max(st.window/2, initial/4))
 		}
@@ -54,7 +54,7 @@ func (st *Stream) tune(gap int64) {
 	if first || !limited || int64(st.unread) > st.window/4 || larger == st.window {
 		return
 	}
-	if s.lent.Load()+larger-st.window <= limit/2 {
+	if st.budget.lent.Load()+larger-st.window <= limit/2 {
 		st.resize(larger)
 	}
 }
@@ -63,7 +63,7 @@ func (st *Stream) tune(gap int64) {
 // the initial window. rmu is held.
 func (st *Stream) resize(window int64) {
 	initial := int64(st.session.config.Window)
-	st.session.lent.Add(max(window-initial, 0) - max(st.window-initial, 0))
+	st.budget.lent.Add(max(window-initial, 0) - max(st.window-initial, 0))
 	st.window = window
 }
 

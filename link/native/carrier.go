@@ -1,13 +1,10 @@
 package native
 
 import (
-	"context"
 	"log/slog"
 	"net"
 	"time"
 
-	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/mux"
 )
 
@@ -24,110 +21,62 @@ const (
 	// is large; the agent trusts the server that it dialled.
 	agentBacklog = 16 << 10
 
+	// usualBacklog is mux's own, where the peer opens few streams besides legs.
+	usualBacklog = 0
+
 	// Liveness, one rule on all our own links: ping every 10 s, dead after 20 s
 	// without an answer.
 	heartbeat = 10 * time.Second
 	tolerance = 20 * time.Second
+
+	// legBacklog is how many legs of streams may wait on a carrier to be looked at.
+	// Streams that move arrive together, and a refused one would be lost.
+	legBacklog = 1024
 )
 
-// carrier is one connection of a session, able to carry streams. Today a session
-// has exactly one and its streams stay there. Further ones (for bulk, over
-// WebSocket or QUIC) will be added to carriers behind this interface, and neither
-// Serve nor Client will notice.
-type carrier interface {
-	Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error)
-	Accept(ctx context.Context) (uint32, link.Stream, error)
-	Ping(ctx context.Context) (time.Duration, error)
-	SetLimits(mux.Limits)
-	Drain()
-	Draining() <-chan struct{}
-	Close(why *postern.Error)
-	Done() <-chan struct{}
-	Closed() <-chan struct{} // a moment after Done: the connection is closed
-	Cause() *postern.Error
-	Streams() int
-}
-
-// tlsCarrier is a carrier over one TCP connection with TLS.
-type tlsCarrier struct{ *mux.Session }
-
-var _ carrier = tlsCarrier{}
-
-// newTLSCarrier takes conn over. client is the side that dialled.
-func newTLSCarrier(conn net.Conn, client bool, limits mux.Limits, logger *slog.Logger) tlsCarrier {
-	backlog := 0 // the default: an agent opens few streams
-	if client {
-		backlog = agentBacklog
-	}
-	return tlsCarrier{mux.New(conn, mux.Config{
+// newCarrier takes conn over, one connection of a session: carrier 0, which every
+// request and every stream starts on, or a further one. client is the side that
+// dialled; budget is the session's; backlog bounds the streams that wait for Accept.
+func newCarrier(conn net.Conn, client bool, limits mux.Limits, budget *mux.Budget, backlog int, logger *slog.Logger) *mux.Session {
+	return mux.New(conn, mux.Config{
 		Client:        client,
 		Window:        firstWindow,
 		MaxWindow:     maxWindow,
 		RichResets:    true,
 		Limits:        limits,
+		Budget:        budget,
 		AcceptBacklog: backlog,
 		Heartbeat:     heartbeat,
 		Tolerance:     tolerance,
 		Logger:        logger,
-	})}
+	})
 }
 
-// Open wraps the result, so that a failed open is a nil interface.
-func (c tlsCarrier) Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
-	stream, err := c.Session.Open(ctx, streamType, first...)
-	if err != nil {
-		return nil, err
+// further is a carrier beside number 0. All but the constants is guarded by the
+// mu of its carriers.
+type further struct {
+	*mux.Session
+	number uint32 // in the order of dialling, never used again
+
+	bulk     int       // directions of ours that are on it
+	uses     int       // directions that ever came on it, of either end
+	seen     int       // uses at the last look
+	idle     time.Time // since when nothing has used it
+	retiring bool      // nothing goes on it any more
+	joining  bool      // the server has not taken it in yet
+}
+
+// usable tells whether streams may move to f. carriers.mu is held.
+func (f *further) usable() bool {
+	if f.retiring || f.joining {
+		return false
 	}
-	return stream, nil
-}
-
-// Accept wraps the result like Open.
-func (c tlsCarrier) Accept(ctx context.Context) (uint32, link.Stream, error) {
-	streamType, stream, err := c.Session.Accept(ctx)
-	if err != nil {
-		return 0, nil, err
+	select {
+	case <-f.Draining():
+		return false
+	case <-f.Done():
+		return false
+	default:
+		return true
 	}
-	return streamType, stream, nil
 }
-
-// carriers is all the connections of one session. Carrier 0 carries every request
-// and every stream.
-type carriers struct{ zero carrier }
-
-// forOpen picks the carrier for a new stream.
-func (c carriers) forOpen() carrier { return c.zero }
-
-// Open starts a stream on one of the carriers.
-func (c carriers) Open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
-	return c.forOpen().Open(ctx, streamType, first...)
-}
-
-// Accept takes the next stream of any carrier.
-func (c carriers) Accept(ctx context.Context) (uint32, link.Stream, error) { return c.zero.Accept(ctx) }
-
-// Ping measures carrier 0, which is the session's life.
-func (c carriers) Ping(ctx context.Context) (time.Duration, error) { return c.zero.Ping(ctx) }
-
-// SetLimits replaces the limits on every carrier.
-func (c carriers) SetLimits(l mux.Limits) { c.zero.SetLimits(l) }
-
-// Drain makes every carrier refuse new streams of ours and tells the peer.
-func (c carriers) Drain() { c.zero.Drain() }
-
-// Draining is closed when the peer drains.
-func (c carriers) Draining() <-chan struct{} { return c.zero.Draining() }
-
-// Close closes every carrier.
-func (c carriers) Close(why *postern.Error) { c.zero.Close(why) }
-
-// Done is closed when carrier 0 has ended, and with it the session.
-func (c carriers) Done() <-chan struct{} { return c.zero.Done() }
-
-// Closed is closed when the connections are closed.
-func (c carriers) Closed() <-chan struct{} { return c.zero.Closed() }
-
-// Cause says why carrier 0 ended.
-func (c carriers) Cause() *postern.Error { return c.zero.Cause() }
-
-// Streams counts the streams of all carriers.
-func (c carriers) Streams() int { return c.zero.Streams() }

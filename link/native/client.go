@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,17 +41,22 @@ type ClientConfig struct {
 	// not block. nil ignores it.
 	OnEndpointStopped func(id string, why *postern.Error)
 
+	// Dial makes one more connection like the one given to Connect, its TLS handshake
+	// done, for bulk. nil: the session has one connection, whatever the server offers.
+	Dial func(ctx context.Context) (net.Conn, error)
+
 	Logger *slog.Logger
 }
 
 // Client is the agent's side of a session. All methods may be called concurrently.
 type Client struct {
+	carriers
+	dialler
 	config   ClientConfig
-	carriers carriers
 	commands sync.WaitGroup
 	slots    chan struct{}
-	life     context.Context // of commands: ends with the session
 	end      context.CancelFunc
+	closed   chan struct{}
 }
 
 var _ link.Acceptor = (*Client)(nil)
@@ -64,37 +70,60 @@ func Connect(ctx context.Context, conn net.Conn, config ClientConfig) (*Client, 
 		return nil, link.Welcome{}, err
 	}
 	c := &Client{
-		config:   config,
-		carriers: carriers{zero: newTLSCarrier(conn, true, clientLimits, config.Logger)},
-		slots:    make(chan struct{}, commandsAtOnce),
+		config: config,
+		slots:  make(chan struct{}, commandsAtOnce),
+		closed: make(chan struct{}),
 	}
+	budget := mux.NewBudget()
+	c.init(newCarrier(conn, true, clientLimits, budget, agentBacklog, config.Logger), budget, config.Logger)
 	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
 	go c.endWithCarrier()
 	welcome, err := c.authenticate(ctx)
 	if err != nil {
 		c.Close(postern.AsError(err))
-		<-c.carriers.Closed()
+		<-c.Closed()
 		return nil, link.Welcome{}, err
 	}
 	return c, welcome, nil
 }
 
-// clientLimits: the agent trusts the server that it dialled, within reason.
-var clientLimits = mux.Limits{PeerStreams: 1 << 16, OpenStreams: 64, Buffered: 256 << 20}
+// clientLimits: the agent trusts the server that it dialled, within reason. On
+// further carriers it opens legs, and fewer than the server accepts.
+var (
+	clientLimits   = mux.Limits{PeerStreams: 1 << 16, OpenStreams: 64, Buffered: 256 << 20}
+	furtherAtAgent = mux.Limits{PeerStreams: 1 << 16, OpenStreams: 1024, Buffered: 256 << 20}
+)
 
-// endWithCarrier ends the context of commands with the session.
+// endWithCarrier ends everything else with carrier 0: commands, further carriers
+// and those on their way.
 func (c *Client) endWithCarrier() {
-	<-c.carriers.Done()
+	<-c.zero.Done()
 	c.end()
+	c.carriers.end(c.zero.Cause())
+	c.stopLooking()
+	c.serving.Wait()
+	<-c.zero.Closed()
+	close(c.closed)
 }
 
 func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
-	auth := sessionmsg.NewAuth(c.config.Hello, []string{extensionDrain})
+	offered := []string{extensionDrain}
+	if c.config.Dial != nil {
+		offered = append(offered, extensionCarriers)
+	}
+	auth := sessionmsg.NewAuth(c.config.Hello, offered)
 	var response sessionmsg.AuthResp
-	if err := c.call(ctx, sessionmsg.TypeAuth, auth, &response); err != nil {
+	if err := call(ctx, c.zero, sessionmsg.TypeAuth, auth, &response); err != nil {
 		return link.Welcome{}, err
 	}
-	return response.Welcome()
+	welcome, err := response.Welcome()
+	agreed := response.Extra.Postern
+	if err == nil && agreed != nil && c.config.Dial != nil && slices.Contains(agreed.Names, extensionCarriers) {
+		c.dial, c.session, c.secret = c.config.Dial, agreed.Session, agreed.Secret
+		c.more = c.dialMore
+		c.enable(agreed.Carriers)
+	}
+	return welcome, err
 }
 
 // Bind takes an endpoint online. Errors are *postern.Error: the server's, or
@@ -105,7 +134,7 @@ func (c *Client) Bind(ctx context.Context, r link.BindRequest) (link.Bound, erro
 		return link.Bound{}, err
 	}
 	var response sessionmsg.BindResp
-	if err := c.call(ctx, sessionmsg.TypeBind, message, &response); err != nil {
+	if err := call(ctx, c.zero, sessionmsg.TypeBind, message, &response); err != nil {
 		return link.Bound{}, err
 	}
 	return readReply(&response)
@@ -115,7 +144,7 @@ func (c *Client) Bind(ctx context.Context, r link.BindRequest) (link.Bound, erro
 // error.
 func (c *Client) Unbind(ctx context.Context, id string) error {
 	var response sessionmsg.UnbindResp
-	if err := c.call(ctx, sessionmsg.TypeUnbind, sessionmsg.Unbind{ID: id}, &response); err != nil {
+	if err := call(ctx, c.zero, sessionmsg.TypeUnbind, sessionmsg.Unbind{ID: id}, &response); err != nil {
 		return err
 	}
 	return asError(sessionmsg.ParseErrorText(response.Error, postern.CodeInternal))
@@ -138,8 +167,8 @@ func (c *Client) Close(why *postern.Error) { c.carriers.Close(why) }
 // why.
 func (c *Client) Done() <-chan struct{} { return c.carriers.Done() }
 
-// Closed is closed a moment after Done, when the connection is closed.
-func (c *Client) Closed() <-chan struct{} { return c.carriers.Closed() }
+// Closed is closed a moment after Done, when all connections are closed.
+func (c *Client) Closed() <-chan struct{} { return c.closed }
 
 // Cause says why the session ended; nil before.
 func (c *Client) Cause() *postern.Error { return c.carriers.Cause() }
@@ -148,14 +177,14 @@ func (c *Client) Cause() *postern.Error { return c.carriers.Cause() }
 func (c *Client) Streams() int { return c.carriers.Streams() }
 
 // call sends one request on a stream of its own and reads the reply.
-func (c *Client) call(ctx context.Context, streamType uint32, request, response any) error {
+func call(ctx context.Context, carrier *mux.Session, streamType uint32, request, response any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	raw, err := sessionmsg.Encode(request)
 	if err != nil {
 		return err
 	}
-	stream, err := c.carriers.Open(ctx, streamType, raw)
+	stream, err := carrier.Open(ctx, streamType, raw)
 	if err != nil {
 		return err
 	}
@@ -175,14 +204,14 @@ func (c *Client) call(ctx context.Context, streamType uint32, request, response 
 // that arrive meanwhile are handled on goroutines of their own.
 func (c *Client) Accept(ctx context.Context) (link.Header, link.Stream, error) {
 	for {
-		streamType, stream, err := c.carriers.Accept(ctx)
+		streamType, stream, err := c.zero.Accept(ctx)
 		if err != nil {
 			return link.Header{}, nil, err
 		}
 		if streamType == sessionmsg.TypeProxy {
 			header, err := readHeader(stream)
 			if err == nil {
-				return header, stream, nil
+				return header, c.wrap(stream), nil
 			}
 			c.config.Logger.WarnContext(ctx, "a stream without a readable header was refused", "error", err)
 			stream.Reset(postern.Errorf(postern.CodeProtocolViolation, "the proxy header cannot be read"))
@@ -231,6 +260,8 @@ func (c *Client) obey(streamType uint32, stream link.Stream) {
 		})
 	case sessionmsg.TypeStopTunnel:
 		c.stopped(stream)
+	case typeMore:
+		c.asked(stream)
 	default:
 		stream.Reset(postern.Errorf(postern.CodeProtocolViolation, "this agent takes no streams of type %d", streamType))
 	}

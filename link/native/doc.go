@@ -3,6 +3,10 @@
 // multiplexed by link/mux with what ngrok's SDKs cannot do: large windows that
 // grow with the path, resets that carry a code, and a GOAWAY that drains.
 //
+// A session begins with one connection, carrier 0. With ClientConfig.Dial at the
+// agent and Config.Hub at the server it grows further ones while there is bulk, and
+// streams move to them and back.
+//
 // spec.md beside this file describes the wire for an implementer.
 //
 // The server side is Serve. The agent side is Connect:

@@ -1,11 +1,13 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,10 +24,16 @@ const ALPN = "postern/1"
 // a new session", and does not take it for the end.
 const extensionDrain = "drain"
 
-// Limits of a peer before and after it was admitted.
+// authTimeout is Config.AuthTimeout's default.
+const authTimeout = 10 * time.Second
+
+// Limits of a peer before and after it was admitted, and on further carriers. There
+// the agent opens legs, fewer at once than are accepted: some of those that it has
+// closed still count here.
 var (
 	strangerLimits = mux.Limits{PeerStreams: 8, OpenStreams: 8, Buffered: 1 << 20}
 	admittedLimits = mux.Limits{PeerStreams: 256, OpenStreams: 1 << 16, Buffered: 64 << 20}
+	furtherLimits  = mux.Limits{PeerStreams: 2048, OpenStreams: 1024, Buffered: 64 << 20}
 )
 
 // Config is the server's side.
@@ -34,21 +42,38 @@ type Config struct {
 	Logger        *slog.Logger
 	AuthTimeout   time.Duration // 0: 10 s
 	ServerVersion string
+
+	// Hub lets sessions have several carriers; it is the same for all connections of
+	// a server. nil: each has one.
+	Hub *Hub
 }
 
-// Serve runs the server's side of a session over conn, whose TLS handshake is
-// done. It blocks until the session has ended, closes conn, and returns why, a
-// *postern.Error. ctx ends the session.
+// Serve runs the server's side of a session, or of a further carrier of one, over
+// conn, whose TLS handshake is done. It blocks until that has ended, closes conn,
+// and returns why, a *postern.Error. ctx ends the session.
 func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	if err := checkTLS(conn); err != nil {
 		_ = conn.Close()
 		return err
 	}
-	s := &server{carriers: carriers{zero: newTLSCarrier(conn, false, strangerLimits, c.Logger)}}
+	start := time.Now()
+	patience := cmp.Or(c.AuthTimeout, authTimeout)
+	budget := mux.NewBudget()
+	zero := newCarrier(conn, false, strangerLimits, budget, usualBacklog, c.Logger)
+	first, err := firstStream(ctx, zero, patience)
+	if err != nil {
+		<-zero.Closed()
+		return zero.Cause()
+	}
+	if first.streamType == typeJoin && c.Hub != nil {
+		return serveFurther(ctx, zero, first.stream, c)
+	}
+	s := &server{hub: c.Hub, first: &first}
+	s.init(zero, budget, c.Logger)
 	why := sessionmsg.Server{
 		Registrar:   c.Registrar,
 		Logger:      c.Logger,
-		AuthTimeout: c.AuthTimeout,
+		AuthTimeout: max(patience-time.Since(start), 1),
 		Version:     c.ServerVersion,
 		Dialect: sessionmsg.Dialect{
 			Transport: ALPN,
@@ -57,8 +82,38 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 			Admitted:  s.admitted,
 		},
 	}.Serve(ctx, s, sessionmsg.Remote(conn))
-	<-s.Closed()
+	if c.Hub != nil {
+		c.Hub.dismiss(s)
+	}
+	s.carriers.end(zero.Cause())
+	s.asking.Wait()
+	s.serving.Wait()
+	<-zero.Closed()
 	return why
+}
+
+// incoming is a stream that a peer has opened.
+type incoming struct {
+	streamType uint32
+	stream     *mux.Stream
+}
+
+// firstStream waits for the first request of a connection, which says what it is. On
+// error the session has been closed.
+func firstStream(ctx context.Context, session *mux.Session, patience time.Duration) (incoming, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	streamType, st, err := session.Accept(waiting)
+	switch {
+	case err == nil:
+		return incoming{streamType, st}, nil
+	case ctx.Err() != nil:
+		session.Close(postern.Errorf(postern.CodeLinkDraining, "the server ended the session"))
+	case waiting.Err() != nil:
+		session.Close(postern.Errorf(postern.CodeRequestTimeout, "the agent did not authenticate in time"))
+	}
+	session.Close(postern.AsError(err))
+	return incoming{}, err
 }
 
 // checkTLS refuses older TLS versions and other protocols where conn can tell.
@@ -78,28 +133,57 @@ func checkTLS(conn net.Conn) *postern.Error {
 // server is the carriers of one session at the server.
 type server struct {
 	carriers
-	drains   atomic.Bool // the agent understands a drain
+	hub      *Hub
+	first    *incoming // until Accept has returned it
+	drains   atomic.Bool
 	draining atomic.Bool // ours has begun, and the agent does not know
+
+	name, secret string // of the hub
+	asking       sync.WaitGroup
+	asked        time.Time // when further carriers were asked for; guarded by carriers.mu
 }
 
 var _ sessionmsg.Carrier = (*server)(nil)
 
 // admitted lifts the limits of strangers and picks from the agent's extensions.
 func (s *server) admitted(a *sessionmsg.Auth, _ link.Hello) *sessionmsg.Extensions {
-	s.SetLimits(admittedLimits)
-	agreed := []string{}
-	if a.Extra.Postern != nil && slices.Contains(a.Extra.Postern.Names, extensionDrain) {
-		s.drains.Store(true)
-		agreed = append(agreed, extensionDrain)
+	s.zero.SetLimits(admittedLimits)
+	agreed := &sessionmsg.Extensions{Names: []string{}}
+	if a.Extra.Postern == nil {
+		return agreed
 	}
-	return &sessionmsg.Extensions{Names: agreed}
+	if slices.Contains(a.Extra.Postern.Names, extensionDrain) {
+		s.drains.Store(true)
+		agreed.Names = append(agreed.Names, extensionDrain)
+	}
+	if s.hub != nil && slices.Contains(a.Extra.Postern.Names, extensionCarriers) {
+		s.more = s.askForMore
+		s.enable(mostFurther)
+		agreed.Names = append(agreed.Names, extensionCarriers)
+		agreed.Carriers = mostFurther
+		agreed.Session, agreed.Secret = s.hub.enrol(s)
+	}
+	return agreed
+}
+
+// Accept takes the agent's next request.
+func (s *server) Accept(ctx context.Context) (uint32, link.Stream, error) {
+	if first := s.first; first != nil {
+		s.first = nil
+		return first.streamType, first.stream, nil
+	}
+	streamType, st, err := s.zero.Accept(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	return streamType, st, nil
 }
 
 // Drain tells the agent only if it understands; Open fails either way.
 func (s *server) Drain() {
 	s.draining.Store(true)
 	if s.drains.Load() {
-		s.carriers.Drain()
+		s.carriers.drain()
 	}
 }
 
@@ -108,5 +192,5 @@ func (s *server) Open(ctx context.Context, streamType uint32, first ...[]byte) (
 	if s.draining.Load() {
 		return nil, postern.Errorf(postern.CodeLinkDraining, "the session takes no new streams")
 	}
-	return s.carriers.Open(ctx, streamType, first...)
+	return s.carriers.open(ctx, streamType, first...)
 }

@@ -117,6 +117,12 @@ type AgentMetrics struct {
 type Extensions struct {
 	// Names holds one short name per extension, for example "rich-resets".
 	Names []string
+
+	// Session and Secret admit further connections to the session, up to Carriers of
+	// them. Only in the server's answer, and only where that extension is in force.
+	Session  string `json:",omitempty"`
+	Secret   Token  `json:",omitempty"`
+	Carriers int    `json:",omitempty"`
 }
 
 // SrvInfo asks for SrvInfoResp, before or after Auth.

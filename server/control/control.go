@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/service"
 )
@@ -124,6 +125,7 @@ type Control struct {
 	queue    *queue // of authentications
 	places   *queue // of binds that need the store
 	metrics  *metrics
+	hub      native.Hub // of our own agents' further connections
 	log      *slog.Logger
 
 	mu       sync.Mutex

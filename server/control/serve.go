@@ -30,7 +30,7 @@ func (c *Control) Serve(ctx context.Context, conn net.Conn, alpn string) {
 	}()
 	var err error
 	if alpn == native.ALPN {
-		err = native.Serve(ctx, conn, native.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version})
+		err = native.Serve(ctx, conn, native.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version, Hub: &c.hub})
 	} else {
 		err = ngrok.Serve(ctx, conn, ngrok.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version})
 	}

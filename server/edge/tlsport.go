@@ -31,6 +31,7 @@ func newTLSConfigs(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, err
 	web, agent := base.Clone(), base.Clone()
 	web.NextProtos = []string{alpnHTTP2, alpnHTTP1}
 	agent.NextProtos = []string{alpnAgent}
+	agent.DynamicRecordSizingDisabled = true // a link only pays for small records
 	return tlsConfigs{web: web, agent: agent, own: &certificates{base: base, parsed: make(map[pair]*tls.Config)}}
 }
 

@@ -1,0 +1,134 @@
+package native
+
+import "time"
+
+const (
+	// On a path of less than nearPath a carrier is as fast as the machine: more than
+	// mostNear gain nothing there, and cost small requests the scheduler's turns.
+	nearPath = 2 * time.Millisecond
+	mostNear = 4
+)
+
+// hungryFor is how long a stream that found no carrier for itself counts as one that
+// wants it. A stream that is bulk asks many times a second.
+const hungryFor = time.Second
+
+// place decides where a stream that is bulk goes on, after it has moved bytes on
+// its present carrier: to a spare one, which it then has for itself; from carrier 0
+// also to the one with least in flight. to is nil where it stays. from is where it
+// was, for putBack.
+func (c *carriers) place(s *stream, moved int) (to, from *further) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	from = s.placed
+	if s.over || c.ended || !c.on || from != nil && from.bulk <= 1 {
+		return nil, from
+	}
+	spare, least := c.choose(from)
+	switch {
+	case spare != nil && (from == nil || moved >= betterAfter):
+		to = spare
+	case from == nil:
+		to = least
+	}
+	if to != nil {
+		c.put(s, to)
+	}
+	if s.placed == nil || s.placed.bulk > 1 {
+		c.hungry[s] = time.Now()
+	} else {
+		delete(c.hungry, s)
+	}
+	c.grow()
+	return to, from
+}
+
+// choose finds the spare carrier of the lowest number, so that others can idle, and
+// the one with least in flight. mu is held.
+func (c *carriers) choose(but *further) (spare, least *further) {
+	var load int64
+	for _, f := range c.all {
+		if f == but || !f.usable() {
+			continue
+		}
+		if f.bulk == 0 && (spare == nil || f.number < spare.number) {
+			spare = f
+		}
+		if inFlight := f.InFlight(); least == nil || inFlight < load {
+			least, load = f, inFlight
+		}
+	}
+	return spare, least
+}
+
+// put counts a stream on f (nil: carrier 0). mu is held.
+func (c *carriers) put(s *stream, f *further) {
+	if s.placed != nil {
+		s.placed.bulk--
+	}
+	s.placed = f
+	if f != nil {
+		f.bulk++
+		f.uses++
+	}
+}
+
+// putBack undoes place for a stream that could not move.
+func (c *carriers) putBack(s *stream, from *further) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !s.over {
+		c.put(s, from)
+	}
+}
+
+// leave counts a stream on carrier 0 again.
+func (c *carriers) leave(s *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(s, nil)
+	delete(c.hungry, s)
+}
+
+// retire is leave for good. mu is held.
+func (c *carriers) retire(s *stream) {
+	c.put(s, nil)
+	delete(c.hungry, s)
+	s.over = true
+}
+
+// grow asks for the carriers that would be of use now: one for each stream that
+// shares, and spares while there is bulk. mu is held.
+func (c *carriers) grow() {
+	if c.more == nil {
+		return
+	}
+	free, have, busy := 0, 0, false
+	for _, f := range c.all {
+		if !f.joining {
+			have++
+		}
+		if f.bulk > 0 {
+			busy = true
+		} else if f.usable() {
+			free++
+		}
+	}
+	most := c.most
+	if c.path() < nearPath {
+		most = min(most, mostNear)
+	}
+	room := most - have
+	if room <= 0 {
+		return
+	}
+	for s, at := range c.hungry {
+		if time.Since(at) > hungryFor {
+			delete(c.hungry, s) // it has gone quiet since
+		}
+	}
+	hungry := len(c.hungry)
+	if n := min(hungry+spares-free, room); n > 0 && (busy || hungry > 0) {
+		c.more(n)
+	}
+}
