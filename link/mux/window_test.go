@@ -117,17 +117,18 @@ func TestWindowUpdatesAreBatched(t *testing.T) {
 func TestSmallFramesDoNotQueueBehindBulk(t *testing.T) {
 	against(t, mux.Config{}, func(t *testing.T, s *mux.Session, p *rawPeer) {
 		const bulk = 32
-		for range bulk {
+		var streams []*mux.Stream
+		for range bulk + 1 { // all before the first writes: an open waits for room too
 			st, err := s.Open(t.Context(), 3)
 			if err != nil {
 				t.Fatal(err)
 			}
+			streams = append(streams, st)
+		}
+		for _, st := range streams[:bulk] {
 			go func() { _, _ = st.Write(bytes.Repeat([]byte("b"), 1<<20)) }()
 		}
-		small, err := s.Open(t.Context(), 3)
-		if err != nil {
-			t.Fatal(err)
-		}
+		small := streams[bulk]
 		synctest.Wait() // the connection is full, all of them wait
 		if n, err := small.Write([]byte("small")); n != 5 || err != nil {
 			t.Fatal(n, err)
