@@ -8,3 +8,10 @@ func (st *Stream) Readable() bool {
 	defer st.rmu.Unlock()
 	return st.unread > 0 || st.readErr != nil
 }
+
+// Unread tells whether bytes have come that Read has not returned.
+func (st *Stream) Unread() bool {
+	st.rmu.Lock()
+	defer st.rmu.Unlock()
+	return st.unread > 0
+}

@@ -58,7 +58,10 @@ type stream struct {
 	timer      *time.Timer
 }
 
-var _ link.Stream = (*stream)(nil)
+var (
+	_ link.Stream   = (*stream)(nil)
+	_ link.Readable = (*stream)(nil)
+)
 
 func newStream(c *carriers, root *mux.Stream) *stream {
 	s := &stream{carriers: c, root: root, out: leg{Stream: root}, in: leg{Stream: root}}
@@ -179,6 +182,25 @@ func (s *stream) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// Readable tells whether Read would return at once. The end of a leg is not the end of
+// the stream: what counts is then what has come on the next one.
+func (s *stream) Readable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range []leg{s.in, s.next} {
+		if s.failure != nil {
+			return true
+		}
+		if l.Stream == nil || !l.Readable() {
+			return false
+		}
+		if _, moved := l.Moved(); !moved || l.Unread() {
+			return true
+		}
+	}
+	return false
 }
 
 // follow goes over to the next leg, on the carrier that the last one named, and
