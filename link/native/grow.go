@@ -26,8 +26,8 @@ const (
 
 	// A further carrier that nobody has used for idleLimit is drained, and closed at
 	// one of the next looks.
-	idleLimit = 60 * time.Second
-	lookIdle  = 15 * time.Second
+	idleLimit = 30 * time.Second
+	lookIdle  = 5 * time.Second
 )
 
 // askForMore has the agent dial n carriers. mu is held.
