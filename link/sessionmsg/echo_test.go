@@ -67,7 +67,7 @@ func FuzzOpts(f *testing.F) {
 	f.Add("", `{"URL":"https://*.a.test","url":"b","Policy":{"inbound":[{"name":""}]}}`)
 	f.Fuzz(func(t *testing.T, proto, opts string) {
 		if !json.Valid([]byte(opts)) {
-			t.Skip()
+			return
 		}
 		message := bind(proto, opts)
 		request, err := message.Request()

@@ -66,7 +66,7 @@ func FuzzErrorText(f *testing.F) {
 	f.Add("  \x00 ", "ERR_POSTERN_205")
 	f.Fuzz(func(t *testing.T, message, code string) {
 		if entry := postern.Code(code).Entry(); entry.Title == postern.CodeInternal.Entry().Title || len(message) > 1000 {
-			t.Skip()
+			return
 		}
 		text := sessionmsg.ErrorText(&postern.Error{Code: postern.Code(code), Message: message})
 		heard := sessionmsg.ParseErrorText(text, "ERR_NGROK_1")

@@ -67,7 +67,7 @@ func (p *proxyVersion) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// unsupported names what is asked for and not implemented. Nothing is dropped in
+// unsupported names what is asked for and beyond this version. Nothing is dropped in
 // silence: whoever asks for an IP restriction and gets an open endpoint has been
 // harmed.
 func (o *opts) unsupported() []string {
