@@ -21,6 +21,7 @@ demo: ## run server, agent and a sample service on this machine
 test: ## install what tests need, then run all of them
 	scripts/test-deps.sh test
 	$(GO) test -p 2 -timeout 14m ./...
+	$(GO) test -C bench ./...
 
 .PHONY: check
 check: ## lint, race detector, seconds of fuzzing, generated files
