@@ -1,37 +1,14 @@
+//go:build linux
+
 package e2e_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/path"
 )
-
-const insideNamespace = "POSTERN_E2E_NAMESPACE"
-
-// inNamespace runs the calling test again in a network namespace of its own (only
-// a loopback device), where it may drop packets without harm to the machine. It
-// returns true inside; outside it reports what the inner run said, and returns
-// false.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(insideNamespace) != "" {
-		return true
-	}
-	argv := []string{"unshare", "--net"}
-	if os.Getuid() != 0 {
-		argv = append(argv, "--map-root-user")
-	}
-	argv = append(argv, "sh", "-c", `ip link set lo up && exec "$0" "$@"`,
-		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=3m")
-	command := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
-	command.Env = append(os.Environ(), insideNamespace+"=1", "POSTERN_E2E_BINARY="+posternBinary)
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("in its namespace: %v\n%s", err, output)
-	}
-	return false
-}
 
 // drop discards what travels to port (one way) or to and from it; heal ends that.
 func drop(t *testing.T, port int, bothWays bool) (heal func()) {
@@ -56,7 +33,7 @@ func TestLinkBlackHoled(t *testing.T) {
 	for name, bothWays := range map[string]bool{"OneWay": false, "BothWays": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if !inNamespace(t) {
+			if !path.Isolate(t) {
 				return
 			}
 			link := freePorts(t, 1)[0]

@@ -38,6 +38,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "building postern:", err)
 		return 1
 	}
+	os.Setenv("POSTERN_E2E_BINARY", posternBinary) // for tests that run again in a namespace of their own
 	return m.Run()
 }
 
