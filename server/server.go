@@ -159,6 +159,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 	return edge.Config{
 		Domain:      c.Domain,
 		Routes:      s.routes,
+		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,
 		// control is made after the edge, whose ports it opens; nobody is served before
 		// both are there.

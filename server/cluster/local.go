@@ -19,6 +19,7 @@ type Local struct {
 	members  map[postern.EndpointID]*member
 	sessions map[link.Session]*attendance
 	changed  chan struct{} // closed at the next change; nil while nobody waits
+	recent   *route.Recent
 }
 
 // New returns an empty registry.
@@ -27,8 +28,16 @@ func New() *Local {
 		pools:    make(map[route.Key]*pool),
 		members:  make(map[postern.EndpointID]*member),
 		sessions: make(map[link.Session]*attendance),
+		recent:   new(route.Recent),
 	}
 }
+
+// Recent remembers what has gone offline.
+func (l *Local) Recent() *route.Recent { return l.recent }
+
+// Forget notes that a URL that has gone offline did so on purpose: visitors need not
+// wait for its return.
+func (l *Local) Forget(u postern.URL) { l.recent.Forget(u) }
 
 // Register takes an endpoint online until release is called or its session ends,
 // whichever comes first. release may be called any number of times. Visitors reach
@@ -82,6 +91,7 @@ func (l *Local) drop(m *member) {
 	delete(l.members, m.id)
 	if m.pool.remove(m) == 0 {
 		delete(l.pools, route.KeyOf(m.pool.route.URL))
+		l.recent.Lose(m.pool.route.URL)
 	}
 	close(m.done)
 	l.announce()

@@ -167,6 +167,29 @@ func TestUpdateChangesWhatMayChange(t *testing.T) {
 	}
 }
 
+// What goes offline is remembered for those who wait for its return, unless it went on
+// purpose; a pool is gone with its last member.
+func TestLocalRemembersWhatWasLost(t *testing.T) {
+	l := cluster.New()
+	one, other := newSession(t), newSession(t)
+	register(t, l, live(1, https("a.example"), one, nil))
+	release := register(t, l, live(2, https("a.example"), other, nil))
+	release()
+	if !l.Recent().HTTP("a.example", true).IsZero() {
+		t.Fatal("lost while a member is left")
+	}
+	changed := l.Changed()
+	one.end()
+	<-changed
+	if l.Recent().HTTP("a.example", true).IsZero() {
+		t.Fatal("nobody knows that it was lost")
+	}
+	l.Forget(https("a.example"))
+	if !l.Recent().HTTP("a.example", true).IsZero() {
+		t.Fatal("nobody knows that it went on purpose")
+	}
+}
+
 // Everything at once, for the race detector; and in the end nothing is left.
 func TestLocalConcurrently(t *testing.T) {
 	l := cluster.New()

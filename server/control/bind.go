@@ -46,11 +46,11 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	}
 	if err := s.control.config.Routes.Sync(ctx); err != nil {
 		s.remove(e)
-		e.offline()
+		e.offline(false)
 		return link.Bound{}, err
 	}
 	if !s.settled(e) {
-		e.offline()
+		e.offline(false)
 		return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the endpoint was unbound, or the session ended, before the endpoint was online")
 	}
 	return s.bound(e, r.Name), nil

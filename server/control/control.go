@@ -47,6 +47,8 @@ type Cluster interface {
 	Register(l cluster.Live) (release func(), err error)
 	// Holders lists who has a URL.
 	Holders(u postern.URL) []cluster.Live
+	// Forget notes that a URL went offline on purpose, so that nobody waits for it.
+	Forget(u postern.URL)
 	// Update changes the details of a live endpoint.
 	Update(id postern.EndpointID, change func(*postern.Endpoint)) error
 }
@@ -60,10 +62,11 @@ type Routes interface {
 
 // Ports opens and closes the listeners of TCP endpoints. Each OpenPort that succeeded
 // has one ClosePort; a listener lives as long as somebody has its port open, since a
-// pool shares one.
+// pool shares one. Where the agent may come back in a moment the port stays open as
+// long as visitors wait for that.
 type Ports interface {
 	OpenPort(port uint16) error // CodePortUnavailable
-	ClosePort(port uint16)
+	ClosePort(port uint16, mayReturn bool)
 }
 
 // PublicPorts are the ports that people type, 0 where there is no listener.

@@ -243,7 +243,7 @@ func (p *ports) OpenPort(port uint16) error {
 	return nil
 }
 
-func (p *ports) ClosePort(port uint16) {
+func (p *ports) ClosePort(port uint16, _ bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.users[port]--

@@ -128,13 +128,19 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 	online.Inc()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.release = sync.OnceFunc(func() {
-		online.Dec()
-		unregister()
-		if u.Scheme == postern.TCP {
-			s.control.config.Ports.ClosePort(u.Port)
-		}
-	})
+	var once sync.Once
+	e.release = func(mayReturn bool) {
+		once.Do(func() {
+			online.Dec()
+			unregister()
+			if !mayReturn {
+				s.control.config.Cluster.Forget(u)
+			}
+			if u.Scheme == postern.TCP {
+				s.control.config.Ports.ClosePort(u.Port, mayReturn)
+			}
+		})
+	}
 	return nil
 }
 

@@ -34,7 +34,7 @@ type endpoint struct {
 
 	mu      sync.Mutex
 	details postern.Endpoint
-	release func() // idempotent; takes it offline
+	release func(mayReturn bool) // idempotent; takes it offline
 }
 
 func (s *session) context(ctx context.Context) context.Context {
@@ -102,17 +102,19 @@ func (s *session) unbind(ctx context.Context, e *endpoint, why string) {
 	if !s.remove(e) {
 		return
 	}
-	e.offline()
+	e.offline(false)
 	s.control.settle(ctx)
 	s.control.log.InfoContext(ctx, "endpoint offline", "endpoint", e.snapshot().ID, "url", e.snapshot().URL.String(), "reason", why)
 }
 
-func (e *endpoint) offline() {
+// offline takes the endpoint offline. Visitors wait a moment for one that may return:
+// its session was lost, nobody has asked for its end.
+func (e *endpoint) offline(mayReturn bool) {
 	e.mu.Lock()
 	release := e.release
 	e.mu.Unlock()
 	if release != nil {
-		release()
+		release(mayReturn)
 	}
 }
 
@@ -136,8 +138,9 @@ func (s *session) Release(why error) {
 
 	ctx, cancel := context.WithTimeout(s.context(context.Background()), settleTime)
 	defer cancel()
+	mayReturn := !postern.HasCode(why, postern.CodeCredentialRevoked)
 	for _, e := range endpoints {
-		e.offline()
+		e.offline(mayReturn)
 	}
 	if len(endpoints) > 0 {
 		s.control.settle(ctx)

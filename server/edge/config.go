@@ -22,6 +22,9 @@ type Config struct {
 	Domain postern.Hostname
 	// Routes holds the table in force; it is loaded for every connection and request.
 	Routes *route.Current
+	// Recent says which addresses may come back in a moment: requests wait for them.
+	// nil: nobody waits.
+	Recent *route.Recent
 	// Certificate gives the certificate for a ClientHello; (nil, nil) refuses the
 	// name with unrecognized_name. It must not block for long.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)

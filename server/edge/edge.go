@@ -29,7 +29,8 @@ type Edge struct {
 
 	mu            sync.Mutex
 	stopping      bool
-	draining      atomic.Bool // like stopping, for those who must not wait for the lock
+	patient       atomic.Int64 // visitors who wait for an address to come back
+	draining      atomic.Bool  // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}
 	conversations map[*conversation]struct{}

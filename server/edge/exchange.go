@@ -72,6 +72,15 @@ type destination struct {
 // find decides who answers a request for x.host, and sets x.route where that is an
 // endpoint.
 func (x *exchange) find() (destination, error) {
+	to, err := x.look()
+	if err != nil {
+		return x.lookPatiently(to, err)
+	}
+	return to, nil
+}
+
+// look is find at this moment.
+func (x *exchange) look() (destination, error) {
 	if own := x.edge.config.Hosts[x.host]; own != nil {
 		return destination{own: own}, nil
 	}
@@ -117,7 +126,7 @@ const mostTries = 16
 func (x *exchange) forward(f forwarder) error {
 	m, err := x.route.Owner.Pick(nil)
 	if err != nil {
-		return offline(x.host)
+		return x.forwardLater(f, offline(x.host), nil)
 	}
 	failed := x.offer(m, f)
 	if failed == nil || !unseen(failed) || !f.untouched() {
@@ -129,14 +138,17 @@ func (x *exchange) forward(f forwarder) error {
 // forwardElsewhere goes on where forward failed with the first member. It is a function
 // of its own so that the common case need not allocate what is remembered here.
 func (x *exchange) forwardElsewhere(m route.Member, failed error, f forwarder) error {
-	tried := []postern.EndpointID{m.ID()}
+	tried := []route.Member{m}
 	for len(tried) < mostTries && unseen(failed) && f.untouched() {
-		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m.ID()) })
+		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
 		if err != nil {
 			break // nobody is left: the link's own error says more
 		}
 		failed = x.offer(m, f)
-		tried = append(tried, m.ID())
+		tried = append(tried, m)
+	}
+	if away(failed) && f.untouched() {
+		return x.forwardLater(f, failed, tried)
 	}
 	return failed
 }

@@ -5,8 +5,10 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/route"
 )
 
 // ports are the listeners of TCP endpoints.
@@ -49,9 +51,10 @@ func (e *Edge) OpenPort(port uint16) error {
 	return nil
 }
 
-// ClosePort takes one user off a port; with the last one the listener is closed.
+// ClosePort takes one user off a port; with the last one the listener is closed: at
+// once, or if he may return after route.ReturnTime, in which visitors wait for him.
 // Connections that are open live on. A port that is not open is ignored.
-func (e *Edge) ClosePort(port uint16) {
+func (e *Edge) ClosePort(port uint16, mayReturn bool) {
 	p := &e.ports
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,10 +62,29 @@ func (e *Edge) ClosePort(port uint16) {
 	if at == nil {
 		return
 	}
-	if at.users--; at.users == 0 {
-		delete(p.open, port)
-		_ = at.listener.Close()
+	at.users = max(at.users-1, 0)
+	switch {
+	case at.users > 0:
+	case mayReturn:
+		time.AfterFunc(route.ReturnTime, func() { p.closeUnused(port, at) })
+	default:
+		p.close(port, at)
 	}
+}
+
+// closeUnused closes the port unless somebody has come back to it.
+func (p *ports) closeUnused(port uint16, at *openPort) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[port] == at && at.users == 0 {
+		p.close(port, at)
+	}
+}
+
+// close closes a port. mu is held.
+func (p *ports) close(port uint16, at *openPort) {
+	delete(p.open, port)
+	_ = at.listener.Close()
 }
 
 func (e *Edge) servePort(ln net.Listener, port uint16) {
@@ -83,7 +105,7 @@ func (e *Edge) closedPort(port uint16, ln net.Listener) bool {
 // handlePort serves one visitor of a TCP endpoint. Nothing is read first: in many
 // protocols the server speaks first.
 func (e *Edge) handlePort(v *visitor, port uint16) {
-	r := e.config.Routes.Load().Port(port)
+	r := e.portRoute(port)
 	if r == nil {
 		e.metrics.rejected(rejectName)
 		v.abort(&postern.Error{Code: postern.CodeEndpointOffline})

@@ -64,7 +64,7 @@ func TestPortsOpenAndClose(t *testing.T) {
 	port := portNumber(t, text)
 
 	must(t, s.edge.OpenPort(port)) // a second member of a pool
-	s.edge.ClosePort(port)
+	s.edge.ClosePort(port, false)
 	conn := s.dial(addr)
 	_, err = io.WriteString(conn, "y")
 	must(t, err)
@@ -72,7 +72,7 @@ func TestPortsOpenAndClose(t *testing.T) {
 	_, err = io.ReadFull(conn, b[:])
 	must(t, err)
 
-	s.edge.ClosePort(port)
+	s.edge.ClosePort(port, false)
 	eventually(t, "the port is closed", func() bool {
 		late, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -82,7 +82,7 @@ func TestPortsOpenAndClose(t *testing.T) {
 	})
 	_, err = io.ReadFull(open, b[:]) // connections live on
 	must(t, err)
-	s.edge.ClosePort(port) // no harm
+	s.edge.ClosePort(port, false) // no harm
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

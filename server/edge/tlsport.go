@@ -52,7 +52,7 @@ func (e *Edge) handleTLS(v *visitor) {
 		return
 	}
 	v.serverName = hello.ServerName
-	if r := e.config.Routes.Load().TLS(hello.ServerName); r != nil && hello.ServerName != "" {
+	if r := e.tlsRoute(hello.ServerName); r != nil {
 		e.handleTLSRoute(v, r)
 		return
 	}

@@ -23,7 +23,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 	defer e.relays.Done()
 	v.unmanaged()
 	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
-	s, end, err := e.openStream(r.Owner, header, func(m route.Member) []byte {
+	s, end, err := e.openStream(r, header, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)
 	})
 	if err != nil {
@@ -53,33 +53,43 @@ func (e *Edge) beginRelay() bool {
 }
 
 // openStream opens a stream to the best member, or to the next one where the link
-// could not take it. first makes the bytes that travel with the open.
+// could not take it: of those that there are, and then of those that come within
+// route.ReturnTime. first makes the bytes that travel with the open.
 func (e *Edge) openStream(
-	o route.Owner, h link.Header, first func(route.Member) []byte,
-) (link.Stream, func(ok bool), error) {
+	r *route.Route, h link.Header, first func(route.Member) []byte,
+) (s link.Stream, end func(ok bool), err error) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.live.Load().Timeouts.Open)
 	defer cancel()
-	var tried []postern.EndpointID
-	var failed error
-	for {
-		m, err := o.Pick(func(m route.Member) bool { return slices.Contains(tried, m.ID()) })
-		if err != nil {
-			if failed != nil {
-				err = failed // the link's own error says more than "nobody is left"
-			}
-			return nil, nil, err
+	var tried []route.Member
+	try := func(m route.Member) (over bool) {
+		tried = append(tried, m)
+		busy := m.Begin()
+		if s, err = m.Open(ctx, h, first(m)); err == nil {
+			end = busy
+			return true
 		}
-		end := m.Begin()
-		s, err := m.Open(ctx, h, first(m))
-		if err == nil {
-			return s, end, nil
-		}
-		end(reachable(err))
-		if !unsent(err) {
-			return nil, nil, err
-		}
-		tried, failed = append(tried, m.ID()), err
+		busy(reachable(err))
+		return !unsent(err)
 	}
+	for {
+		m, none := r.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
+		if none != nil {
+			if err == nil {
+				err = none // else the link's own error says more
+			}
+			break
+		}
+		if try(m) {
+			return s, end, err
+		}
+	}
+	if e.config.Recent != nil {
+		e.await(time.Now().Add(route.ReturnTime), func() bool {
+			m, _ := e.another(r, tried)
+			return m != nil && try(m)
+		})
+	}
+	return s, end, err
 }
 
 // unsent tells whether an open failed before anything was sent, so that another

@@ -107,6 +107,18 @@ func (t *Table) Agree(serverName, host postern.Hostname) bool {
 	return r != nil && r == t.secure.find(host)
 }
 
+// Same returns the route that has the address of r now, nil for nobody. It is r itself
+// while r is in the table.
+func (t *Table) Same(r *Route) *Route {
+	switch KeyOf(r.URL).space {
+	case port:
+		return t.ports[r.URL.Port]
+	case plain:
+		return t.plain.at(r.URL.Host)
+	}
+	return ofScheme(t.secure.at(r.URL.Host), r.URL.Scheme)
+}
+
 // Len counts the routes.
 func (t *Table) Len() int { return t.count }
 
@@ -145,6 +157,14 @@ func (n *names) add(r *Route) bool {
 	before := len(m)
 	m[host] = r
 	return len(m) > before
+}
+
+// at returns the route of exactly this host, wildcard or not.
+func (n *names) at(host postern.Hostname) *Route {
+	if host.Wildcard() {
+		return n.wildcards[host.Parent()]
+	}
+	return n.exact[host]
 }
 
 func (n *names) find(host postern.Hostname) *Route {

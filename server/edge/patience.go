@@ -1,0 +1,118 @@
+package edge
+
+import (
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// mostPatient bounds how many visitors wait at once for an address to come back; the
+// others are told at once that it is offline.
+const mostPatient = 4096
+
+// await calls done now and after every change of the routes, until it says so, until
+// the time has come, or the edge drains. It is for addresses that were lost a moment
+// ago: their agent is on its way back, most likely.
+func (e *Edge) await(until time.Time, done func() bool) {
+	left := time.Until(until)
+	if left <= 0 || e.draining.Load() {
+		return
+	}
+	defer e.patient.Add(-1)
+	if e.patient.Add(1) > mostPatient {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	for {
+		changed := e.config.Routes.Changed()
+		if done() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return
+		case <-e.ctx.Done():
+			return
+		}
+	}
+}
+
+// lookPatiently is look for a name that may come back.
+func (x *exchange) lookPatiently(to destination, err error) (destination, error) {
+	until := x.edge.config.Recent.HTTP(x.host, x.visitor.secure)
+	x.edge.await(until, func() bool {
+		to, err = x.look()
+		return err == nil
+	})
+	return to, err
+}
+
+// forwardLater offers the request, of which nothing was sent, to a member that comes
+// within route.ReturnTime. Those in tried were, in vain; failed is why.
+func (x *exchange) forwardLater(f forwarder, failed error, tried []route.Member) error {
+	if x.edge.config.Recent == nil {
+		return failed
+	}
+	x.edge.await(time.Now().Add(route.ReturnTime), func() bool {
+		if !f.untouched() {
+			return true
+		}
+		m, r := x.edge.another(x.route, tried)
+		if m == nil {
+			return false
+		}
+		x.route = r
+		failed = x.offer(m, f)
+		tried = append(tried, m)
+		return failed == nil || !away(failed)
+	})
+	return failed
+}
+
+// another finds a member that was not tried, of whichever route has the address now.
+func (e *Edge) another(r *route.Route, tried []route.Member) (route.Member, *route.Route) {
+	now := e.config.Routes.Load().Same(r)
+	if now == nil || now.Termination != r.Termination {
+		return nil, nil
+	}
+	m, err := now.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
+	if err != nil {
+		return nil, nil
+	}
+	return m, now
+}
+
+// away tells whether a request failed because its agent's session is over, before
+// anything was sent: the agent may be back in a moment.
+func away(err error) bool { return unseen(err) && unsent(err) }
+
+// tlsRoute returns the tls endpoint of a name, nil for none.
+func (e *Edge) tlsRoute(name postern.Hostname) *route.Route {
+	if name == "" {
+		return nil
+	}
+	r := e.config.Routes.Load().TLS(name)
+	if r == nil {
+		e.await(e.config.Recent.TLS(name), func() bool {
+			r = e.config.Routes.Load().TLS(name)
+			return r != nil
+		})
+	}
+	return r
+}
+
+// portRoute returns the tcp endpoint of a port, nil for none.
+func (e *Edge) portRoute(port uint16) *route.Route {
+	r := e.config.Routes.Load().Port(port)
+	if r == nil {
+		e.await(e.config.Recent.Port(port), func() bool {
+			r = e.config.Routes.Load().Port(port)
+			return r != nil
+		})
+	}
+	return r
+}

@@ -1,0 +1,103 @@
+package route
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// ReturnTime is how long an address that was lost may take to come back before its
+// visitors are told that it is offline.
+const ReturnTime = 3 * time.Second
+
+// Recent remembers which addresses were lost within ReturnTime: their agent's
+// connection broke, or moves from one process to another. The zero value is ready;
+// all methods may be called from anywhere at once. A nil Recent remembers nothing.
+type Recent struct {
+	mu     sync.Mutex
+	lost   map[Key]loss
+	pruned time.Time
+}
+
+type loss struct {
+	scheme postern.Scheme
+	at     time.Time
+}
+
+// Lose notes that nobody serves u any more, and that somebody may do so again soon.
+func (r *Recent) Lose(u postern.URL) {
+	if r == nil {
+		return
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lost == nil {
+		r.lost = make(map[Key]loss)
+	}
+	if now.Sub(r.pruned) > ReturnTime {
+		r.pruned = now
+		for key, l := range r.lost {
+			if now.Sub(l.at) > ReturnTime {
+				delete(r.lost, key)
+			}
+		}
+	}
+	r.lost[KeyOf(u)] = loss{u.Scheme, now}
+}
+
+// Forget notes that u went offline on purpose: nobody need wait for it.
+func (r *Recent) Forget(u postern.URL) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.lost, KeyOf(u))
+}
+
+// HTTP returns until when to wait for the http, or with secure the https, endpoint of
+// a name; the zero time is not at all.
+func (r *Recent) HTTP(host postern.Hostname, secure bool) time.Time {
+	if secure {
+		return r.named(postern.HTTPS, host)
+	}
+	return r.named(postern.HTTP, host)
+}
+
+// TLS is HTTP for the tls endpoint of a name.
+func (r *Recent) TLS(host postern.Hostname) time.Time { return r.named(postern.TLS, host) }
+
+// Port is HTTP for the tcp endpoint of a port.
+func (r *Recent) Port(port uint16) time.Time {
+	return r.until(postern.URL{Scheme: postern.TCP, Port: port})
+}
+
+// named looks for the name and the wildcards above it.
+func (r *Recent) named(scheme postern.Scheme, host postern.Hostname) time.Time {
+	until := r.until(postern.URL{Scheme: scheme, Host: host})
+	for rest := string(host); until.IsZero(); {
+		_, above, found := strings.Cut(rest, ".")
+		if !found {
+			break
+		}
+		rest = above
+		until = r.until(postern.URL{Scheme: scheme, Host: "*." + postern.Hostname(rest)})
+	}
+	return until
+}
+
+func (r *Recent) until(u postern.URL) time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l, found := r.lost[KeyOf(u)]
+	if until := l.at.Add(ReturnTime); found && l.scheme == u.Scheme && time.Now().Before(until) {
+		return until
+	}
+	return time.Time{}
+}
