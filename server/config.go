@@ -80,6 +80,7 @@ type Limits struct {
 	ConnectionsPerAddress int
 	HeaderBytes           int // of one request's head
 	HTTP2Streams          int // per visitor's connection
+	LeastRate             int // bytes a second that a visitor must send or take; 0: none
 	SessionsPerAccount    int
 	EndpointsPerSession   int
 	Authentications       int // at once; others queue
@@ -91,6 +92,7 @@ type Timeouts struct {
 	Handshake      time.Duration // TLS, and the first bytes of a connection
 	RequestHeader  time.Duration
 	Idle           time.Duration // keep-alive between requests
+	Patience       time.Duration // with a visitor below the least rate
 	Transfer       time.Duration // a body or stream in which nothing moves
 	ResponseHeader time.Duration // upstream's answer
 	Authentication time.Duration
@@ -109,10 +111,10 @@ func Default() Config {
 			Admin: "127.0.0.1:9090"},
 		TLS: TLS{Mode: ModeLocalCA},
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
-			HTTP2Streams: 100, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
+			HTTP2Streams: 100, LeastRate: 64, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
 			Authentications: 32, FailuresPerMinute: 60},
 		Timeouts: Timeouts{Handshake: 10 * time.Second, RequestHeader: 10 * time.Second,
-			Idle: 2 * time.Minute, Transfer: 5 * time.Minute, ResponseHeader: 2 * time.Minute,
+			Idle: 2 * time.Minute, Patience: 20 * time.Second, Transfer: 5 * time.Minute, ResponseHeader: 2 * time.Minute,
 			Authentication: 10 * time.Second, Drain: 30 * time.Second},
 		AccessLog: "off",
 		Log:       Log{Level: "info", Format: "json"},

@@ -179,12 +179,21 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 // edgeLive is the part of the edge's configuration that a reload changes.
 func edgeLive(c Config, access *slog.Logger) edge.Live {
 	return edge.Live{
-		Limits: edge.Limits{Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress},
+		Limits: edge.Limits{Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress,
+			LeastRate: leastRate(c)},
 		Timeouts: edge.Timeouts{Handshake: c.Timeouts.Handshake, RequestHeader: c.Timeouts.RequestHeader, Idle: c.Timeouts.Idle,
-			Transfer: c.Timeouts.Transfer, ResponseHeader: c.Timeouts.ResponseHeader},
+			Patience: c.Timeouts.Patience, Transfer: c.Timeouts.Transfer, ResponseHeader: c.Timeouts.ResponseHeader},
 		TrustedProxies: c.TrustedProxies,
 		AccessLog:      access,
 	}
+}
+
+// leastRate is the edge's form of the setting, in which 0 is the default.
+func leastRate(c Config) int64 {
+	if c.Limits.LeastRate == 0 {
+		return -1
+	}
+	return int64(c.Limits.LeastRate)
 }
 
 func proxyListeners(names []string) edge.ProxyListeners {

@@ -73,6 +73,9 @@ type Limits struct {
 	HeaderBytes           int // of one request's head; 32 KiB
 	HeaderCount           int // header lines of one request; 200
 	HTTP2Streams          int // at once on one connection; 100
+	// LeastRate is the number of bytes a second that a visitor must send of a request's
+	// body, and take of what is sent to it, while we wait for it; 64; negative: none.
+	LeastRate int64
 }
 
 // Timeouts bound waiting, never the length of a transfer that moves. 0 is the
@@ -81,21 +84,17 @@ type Timeouts struct {
 	Handshake     time.Duration // PROXY header, TLS and the first bytes, all together; 10 s
 	RequestHeader time.Duration // a request's head, from its first byte; 10 s
 	Idle          time.Duration // a kept connection between two requests; 2 min
-	// Transfer ends an HTTP body in which nothing moves because of the visitor, and a
-	// relayed connection whose reader takes nothing; 5 min. A quiet connection that
-	// has nothing to say (WebSocket, SSE, SSH) is no such thing.
+	// Patience is how long a visitor may keep us waiting in the middle of something, who
+	// then earns more by Limits.LeastRate; 20 s. It has no meaning without a rate.
+	Patience time.Duration
+	// Transfer is the most that can be earned: it ends an HTTP body in which nothing
+	// moves because of the visitor, and a relayed connection whose reader takes nothing;
+	// 5 min. A quiet connection that has nothing to say (WebSocket, SSE, SSH) is no such
+	// thing.
 	Transfer       time.Duration
 	ResponseHeader time.Duration // the upstream's answer after the request has been sent; 2 min; negative: none
 	Open           time.Duration // waiting for a free stream to the agent; 10 s
 }
-
-// minBodyRate is the least number of bytes a second that a visitor must send of a
-// request's body, on average over the time that we waited for it, after
-// minBodyGrace: slower ones hold an upstream's worker for the sake of holding it.
-const (
-	minBodyRate  = 64
-	minBodyGrace = 20 * time.Second
-)
 
 func (l Limits) orDefault() Limits {
 	l.Connections = either(l.Connections, 50_000)
@@ -103,6 +102,7 @@ func (l Limits) orDefault() Limits {
 	l.HeaderBytes = either(l.HeaderBytes, 32<<10)
 	l.HeaderCount = either(l.HeaderCount, 200)
 	l.HTTP2Streams = either(l.HTTP2Streams, 100)
+	l.LeastRate = either(l.LeastRate, 64)
 	return l
 }
 
@@ -110,6 +110,7 @@ func (t Timeouts) orDefault() Timeouts {
 	t.Handshake = either(t.Handshake, 10*time.Second)
 	t.RequestHeader = either(t.RequestHeader, 10*time.Second)
 	t.Idle = either(t.Idle, 2*time.Minute)
+	t.Patience = either(t.Patience, 20*time.Second)
 	t.Transfer = either(t.Transfer, 5*time.Minute)
 	t.ResponseHeader = max(0, either(t.ResponseHeader, 2*time.Minute))
 	t.Open = either(t.Open, 10*time.Second)
@@ -127,7 +128,7 @@ func either[T comparable](value, fallback T) T {
 
 // Live is what may change while connections flow, see Edge.Reload.
 type Live struct {
-	Limits         Limits // Connections and ConnectionsPerAddress only
+	Limits         Limits // Connections, ConnectionsPerAddress and LeastRate only
 	Timeouts       Timeouts
 	TrustedProxies []netip.Prefix
 	AccessLog      *slog.Logger

@@ -86,7 +86,7 @@ func (e *Edge) converse(v *visitor, conn relay.Conn) {
 	defer e.leaveConversation(c)
 	defer c.recover()
 	_ = v.SetWriteDeadline(time.Time{})
-	v.writes.limit(c.timeouts.Transfer)
+	v.writes.hold(e.live.Load().pace())
 	handedOver := false
 	for goOn := true; goOn && !handedOver; {
 		size, ok := c.next()

@@ -76,8 +76,7 @@ func (f *front) takeHTTP1(v *visitor, conn relay.Conn) {
 
 // take hands conn, which stands on v, over. From here on the server's deadlines hold.
 func (f *front) take(v *visitor, conn net.Conn) {
-	_ = v.SetDeadline(time.Time{})
-	v.writes.limit(f.server.HTTP2.WriteByteTimeout)
+	v.paced(f.edge.live.Load().pace())
 	if !f.queue.put(conn) {
 		_ = v.Close()
 	}

@@ -112,5 +112,5 @@ func (e *Edge) handlePort(v *visitor, port uint16) {
 		return
 	}
 	first := v.Take() // what came with a PROXY header
-	e.tunnel(v, v.relayed(), first, r, false)
+	e.tunnel(v, v, first, r, false)
 }

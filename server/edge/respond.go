@@ -62,7 +62,7 @@ func (x *webExchange) copyBody(response *http.Response) {
 	stall := x.newStall()
 	defer stall.stop()
 	for {
-		n, err := response.Body.Read(buffer[:])
+		n, err := response.Body.Read(stall.piece(buffer[:]))
 		if n > 0 {
 			stall.begin()
 			written, failure := x.w.Write(buffer[:n])
@@ -70,7 +70,7 @@ func (x *webExchange) copyBody(response *http.Response) {
 			if failure == nil && err == nil && x.sent != response.ContentLength {
 				failure = x.control.Flush()
 			}
-			stall.end()
+			stall.end(written)
 			if failure != nil {
 				x.abort((&postern.Error{Code: postern.CodeStreamReset}).Because(failure))
 			}

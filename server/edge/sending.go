@@ -76,19 +76,20 @@ func (u *sending) copy(pair *upstreamConn) bool {
 	buffer := sendBuffers.Get().(*[32 << 10]byte)
 	defer sendBuffers.Put(buffer)
 	held := copy(buffer[:], u.held)
-	p := patience{idle: u.c.x.live.Timeouts.Transfer, steady: u.framing == http1.Length}
-	for {
-		wait := p.left(u.received.Load())
-		if !w.readBy(time.Now().Add(wait)) {
+	p := u.c.x.live.pace().begin()
+	for seen := int64(0); ; {
+		p.earn(u.received.Load() - seen)
+		seen = u.received.Load()
+		before := time.Now()
+		if !w.readBy(before.Add(max(0, p.left))) {
 			return false
 		}
 		room := buffer[held:]
 		if u.framing == http1.Length {
 			room = room[:min(int64(len(room)), u.left)]
 		}
-		before := time.Now()
 		n, err := u.c.conn.Read(room)
-		p.waited += time.Since(before)
+		p.spend(time.Since(before))
 		var left int
 		if n > 0 {
 			var ok bool
@@ -101,7 +102,7 @@ func (u *sending) copy(pair *upstreamConn) bool {
 		case u.done.Load():
 			return true
 		case err != nil && timedOut(err):
-			w.fail(tooSlow(wait, err))
+			w.fail(tooSlow(err))
 			return false
 		case err != nil:
 			w.fail(errVisitorGone)
@@ -148,25 +149,7 @@ func (u *sending) write(pair *upstreamConn, b []byte, last bool) bool {
 	return true
 }
 
-// patience is how long a visitor may take with a request's body.
-type patience struct {
-	idle   time.Duration // how long one read may take
-	steady bool          // the least rate counts too
-	waited time.Duration // so far
-}
-
-// left is how long the next read may take: the idle time, or less where the visitor is
-// using up what the least rate allows.
-func (p *patience) left(received int64) time.Duration {
-	if !p.steady {
-		return p.idle
-	}
-	earned := minBodyGrace + time.Duration(received/minBodyRate)*time.Second
-	return max(min(p.idle, earned-p.waited), 0)
-}
-
 // tooSlow is the error for a visitor who ran out of patience.
-func tooSlow(wait time.Duration, err error) *postern.Error {
-	return postern.Errorf(postern.CodeRequestTimeout,
-		"the request's body stopped or came too slowly (nothing useful for %s)", wait.Round(time.Second)).Because(err)
+func tooSlow(err error) *postern.Error {
+	return postern.Errorf(postern.CodeRequestTimeout, "the request's body stopped or came too slowly").Because(err)
 }

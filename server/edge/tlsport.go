@@ -157,7 +157,7 @@ func (e *Edge) handlePlain(v *visitor) { e.converse(v, v) }
 func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {
 	if r.Termination == postern.Passthrough {
 		first := v.Take()
-		e.tunnel(v, v.relayed(), first, r, true)
+		e.tunnel(v, v, first, r, true)
 		return
 	}
 	config, err := e.tls.own.config(r)

@@ -21,7 +21,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		return
 	}
 	defer e.relays.Done()
-	v.unmanaged()
+	v.paced(e.live.Load().pace())
 	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
 	s, end, err := e.openStream(r, header, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)

@@ -37,7 +37,7 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 		return nil
 	}
 	conn.busy.Store(0) // from now on a clean end of one side is one of the other
-	x.visitor.unmanaged()
+	x.visitor.paced(x.live.pace())
 	x.count.connection(1)
 	result := relay.Pipe(x.edge.ctx, visitor, &upgraded{upstreamConn: conn, from: body},
 		relay.Options{Counters: x.count.counters()})

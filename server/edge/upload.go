@@ -30,8 +30,8 @@ type upload struct {
 	trailer, declared http.Header // from the visitor; to the service
 
 	mu       sync.Mutex
-	over     bool     // stop was called
-	patience patience // idle 0 is for ever
+	over     bool // stop was called
+	patience patience
 	failure  *postern.Error
 }
 
@@ -39,30 +39,26 @@ type upload struct {
 // conversation is true for endpoints whose bodies may be half of a conversation
 // (gRPC), in which silence is no offence; that of a declared length never is.
 func (x *webExchange) newUpload(declared http.Header, conversation bool) *upload {
-	idle := x.live.Timeouts.Transfer
+	pace := x.live.pace()
 	if conversation && x.r.ContentLength < 0 {
-		idle = 0
+		pace.most = 0
 	}
 	return &upload{
-		body: x.r.Body, control: x.control,
-		// Something live (a log that is followed) has no length and may be slow.
-		patience: patience{idle: idle, steady: x.r.ContentLength > 0},
-		http2:    x.r.ProtoMajor > 1,
-		trailer:  x.r.Trailer, declared: declared,
+		body: x.r.Body, control: x.control, patience: pace.begin(), http2: x.r.ProtoMajor > 1,
+		trailer: x.r.Trailer, declared: declared,
 	}
 }
 
 // Read implements io.Reader for the transport.
 func (u *upload) Read(b []byte) (int, error) {
 	u.touched.Store(true)
-	wait, err := u.begin()
-	if err != nil {
+	if err := u.begin(); err != nil {
 		return 0, err
 	}
 	started := time.Now()
 	n, err := u.body.Read(b)
 	u.bytes.Add(int64(n))
-	return n, u.end(time.Since(started), wait, err)
+	return n, u.end(n, time.Since(started), err)
 }
 
 // again lets the transport take another connection when the one it had kept turns out
@@ -74,20 +70,17 @@ func (u *upload) again() (io.ReadCloser, error) {
 	return u, nil
 }
 
-// begin sets the deadline of one read: the idle time, or less where the visitor is
-// using up what the least rate allows.
-func (u *upload) begin() (time.Duration, error) {
+// begin sets the deadline of one read.
+func (u *upload) begin() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.over {
-		return 0, errUploadOver
+		return errUploadOver
 	}
-	if u.patience.idle == 0 {
-		return 0, nil
+	if u.patience.most > 0 {
+		_ = u.control.SetReadDeadline(time.Now().Add(max(0, u.patience.left)))
 	}
-	wait := u.patience.left(u.bytes.Load())
-	_ = u.control.SetReadDeadline(time.Now().Add(wait))
-	return wait, nil
+	return nil
 }
 
 var (
@@ -96,10 +89,11 @@ var (
 )
 
 // end notes how a read went.
-func (u *upload) end(took, wait time.Duration, err error) error {
+func (u *upload) end(n int, took time.Duration, err error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.patience.waited += took
+	u.patience.spend(took)
+	u.patience.earn(int64(n))
 	if err == nil || u.over {
 		return err
 	}
@@ -113,7 +107,7 @@ func (u *upload) end(took, wait time.Duration, err error) error {
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		u.failure = tooSlow(wait, err)
+		u.failure = tooSlow(err)
 	case u.http2 || broken(err):
 		u.failure = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
 	default:

@@ -67,11 +67,18 @@ func (v *visitor) acceptProxied(within time.Duration) error {
 	return nil
 }
 
-// Write sends b; in HTTP a visitor who takes nothing for long is cut off, whatever
-// the message is part of.
+// Write sends b. A visitor who takes it too slowly is cut off, whatever b is part of.
 func (v *visitor) Write(b []byte) (int, error) {
-	v.writes.renew(v.Peeked)
-	return v.Peeked.Write(b)
+	conn := v.NetConn()
+	for sent := 0; ; {
+		v.writes.begin(conn)
+		n, err := conn.Write(b[sent:])
+		sent += n
+		again := v.writes.end(conn, n, err != nil && timedOut(err))
+		if err == nil || !timedOut(err) || !again {
+			return sent, err
+		}
+	}
 }
 
 // SetDeadline sets both deadlines.
@@ -83,23 +90,18 @@ func (v *visitor) SetDeadline(t time.Time) error {
 }
 
 // SetWriteDeadline sets a deadline that writes obey beside the one of their own.
-func (v *visitor) SetWriteDeadline(t time.Time) error { return v.writes.set(v.Peeked, t) }
+func (v *visitor) SetWriteDeadline(t time.Time) error { return v.writes.set(v.NetConn(), t) }
 
 // unmanaged hands deadlines over to whoever relays from now on.
 func (v *visitor) unmanaged() {
-	v.writes.limit(0)
+	v.writes.release()
 	_ = v.SetDeadline(time.Time{})
 }
 
-// relayed is the connection to relay where nothing stands on top of it: the bare TCP
-// connection if no byte was kept, so that the kernel can move the bytes.
-func (v *visitor) relayed() relay.Conn {
-	if len(v.Buffered()) == 0 {
-		if bare, ok := v.NetConn().(relay.Conn); ok {
-			return bare
-		}
-	}
-	return v
+// paced holds the visitor to p from now on, and lifts every other deadline.
+func (v *visitor) paced(p pace) {
+	_ = v.SetDeadline(time.Time{})
+	v.writes.hold(p)
 }
 
 const (

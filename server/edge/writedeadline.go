@@ -6,57 +6,113 @@ import (
 	"time"
 )
 
-// writeDeadline keeps the write deadline of a connection that others set too: every
-// write gets idle time to be taken, net/http and crypto/tls may ask for less, and
-// net/http's clearing after each request does not set a pipelining visitor free who
-// never reads.
+// writeDeadline keeps the write deadline of a connection that others set too. Visitors
+// have to take what is written at a pace; net/http and crypto/tls may ask for less
+// time, and net/http's clearing after each request does not set a pipelining visitor
+// free who never reads.
+//
+// What counts is what the visitor has taken, not what the kernel holds for it: buffers
+// of megabytes would make a visitor who takes a few bytes a minute look busy for hours.
 type writeDeadline struct {
-	mu    sync.Mutex
-	idle  time.Duration // how long one write may take; 0 is no limit of ours
-	asked time.Time     // what SetWriteDeadline was last given
-	armed time.Time     // the deadline that is set
+	mu       sync.Mutex
+	paced    bool
+	patience patience
+	written  int64 // bytes the kernel took
+	taken    int64 // of which the visitor has, when last looked
+
+	asked time.Time // what SetWriteDeadline was last given
+	armed time.Time // the deadline that is set
+
+	writing time.Time     // when the write began that is under way; zero for none
+	blocked time.Duration // spent in writes before
 }
 
-// limit sets how long one write may take from now on; 0 hands the deadline over to
-// whoever sets it.
-func (d *writeDeadline) limit(idle time.Duration) {
+// leastWait is the least that must be earned for a write to be tried again: whoever is
+// as slow as that is allowed to be must not wake us for every byte.
+const leastWait = 250 * time.Millisecond
+
+// hold holds the visitor to p from now on.
+func (d *writeDeadline) hold(p pace) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.idle, d.armed = idle, time.Time{}
+	d.paced, d.patience, d.armed = p.most > 0, p.begin(), time.Time{}
 }
 
-// renew gives the write that follows its time. One deadline serves many small writes,
+// release hands the deadline over to whoever sets it.
+func (d *writeDeadline) release() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paced, d.armed = false, time.Time{}
+}
+
+// begin gives the write that follows its time. One deadline serves many small writes,
 // so it is moved only when half of it has passed.
-func (d *writeDeadline) renew(conn net.Conn) {
+func (d *writeDeadline) begin(conn net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.idle == 0 {
-		return
+	d.writing = time.Now()
+	if d.paced && d.armed.Sub(d.writing) <= d.nextLook()/2 {
+		d.arm(conn, d.writing)
 	}
+}
+
+// end notes how a write went: n bytes, and whether it met a deadline. It tells whether
+// the rest may be tried again, because the visitor has taken enough meanwhile.
+func (d *writeDeadline) end(conn net.Conn, n int, late bool) (again bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	now := time.Now()
-	if d.armed.Sub(now) > d.idle/2 {
-		return
+	waited := now.Sub(d.writing)
+	d.writing, d.blocked, d.written = time.Time{}, d.blocked+waited, d.written+int64(n)
+	if !d.paced {
+		return false
+	}
+	d.patience.spend(waited)
+	if !late && d.patience.left > 0 {
+		return false
+	}
+	taken := max(d.taken, d.written-int64(untaken(conn)))
+	d.patience.earn(taken - d.taken)
+	d.taken = taken
+	if d.patience.left < leastWait || !d.asked.IsZero() && !now.Before(d.asked) {
+		return false
 	}
 	d.arm(conn, now)
+	return true
 }
 
 // arm sets the earlier of our deadline and the one that was asked for.
 func (d *writeDeadline) arm(conn net.Conn, now time.Time) {
-	d.armed = now.Add(d.idle)
+	d.armed = now.Add(d.nextLook())
 	if !d.asked.IsZero() && d.asked.Before(d.armed) {
 		d.armed = d.asked
 	}
 	_ = conn.SetWriteDeadline(d.armed)
 }
 
+// nextLook is when a write that waits is looked at. What the visitor took before the
+// write began is only counted then, so patience must not be used up first.
+func (d *writeDeadline) nextLook() time.Duration { return min(d.patience.left, d.patience.most/4) }
+
 // set obeys what somebody asks for; a zero t gives our own deadline back its force.
 func (d *writeDeadline) set(conn net.Conn, t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = t
-	if d.idle == 0 {
+	if !d.paced {
 		return conn.SetWriteDeadline(t)
 	}
 	d.arm(conn, time.Now())
 	return nil
+}
+
+// waited is how long writes have waited for the visitor so far, the one that is under
+// way included.
+func (d *writeDeadline) waited() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.writing.IsZero() {
+		return d.blocked
+	}
+	return d.blocked + time.Since(d.writing)
 }
