@@ -108,9 +108,9 @@ func chosen() map[string]string {
 		"public.https_port": "443", "public.http_port": "80",
 		"tls.mode": "files", "tls.certificates": "a.pem=a.key,b.pem=b.key",
 		"limits.connections": "1000", "limits.connections_per_address": "10", "limits.header_bytes": "64KiB",
-		"limits.http2_streams": "50", "limits.sessions_per_account": "5", "limits.endpoints_per_session": "6",
+		"limits.http2_streams": "50", "limits.least_rate": "32", "limits.sessions_per_account": "5", "limits.endpoints_per_session": "6",
 		"limits.authentications": "7", "limits.failures_per_minute": "8",
-		"timeouts.handshake": "1s", "timeouts.request_header": "2s", "timeouts.idle": "3s", "timeouts.transfer": "4s",
+		"timeouts.handshake": "1s", "timeouts.request_header": "2s", "timeouts.idle": "3s", "timeouts.patience": "15s", "timeouts.transfer": "4s",
 		"timeouts.response_header": "5s", "timeouts.authentication": "6s", "timeouts.drain": "7s",
 		"access_log": "stdout", "log.level": "debug", "log.format": "console",
 	}
