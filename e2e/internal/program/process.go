@@ -1,0 +1,154 @@
+package program
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Process is a program that runs in a process group of its own and dies with the
+// test at the latest. Its methods may be called at the same time.
+type Process struct {
+	Name string
+	cmd  *exec.Cmd
+	done chan struct{}
+	out  transcript
+}
+
+// Start runs argv with environment added to the caller's. What it prints is kept
+// for Output; with stderr not nil, its standard error goes there instead.
+func Start(name string, environment []string, stderr io.Writer, argv ...string) (*Process, error) {
+	p := &Process{Name: name, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if stderr != nil {
+		p.cmd.Stderr = stderr
+	}
+	p.cmd.Env = append(os.Environ(), environment...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go p.reap()
+	return p, nil
+}
+
+func (p *Process) reap() {
+	_ = p.cmd.Wait() // Wait's news are in ProcessState
+	close(p.done)
+}
+
+// PID is the process's number, also after its end.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends sig to the process and its children. A process that is gone already
+// is no error.
+func (p *Process) Signal(sig syscall.Signal) { _ = syscall.Kill(-p.PID(), sig) }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Exited tells whether the process has ended.
+func (p *Process) Exited() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Wait blocks until the process has ended and returns its exit code (-1 after a
+// signal), or an error when it still runs after limit.
+func (p *Process) Wait(limit time.Duration) (int, error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(limit):
+		return 0, fmt.Errorf("%s still runs after %v", p.Name, limit)
+	}
+}
+
+// Kill ends the process without warning and returns when it is gone.
+func (p *Process) Kill() {
+	if !p.Exited() {
+		p.Signal(syscall.SIGKILL)
+	}
+	<-p.done
+}
+
+// Output is what the process has printed, the last MiB of it.
+func (p *Process) Output() string { return p.out.String() }
+
+// CPU is the processor time that the process has used.
+func (p *Process) CPU() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var user, system int64
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, err
+	}
+	const ticks = 100 // USER_HZ
+	return time.Duration(user+system) * time.Second / ticks, nil
+}
+
+// transcript keeps the end of what a process prints and may be read meanwhile.
+type transcript struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const mostOutput = 1 << 20
+
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = append(t.text, p...)
+	if len(t.text) > 2*mostOutput {
+		t.text = append(t.text[:0], t.text[len(t.text)-mostOutput:]...)
+	}
+	return len(p), nil
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.text)
+}
+
+// Eventually asks every 10 ms until check is content, and returns its last error
+// after limit.
+func Eventually(limit time.Duration, check func() error) error {
+	deadline := time.After(limit)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-deadline:
+			return fmt.Errorf("not within %v: %w", limit, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// Described adds what a program printed to the error of its end.
+func Described(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return err
+}

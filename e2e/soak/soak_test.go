@@ -1,0 +1,202 @@
+package soak_test
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
+)
+
+var (
+	length = flag.Duration("soak", 5*time.Minute, "how long the load goes on")
+	rate   = flag.Float64("rate", 150, "short visits a second")
+)
+
+const (
+	sampleEvery = 5 * time.Second
+	// settleTime is what the processes have to return to what they held before.
+	settleTime = 60 * time.Second
+	// calmSeconds without a change are rest; a trace of the agents comes every two.
+	calmSeconds = 5
+)
+
+// B5-27
+func TestSoak(t *testing.T) {
+	lasting := *length
+	if testing.Short() {
+		lasting = min(lasting, 30*time.Second)
+	}
+	s := raise(t)
+	before := calm(t, s)
+	r := newRecord(s)
+	l := newLoad(s, *rate, min(time.Minute, lasting/4))
+	s.tally.started = time.Now()
+	l.start()
+	watch(t, r, lasting)
+	took := time.Since(s.tally.started)
+	l.end()
+	ending := time.Since(s.tally.started) - took
+	began := time.Now()
+	if err := s.settle(before, settleTime); err != nil {
+		t.Errorf("after the load: %v", err)
+		explain(t, s)
+	}
+
+	t.Logf("the last visit ended %v after the load; at rest %v later: before %+v, after %+v",
+		ending.Round(time.Second), time.Since(began).Round(time.Second), before, after(t, s))
+	table, grown := r.verdict()
+	total := s.tally.total()
+	t.Logf("%v, %.0f visits a second\n\n%s\n%s", took.Round(time.Second), float64(total.good+total.foreseen)/took.Seconds(), s.tally, table)
+	for _, line := range grown {
+		t.Error(line)
+	}
+	judge(t, l, took)
+}
+
+// calm makes one visit of each kind, so that what is made once has been made, and
+// returns what is held when nothing moves any more.
+func calm(t *testing.T, s *stage) map[string]program.Holding {
+	t.Helper()
+	l := newLoad(s, 1, time.Second)
+	for _, v := range l.visits() {
+		if err := v.make(0); err != nil {
+			t.Fatalf("%s, before the load: %v", v.kind, err)
+		}
+	}
+	l.end()
+	var last map[string]program.Holding
+	still := 0
+	err := program.Eventually(settleTime, func() error {
+		<-time.After(time.Second)
+		now, err := s.rest()
+		if err != nil {
+			return err
+		}
+		still++
+		for name, h := range now {
+			if h.Goroutines != last[name].Goroutines || h.Descriptors != last[name].Descriptors {
+				still = 0
+			}
+		}
+		last = now
+		if still < calmSeconds {
+			return fmt.Errorf("something still moves: %+v", now)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return last
+}
+
+// watch samples until the load has lasted long enough, and reports once a minute.
+func watch(t *testing.T, r *record, lasting time.Duration) {
+	t.Helper()
+	began := time.Now()
+	over := time.After(lasting)
+	tick := time.NewTicker(min(sampleEvery, lasting/30))
+	defer tick.Stop()
+	report := time.NewTicker(min(time.Minute, lasting/3))
+	defer report.Stop()
+	done := 0
+	for last := began; ; {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+			if err := r.take(time.Since(began)); err != nil {
+				t.Fatal(err)
+			}
+		case <-report.C:
+			c := r.tally.total()
+			t.Logf("%6v %4.0f/s, %d in flight, %d good, %d foreseen, %d failed, %d held;%s", time.Since(began).Round(time.Second),
+				float64(c.good+c.foreseen-done)/time.Since(last).Seconds(), r.tally.inFlight.Load(), c.good, c.foreseen, c.failed, c.held, r.line())
+			done, last = c.good+c.foreseen, time.Now()
+		}
+	}
+}
+
+// judge fails the test for every visit that nothing explains, and for a load that
+// was not what it claims.
+func judge(t *testing.T, l *load, took time.Duration) {
+	t.Helper()
+	total := l.tally.total()
+	if total.failed > 0 {
+		t.Errorf("%d visits failed:\n%s", total.failed, l.tally)
+	}
+	for _, v := range l.visits() {
+		if c := l.tally.of(v.kind); c.good == 0 {
+			t.Errorf("%s: none of %+v went well", v.kind, c)
+		}
+	}
+	for _, e := range l.churn() {
+		if c := l.tally.of(e.kind); c.good == 0 && took > 2*e.every {
+			t.Errorf("%s: never happened", e.kind)
+		}
+	}
+	// An agent that is killed is away for a second and what it takes to start, of
+	// every twenty.
+	if c := l.tally.of("mortal agent"); c.foreseen > (c.good+c.foreseen)/4 {
+		t.Errorf("the mortal agent failed %d of %d visits", c.foreseen, c.good+c.foreseen)
+	}
+	if planned := l.rate * took.Seconds(); float64(total.good) < planned/2 {
+		t.Errorf("%d visits went well, planned were %.0f: the machine is too slow for the load", total.good, planned)
+	}
+}
+
+// explain makes every process print its goroutines and ends it.
+func explain(t *testing.T, s *stage) {
+	for _, a := range s.watched {
+		a.process.Signal(syscall.SIGQUIT)
+		if _, err := a.process.Wait(10 * time.Second); err != nil {
+			t.Error(err)
+		}
+		output := a.process.Output()
+		if a.trace != nil {
+			output = a.trace.Output()
+		}
+		t.Logf("---- goroutines of the %s:\n%s", a.name, summary(output))
+	}
+}
+
+// summary of a crash dump: how many goroutines stand where, the most first.
+func summary(dump string) string {
+	counts := map[string]int{}
+	for goroutine := range strings.SplitSeq(dump, "\n\n") {
+		if !strings.HasPrefix(goroutine, "goroutine ") {
+			continue
+		}
+		var ours []string // the frames that are this module's
+		for line := range strings.Lines(goroutine) {
+			name, _, isCall := strings.Cut(strings.TrimPrefix(line, "created by "), "(0x")
+			if isCall && strings.HasPrefix(name, "github.com/postern-dev/postern/") && len(ours) < 3 {
+				ours = append(ours, strings.TrimPrefix(name, "github.com/postern-dev/postern/"))
+			}
+		}
+		counts[strings.Join(ours, " < ")]++
+	}
+	places := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
+	})
+	var b strings.Builder
+	for _, place := range places {
+		fmt.Fprintf(&b, "%6d %s\n", counts[place], cmp.Or(place, "elsewhere"))
+	}
+	return b.String()
+}
+
+func after(t *testing.T, s *stage) map[string]program.Holding {
+	now, err := s.rest()
+	if err != nil {
+		t.Error(err)
+	}
+	return now
+}
