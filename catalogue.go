@@ -52,6 +52,8 @@ const (
 	CodeHeaderTooLarge          Code = "ERR_POSTERN_305" // The request's head is too large
 	CodeTLSRequired             Code = "ERR_POSTERN_306" // A plain HTTP request was sent to the HTTPS port
 	CodeRequestTimeout          Code = "ERR_POSTERN_307" // The request did not arrive in time
+	CodeHeadInvalid             Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
+	CodeHungUp                  Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
 	CodeConfigInvalid           Code = "ERR_POSTERN_401" // The configuration is not valid
 	CodeFlagInvalid             Code = "ERR_POSTERN_402" // The command line is not valid
 	CodeNoServer                Code = "ERR_POSTERN_403" // No server is configured
@@ -166,6 +168,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 400, Title: "A plain HTTP request was sent to the HTTPS port", Fix: "Use https:// in the URL."}, true
 	case CodeRequestTimeout:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 408, Title: "The request did not arrive in time", Fix: "Send it without long pauses."}, true
+	case CodeHeadInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "A rule of the endpoint made a message that cannot be sent", Fix: "Correct the header, target or status that the message names."}, true
+	case CodeHungUp:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "A rule of the endpoint ended the connection", Fix: "Nothing was sent to the visitor; look at the endpoint's rules if that was not meant."}, true
 	case CodeConfigInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The configuration is not valid", Fix: "Correct the line that the message names."}, true
 	case CodeFlagInvalid:
@@ -249,6 +255,8 @@ func Codes() []Code {
 		CodeHeaderTooLarge,
 		CodeTLSRequired,
 		CodeRequestTimeout,
+		CodeHeadInvalid,
+		CodeHungUp,
 		CodeConfigInvalid,
 		CodeFlagInvalid,
 		CodeNoServer,

@@ -29,6 +29,9 @@ type Chunks struct {
 
 	Data int64 // bytes of the body so far, without framing
 
+	// Sink, where set, is given these bytes as Feed takes them.
+	Sink func(b []byte)
+
 	state    chunkState
 	left     uint64 // of this chunk's data
 	overhead int64
@@ -91,6 +94,9 @@ func (c *Chunks) step(b []byte) (taken int, problem string) {
 		n := int(min(uint64(len(b)), c.left))
 		c.left -= uint64(n)
 		c.Data += int64(n)
+		if c.Sink != nil {
+			c.Sink(b[:n])
+		}
 		if c.left == 0 {
 			c.state = atDataEnd
 		}

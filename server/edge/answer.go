@@ -76,6 +76,12 @@ func (c *conversation) reply(conn *upstreamConn) error {
 	if namesPrivate(&r.Head, http1.WWWAuthenticate) {
 		c.visitor.private.Store(true)
 	}
+	if c.followed.needs != 0 {
+		c.x.times.FirstByte = time.Now()
+		if err := c.review(); err != nil {
+			return err
+		}
+	}
 	if !c.upload.complete() {
 		c.lastWords()
 	}
@@ -87,13 +93,17 @@ func (c *conversation) reply(conn *upstreamConn) error {
 		lines = append(lines, "Connection: close\r\n"...)
 	}
 	if !r.Has(http1.Date) {
-		lines = appendDate(lines, c.x.started)
+		lines = appendDate(lines, c.x.times.Started)
 	}
 	c.extra = lines
-	b := body{framing: r.Framing, left: r.Length, chunks: http1.Chunks{Answer: true}}
+	tap := c.tapOf(Download)
+	b := body{framing: r.Framing, left: r.Length, chunks: http1.Chunks{Answer: true, Sink: tap}, tap: tap}
 	c.out = r.Append(c.out[:0], lines)
 	c.answer.Discard(c.responseSize)
 	out, err := b.take(&c.answer, c.out)
+	if err == nil && tap != nil {
+		err = c.x.tapFailure()
+	}
 	if err != nil {
 		return err // nothing was sent
 	}
@@ -128,6 +138,10 @@ func (c *conversation) copyBody(conn *upstreamConn, b *body) {
 			b.ended = true
 		}
 		out, err := c.nextPart(b)
+		if failure := c.x.broken.Load(); failure != nil {
+			c.cutOff(failure)
+			return
+		}
 		if err != nil {
 			c.cutOff(c.translate(err))
 			return
@@ -149,6 +163,7 @@ func (c *conversation) copyBody(conn *upstreamConn, b *body) {
 func (c *conversation) nextPart(b *body) ([]byte, error) {
 	if b.framing == http1.Length && int64(c.answer.Len()) <= b.left {
 		out := c.answer.Unread() // no copy
+		b.show(out)
 		c.answer.Discard(len(out))
 		b.left -= int64(len(out))
 		b.data += int64(len(out))
@@ -220,10 +235,14 @@ func (c *conversation) say(status int, header []headerLine, text []byte) {
 	out := append(c.out[:0], "HTTP/1.1 "...)
 	out = strconv.AppendInt(out, int64(status), 10)
 	out = append(out, " "+http.StatusText(status)+"\r\n"...)
+	dated := false
 	for _, l := range header {
 		out = http1.AppendLine(out, l.name, l.value)
+		dated = dated || l.name == "Date"
 	}
-	out = appendDate(out, c.x.started)
+	if !dated {
+		out = appendDate(out, c.x.times.Started)
+	}
 	if c.ending = c.ending || c.request.Close || c.edge.draining.Load(); c.ending {
 		out = append(out, "Connection: close\r\n"...)
 	}

@@ -14,6 +14,14 @@ type body struct {
 	chunks  http1.Chunks // where it is Chunked
 	data    int64        // bytes of the body itself so far
 	ended   bool
+	tap     func(b []byte) // nil for nobody; Chunked has chunks.Sink
+}
+
+// show shows bytes to those who want to see them.
+func (b *body) show(data []byte) {
+	if b.tap != nil {
+		b.tap(data)
+	}
 }
 
 // over tells whether the whole body has been seen.
@@ -29,6 +37,7 @@ func (b *body) take(from *http1.Buffer, dst []byte) ([]byte, error) {
 	switch b.framing {
 	case http1.Length:
 		n := int(min(int64(len(unread)), b.left))
+		b.show(unread[:n])
 		dst = append(dst, unread[:n]...)
 		from.Discard(n)
 		b.left -= int64(n)
@@ -46,6 +55,7 @@ func (b *body) take(from *http1.Buffer, dst []byte) ([]byte, error) {
 		b.data, b.ended = b.chunks.Data, done
 	case http1.UntilClose:
 		if len(unread) > 0 {
+			b.show(unread)
 			dst = strconv.AppendInt(dst, int64(len(unread)), 16)
 			dst = append(dst, "\r\n"...)
 			dst = append(dst, unread...)

@@ -55,6 +55,10 @@ type Config struct {
 	// benchmarks can compare it with the relay. It is no setting for users.
 	NetHTTPOnly bool
 
+	// Subscribers are told about requests, see Subscriber. AccessLog and Metrics are two
+	// more, behind them.
+	Subscribers []Subscriber
+
 	AccessLog *slog.Logger          // one line a request or connection; nil is off
 	Metrics   prometheus.Registerer // nil is off
 	Logger    *slog.Logger          // nil discards
@@ -132,6 +136,9 @@ type Live struct {
 	Timeouts       Timeouts
 	TrustedProxies []netip.Prefix
 	AccessLog      *slog.Logger
+
+	subscribers []Subscriber // all that are in force
+	unrouted    *plan        // for requests that find no endpoint
 }
 
 func (l *Live) trusts(addr netip.Addr) bool {

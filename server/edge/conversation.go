@@ -15,7 +15,6 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/relay"
 	"github.com/postern-dev/postern/relay/http1"
-	"github.com/postern-dev/postern/server/route"
 )
 
 // conversation is a visitor's HTTP/1.1 connection on the relay: one request after the
@@ -41,16 +40,15 @@ type conversation struct {
 	out      []byte // what is sent next
 	extra    []byte // lines of our own
 	keepLine func(*http1.Line) bool
-	ending   bool // this exchange is the last
+
+	beginFollowing func() error
+	ending         bool // this exchange is the last
 
 	hostSent string // the Host of the last request, and what it means
 	hostName postern.Hostname
 
-	x      exchange
-	counts struct { // metrics of the last route
-		route *route.Route
-		at    *endpointMetrics
-	}
+	x        Exchange
+	followed followed
 
 	upload       sending
 	response     http1.Response
@@ -77,7 +75,7 @@ func (e *Edge) converse(v *visitor, conn relay.Conn) {
 	c := &conversation{
 		edge: e, visitor: v, conn: conn, front: front.web, timeouts: front.timeouts, peer: v.client.Addr().String(),
 	}
-	c.keepLine = c.keeps
+	c.keepLine, c.beginFollowing = c.keeps, c.beginFollowed
 	c.watch.init(c)
 	if !e.enterConversation(c) {
 		_ = v.Close()
@@ -206,7 +204,10 @@ func (c *conversation) readAtLeast(d time.Duration) {
 
 // begin starts an exchange.
 func (c *conversation) begin() {
-	c.x = exchange{edge: c.edge, live: c.edge.live.Load(), visitor: c.visitor, head: c, started: time.Now()}
+	c.x = Exchange{
+		edge: c.edge, live: c.edge.live.Load(), visitor: c.visitor, head: c, times: Times{Started: time.Now()},
+		followers: c.x.followers[:0],
+	}
 	c.ending = false
 	c.watch.reset()
 }
@@ -232,10 +233,11 @@ func (c *conversation) serve(size int) (goOn, handedOver bool) {
 		return false, c.handOver()
 	}
 	if err != nil {
-		c.fail(err)
+		c.conclude(err)
 	}
 	c.x.received = c.upload.received.Load()
 	c.x.account()
+	c.endFollowed()
 	c.in.Discard(c.upload.taken)
 	c.afterPost = c.request.Framing != http1.None
 	return !c.ending, false
@@ -271,11 +273,10 @@ func (c *conversation) answerIt() error {
 		c.redirect()
 		return nil
 	}
-	c.x.count = c.countFor(c.x.route)
 	if namesPrivate(&c.request.Head, http1.Authorization) {
 		c.visitor.private.Store(true)
 	}
-	return c.translate(c.x.forward(c))
+	return c.translate(c.x.serveRoute(c, c.beginFollowing))
 }
 
 // findHost reads the Host line; it is the same in all requests of most connections.
@@ -290,14 +291,6 @@ func (c *conversation) findHost() error {
 	}
 	c.x.host = c.hostName
 	return nil
-}
-
-// countFor gives the counters of a route.
-func (c *conversation) countFor(r *route.Route) *endpointMetrics {
-	if c.counts.route != r || c.counts.at.isDropped() {
-		c.counts.route, c.counts.at = r, c.edge.metrics.endpoint(r)
-	}
-	return c.counts.at
 }
 
 // refuse answers a request that cannot be understood; nothing behind it is read as

@@ -88,6 +88,10 @@ func (c *conversation) converseWith(p borrowed, kept bool) error {
 	c.pair = p
 	conn.busy.Store(1)
 	c.watch.begin(conn)
+	if c.followed.needs != 0 {
+		c.x.times.Opened = time.Now()
+		c.tapReady()
+	}
 	if kept {
 		// Why it failed, if it did, is told by the read that follows: an answer may have
 		// come before the service stopped reading.
@@ -126,12 +130,13 @@ func (c *conversation) giveBack(delivered bool) {
 
 // compose writes the request anew, with what has come of its body.
 func (c *conversation) compose(up *upstream) {
-	edit := http1.RequestEdit{Keep: c.keepLine}
+	request, keep := c.edit()
+	edit := http1.RequestEdit{Keep: keep}
 	if rewrite := up.options.HostHeader; rewrite != "" {
 		edit.Host = []byte(rewrite)
 	}
 	edit.Extra = c.trustedLines(edit.Host != nil)
-	c.out = c.request.Append(c.out[:0], edit)
+	c.out = request.Append(c.out[:0], edit)
 	c.out = append(c.out, c.upload.ready...)
 	if c.upload.done.Load() && c.request.Framing == http1.Chunked {
 		c.out = c.upload.chunks.AppendEnd(c.out)
@@ -155,14 +160,14 @@ func (c *conversation) trustedLines(rewritten bool) []byte {
 	}
 	lines = append(append(lines, c.peer...), "\r\n"...)
 	if !c.given(http1.ForwardedProto) {
-		lines = http1.AppendLine(lines, headerForwardedProto, c.x.scheme())
+		lines = http1.AppendLine(lines, headerForwardedProto, c.x.Scheme())
 	}
 	if !c.given(http1.ForwardedHost) {
 		lines = http1.AppendLine(lines, headerForwardedHost, c.request.Host)
 	}
 	if !c.given(http1.ForwardedPort) {
 		lines = append(lines, headerForwardedPort+": "...)
-		lines = appendPort(lines, c.edge.publicPort(postern.Scheme(c.x.scheme())))
+		lines = appendPort(lines, c.edge.publicPort(postern.Scheme(c.x.Scheme())))
 	}
 	if rewritten {
 		lines = http1.AppendLine(lines, headerOriginalHost, c.request.Host)
@@ -197,6 +202,9 @@ func (c *conversation) given(f http1.Field) bool {
 // translate finds out whose failure it was, as webExchange.translate does.
 func (c *conversation) translate(err error) error {
 	if err == nil || errors.Is(err, errOtherPath) || isCode(err, postern.CodeEndpointOffline) {
+		return err
+	}
+	if verdictOf(err) != nil {
 		return err
 	}
 	if why := c.watch.reason(); why != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,10 +66,13 @@ func New(c Config) *Edge {
 }
 
 // Reload puts l in force: limits and trust for what comes from now on, timeouts for
-// connections that come from now on. Connections that are open keep flowing.
+// connections that come from now on. Connections that are open keep flowing. Subscribers
+// are asked again what they need.
 func (e *Edge) Reload(l Live) {
 	l.Limits = l.Limits.orDefault()
 	l.Timeouts = l.Timeouts.orDefault()
+	l.subscribers = e.subscribers(&l)
+	l.unrouted = newPlan(&l, nil)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	previous := e.live.Swap(&l)
@@ -78,6 +82,18 @@ func (e *Edge) Reload(l Live) {
 	if previous == nil || previous.Timeouts != l.Timeouts {
 		e.fronts = append(e.fronts, e.newFronts(l.Timeouts))
 	}
+}
+
+// subscribers are all that are told about requests.
+func (e *Edge) subscribers(l *Live) []Subscriber {
+	all := slices.Clone(e.config.Subscribers)
+	if e.metrics != nil {
+		all = append(all, e.metrics)
+	}
+	if l.AccessLog != nil {
+		all = append(all, &accessLog{log: l.AccessLog})
+	}
+	return all
 }
 
 // front is the HTTP servers for new connections.

@@ -3,43 +3,54 @@ package edge
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/relay"
 	"github.com/postern-dev/postern/server/route"
 )
 
-// exchange is one HTTP request and its answer while it is under way, whichever of the
-// two paths serves it: webExchange on net/http, conversation on the relay. What looks
-// at requests (access log, metrics) looks at this. It asks the head for text when it
-// needs some: where nobody looks nothing is allocated.
-type exchange struct {
+// Exchange is one HTTP request and its answer while it is under way, whichever of the two
+// paths serves it: webExchange on net/http, conversation on the relay. Subscribers look at
+// it through a Follower; where there are none nothing is allocated for it. Its methods may
+// be called from a Follower's methods only.
+type Exchange struct {
 	edge    *Edge
 	live    *Live
 	visitor *visitor
 	head    requestHead
-	started time.Time
+	times   Times
 
 	// Decisions.
 	host   postern.Hostname
 	route  *route.Route
 	client clientFacts
-	count  *endpointMetrics
 	member postern.EndpointID // the last that was tried
 
 	// Outcome.
 	status   int   // 0 until the answer's head was sent
 	received int64 // bytes of the request's body, or from an upgraded visitor
 	sent     int64 // bytes of the answer's body, or to an upgraded visitor
+	moved    *relay.Counters
 	failure  *postern.Error
 
 	id postern.RequestID
+
+	followers []follower
+	begun     bool // followers were asked for
+	reach     int  // how many of them get the answer, from the visitor's side
+	answered  bool // by one of them
+	request   Request
+	response  Response
+	broken    atomic.Pointer[postern.Error] // a Tap panicked
+
+	tapping sync.Mutex
+	over    bool // nothing may be tapped any more
 }
 
 // requestHead is what the visitor asked for, in the words of whoever parsed it. The
@@ -50,18 +61,11 @@ type requestHead interface {
 	path() string     // without the query
 	protocol() string
 	values(name string) []string // of a header by its canonical name
+	context() context.Context    // of the exchange
 }
 
 // errVisitorGone ends an exchange without an answer: nobody is there to read it.
 var errVisitorGone = errors.New("the visitor has gone")
-
-// requestID is made when somebody first wants to see it.
-func (x *exchange) requestID() postern.RequestID {
-	if x.id == "" {
-		x.id = obs.NewRequestID()
-	}
-	return x.id
-}
 
 // destination is who answers a request, where that is no route.
 type destination struct {
@@ -71,7 +75,7 @@ type destination struct {
 
 // find decides who answers a request for x.host, and sets x.route where that is an
 // endpoint.
-func (x *exchange) find() (destination, error) {
+func (x *Exchange) find() (destination, error) {
 	to, err := x.look()
 	if err != nil {
 		return x.lookPatiently(to, err)
@@ -80,7 +84,7 @@ func (x *exchange) find() (destination, error) {
 }
 
 // look is find at this moment.
-func (x *exchange) look() (destination, error) {
+func (x *Exchange) look() (destination, error) {
 	if own := x.edge.config.Hosts[x.host]; own != nil {
 		return destination{own: own}, nil
 	}
@@ -123,7 +127,7 @@ const mostTries = 16
 
 // forward offers the request to members of its route. Another one is tried only where
 // nothing of the request can have been read.
-func (x *exchange) forward(f forwarder) error {
+func (x *Exchange) forward(f forwarder) error {
 	m, err := x.route.Owner.Pick(nil)
 	if err != nil {
 		return x.forwardLater(f, offline(x.host), nil)
@@ -137,7 +141,7 @@ func (x *exchange) forward(f forwarder) error {
 
 // forwardElsewhere goes on where forward failed with the first member. It is a function
 // of its own so that the common case need not allocate what is remembered here.
-func (x *exchange) forwardElsewhere(m route.Member, failed error, f forwarder) error {
+func (x *Exchange) forwardElsewhere(m route.Member, failed error, f forwarder) error {
 	tried := []route.Member{m}
 	for len(tried) < mostTries && unseen(failed) && f.untouched() {
 		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
@@ -153,8 +157,11 @@ func (x *exchange) forwardElsewhere(m route.Member, failed error, f forwarder) e
 	return failed
 }
 
-func (x *exchange) offer(m route.Member, f forwarder) error {
+func (x *Exchange) offer(m route.Member, f forwarder) error {
 	if !f.serves(m) {
+		if x.begun { // it came after the path was chosen: there is no way back
+			return &openError{offline(x.host)}
+		}
 		return errOtherPath
 	}
 	x.member = m.ID()
@@ -162,6 +169,37 @@ func (x *exchange) offer(m route.Member, f forwarder) error {
 	err := f.try(m)
 	end(reachable(err))
 	return err
+}
+
+// errMoved says that another route has the address now, whose followers must be asked
+// about the request: nothing of it was sent.
+var errMoved = errors.New("the address belongs to another route now")
+
+// mostMoves bounds how often the route of one request may change.
+const mostMoves = 3
+
+// serveRoute shows the request to the route's followers by begin, and forwards it.
+func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
+	for moves := 0; ; moves++ {
+		err := begin()
+		if err == nil {
+			err = x.forward(f)
+		}
+		if err != errMoved {
+			return err
+		}
+		if moves == mostMoves {
+			return offline(x.host)
+		}
+		x.account()
+		x.begun, x.over, x.followers = false, false, x.followers[:0]
+	}
+}
+
+// elsewhere tells whether the route has a member that f cannot speak to.
+func (x *Exchange) elsewhere(f forwarder) bool {
+	_, err := x.route.Owner.Pick(f.serves)
+	return err == nil
 }
 
 // unseen tells whether the service cannot have seen anything of the request.
@@ -184,69 +222,6 @@ func (e *Edge) publicPort(scheme postern.Scheme) uint16 {
 		port = e.config.Public.HTTPS
 	}
 	return either(port, scheme.DefaultPort())
-}
-
-// account writes down how the exchange ended.
-func (x *exchange) account() {
-	log := x.live.AccessLog
-	if log == nil && x.count == nil {
-		return
-	}
-	took := time.Since(x.started)
-	if x.status == http.StatusSwitchingProtocols {
-		x.count.request(x.status, took, 0, 0) // the relay has counted its bytes
-	} else {
-		x.count.request(x.status, took, x.received, x.sent)
-	}
-	if log != nil {
-		log.LogAttrs(context.Background(), slog.LevelInfo, "request", x.attrs(took)...)
-	}
-}
-
-// attrs are the access log's fields; docs/access-log.md says what they mean.
-func (x *exchange) attrs(took time.Duration) []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("request_id", string(x.requestID())),
-		slog.String("kind", "http"),
-		slog.String("client", x.visitor.client.String()),
-		slog.String("method", x.head.method()),
-		slog.String("scheme", x.scheme()),
-		slog.String("host", x.head.hostText()),
-		slog.String("path", x.head.path()),
-		slog.String("protocol", x.head.protocol()),
-		slog.Int("status", x.status),
-		slog.Float64("duration_ms", milliseconds(took)),
-		slog.Int64("bytes_in", x.received),
-		slog.Int64("bytes_out", x.sent),
-		slog.String("user_agent", first(x.head.values("User-Agent"))),
-	}
-	if x.route != nil {
-		attrs = append(attrs, slog.String("endpoint", x.route.URL.String()))
-	}
-	if x.member != "" {
-		attrs = append(attrs, slog.String("endpoint_id", string(x.member)))
-	}
-	if x.client.addr.IsValid() && x.client.addr != x.visitor.client.Addr() {
-		attrs = append(attrs, slog.String("forwarded_for", x.client.addr.String()))
-	}
-	if x.failure != nil {
-		attrs = append(attrs, slog.String("error_code", string(x.failure.Code)))
-	}
-	return attrs
-}
-
-func first(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[0]
-}
-
-func (x *exchange) scheme() string {
-	if x.visitor.secure {
-		return "https"
-	}
-	return "http"
 }
 
 func portText(port uint16) string { return strconv.Itoa(int(port)) }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -34,6 +35,7 @@ func (x *webExchange) try(m route.Member) error {
 	if err != nil {
 		return err
 	}
+	x.times.FirstByte = time.Now()
 	defer response.Body.Close()
 	if namesPrivateConnection(response.Header["Www-Authenticate"]) {
 		x.visitor.private.Store(true)
@@ -44,7 +46,9 @@ func (x *webExchange) try(m route.Member) error {
 	if response.StatusCode < http.StatusOK { // 000 to 099: no such thing
 		return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service answered with status %03d", response.StatusCode)
 	}
-	x.respond(response)
+	if err := x.respond(response); err != nil {
+		return err
+	}
 	a.ended()
 	return nil
 }
@@ -72,6 +76,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		}
 		conn.busy.Add(1)
 		a.conn = conn
+		a.x.times.Opened = time.Now()
 	}
 }
 
@@ -127,9 +132,10 @@ func (a *attempt) interim(code int, header textproto.MIMEHeader) error {
 // outbound writes the request anew for the service.
 func (x *webExchange) outbound(ctx context.Context, up *upstream) *http.Request {
 	rewrite := up.member.Options().HostHeader
+	target, text := x.target()
 	out := &http.Request{
 		Method: x.r.Method,
-		URL:    outboundURL(x.r, up.key(x.visitor)),
+		URL:    outboundURL(target, text, up.key(x.visitor)),
 		Host:   either(rewrite, x.r.Host),
 		Header: x.outboundHeader(rewrite),
 		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -141,15 +147,28 @@ func (x *webExchange) outbound(ctx context.Context, up *upstream) *http.Request 
 			out.Header["Upgrade"] = []string{protocol}
 		}
 	}
-	if x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody {
+	x.giveBody(out, up)
+	return out.WithContext(ctx)
+}
+
+// giveBody has out take the request's body along.
+func (x *webExchange) giveBody(out *http.Request, up *upstream) {
+	if x.hasBody() {
 		out.Trailer = x.announcedTrailers()
 		if x.upload == nil {
-			x.upload = x.newUpload(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2)
+			x.upload = x.newUpload()
 		}
-		x.upload.declared = out.Trailer
+		x.upload.toMember(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2)
 		out.Body, out.GetBody = x.upload, x.upload.again
 	}
-	return out.WithContext(ctx)
+	if x.body != nil {
+		out.Body, out.GetBody = x.body, x.body.again
+		out.ContentLength = x.request.length
+	}
+}
+
+func (x *webExchange) hasBody() bool {
+	return x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody
 }
 
 // announcedTrailers are the names of the trailers that may pass; nil for none. What
@@ -169,13 +188,13 @@ func (x *webExchange) announcedTrailers() http.Header {
 
 // outboundURL keeps the target byte for byte as the visitor sent it. key takes the
 // place of the host, see upstream.key.
-func outboundURL(r *http.Request, key string) *url.URL {
+func outboundURL(target *url.URL, text, key string) *url.URL {
 	u := &url.URL{
 		Scheme: "http", Host: key,
-		Path: r.URL.Path, RawPath: r.URL.RawPath,
-		RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery,
+		Path: target.Path, RawPath: target.RawPath,
+		RawQuery: target.RawQuery, ForceQuery: target.ForceQuery,
 	}
-	path, _, _ := strings.Cut(r.RequestURI, "?")
+	path, _, _ := strings.Cut(text, "?")
 	if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && path != u.EscapedPath() {
 		u.Opaque = path // what url.URL would escape in another way
 	}
@@ -188,7 +207,7 @@ func outboundURL(r *http.Request, key string) *url.URL {
 // translate finds out whose failure it was, and gives it a code that tells a visitor
 // nothing about private addresses.
 func (x *webExchange) translate(err error) error {
-	if err == nil || isCode(err, postern.CodeEndpointOffline) {
+	if err == nil || verdictOf(err) != nil || isCode(err, postern.CodeEndpointOffline) {
 		return err // which nobody behind us says
 	}
 	if x.upload != nil {

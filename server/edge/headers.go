@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -89,7 +90,7 @@ type clientFacts struct {
 }
 
 // clientFacts reads X-Forwarded-For from the right, past proxies that are trusted.
-func (x *exchange) clientFacts() clientFacts {
+func (x *Exchange) clientFacts() clientFacts {
 	facts := clientFacts{addr: x.visitor.client.Addr()}
 	facts.believed = x.live.trusts(facts.addr)
 	if !facts.believed {
@@ -113,16 +114,13 @@ func (x *exchange) clientFacts() clientFacts {
 // what strangers say about themselves removed, our own words last, so that nothing
 // the visitor lists in Connection can remove them.
 func (x *webExchange) outboundHeader(rewrite string) http.Header {
-	in := x.r.Header
-	out := make(http.Header, len(in)+6)
-	for name, values := range in {
-		if mayPass(name, x.client.believed) {
-			out[name] = values
-		}
+	out := x.edited
+	if out == nil {
+		out = x.passingHeader()
+	} else {
+		out = maps.Clone(out) // another member may be tried
 	}
-	removeHopByHop(out, in["Connection"])
-	delete(out, "Host") // HTTP/2 can have one beside :authority
-	if httpguts.HeaderValuesContainsToken(in["Te"], "trailers") {
+	if httpguts.HeaderValuesContainsToken(x.r.Header["Te"], "trailers") {
 		out["Te"] = []string{"trailers"} // gRPC needs it
 	}
 	if _, given := out["User-Agent"]; !given {
@@ -135,6 +133,20 @@ func (x *webExchange) outboundHeader(rewrite string) http.Header {
 	return out
 }
 
+// passingHeader is what goes on of the visitor's header.
+func (x *webExchange) passingHeader() http.Header {
+	in := x.r.Header
+	out := make(http.Header, len(in)+6)
+	for name, values := range in {
+		if mayPass(name, x.client.believed) {
+			out[name] = values
+		}
+	}
+	removeHopByHop(out, in["Connection"])
+	delete(out, "Host") // HTTP/2 can have one beside :authority
+	return out
+}
+
 // writeForwarded sets X-Forwarded-*. Forwarded (RFC 7239) is not sent: services that
 // read both would have to be told which to believe, and few read it.
 func (x *webExchange) writeForwarded(out http.Header) {
@@ -144,9 +156,9 @@ func (x *webExchange) writeForwarded(out http.Header) {
 	}
 	out[headerForwardedFor] = []string{peer}
 	// A trusted proxy knows better what its visitor typed.
-	setUnlessGiven(out, headerForwardedProto, x.scheme())
+	setUnlessGiven(out, headerForwardedProto, x.Scheme())
 	setUnlessGiven(out, headerForwardedHost, x.r.Host)
-	setUnlessGiven(out, headerForwardedPort, portText(x.edge.publicPort(postern.Scheme(x.scheme()))))
+	setUnlessGiven(out, headerForwardedPort, portText(x.edge.publicPort(postern.Scheme(x.Scheme()))))
 }
 
 func setUnlessGiven(h http.Header, name, value string) {

@@ -26,8 +26,9 @@ type metrics struct {
 	rejects   map[string]*atomic.Uint64
 }
 
-// endpointMetrics counts for one endpoint's URL.
+// endpointMetrics counts for one endpoint's URL. It follows the exchanges of its routes.
 type endpointMetrics struct {
+	Passive
 	used     atomic.Int64 // when last, Unix seconds
 	classes  [6]atomic.Uint64
 	buckets  [len(durations) + 1]atomic.Uint64
@@ -35,6 +36,9 @@ type endpointMetrics struct {
 	bytes    relay.Counters
 	open     atomic.Int64
 	dropped  atomic.Bool // no longer collected
+
+	mu       sync.Mutex
+	upgraded map[*relay.Counters]struct{} // of connections that are open, not in bytes yet
 }
 
 // durations are the upper bounds of the histogram's buckets, in seconds.
@@ -128,17 +132,8 @@ func (m *metrics) dropIdle() {
 	}
 }
 
-// isDropped tells whether what is counted here is no longer seen. Being asked is being
-// used: who keeps a *endpointMetrics asks before each request.
-func (c *endpointMetrics) isDropped() bool {
-	return c == nil || c.dropped.Load()
-}
-
 // request counts an answered request.
 func (c *endpointMetrics) request(status int, took time.Duration, in, out int64) {
-	if c == nil {
-		return
-	}
 	class := 0
 	if status >= 100 && status < 600 {
 		class = status / 100
@@ -205,8 +200,9 @@ func (c *endpointMetrics) collect(name string, out chan<- prometheus.Metric) {
 		seconds := time.Duration(c.duration.Load()).Seconds()
 		out <- prometheus.MustNewConstHistogram(descDuration, total, seconds, buckets, name)
 	}
-	out <- prometheus.MustNewConstMetric(descBytes, prometheus.CounterValue, float64(c.bytes.AToB.Load()), name, "in")
-	out <- prometheus.MustNewConstMetric(descBytes, prometheus.CounterValue, float64(c.bytes.BToA.Load()), name, "out")
+	in, sent := c.moved()
+	out <- prometheus.MustNewConstMetric(descBytes, prometheus.CounterValue, float64(in), name, "in")
+	out <- prometheus.MustNewConstMetric(descBytes, prometheus.CounterValue, float64(sent), name, "out")
 	out <- prometheus.MustNewConstMetric(descOpen, prometheus.GaugeValue, float64(c.open.Load()), name)
 }
 

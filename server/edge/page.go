@@ -39,9 +39,9 @@ func newPage(failure *postern.Error, id postern.RequestID) page {
 }
 
 // newPage notes the failure and makes the page for it.
-func (x *exchange) newPage(failure *postern.Error) page {
+func (x *Exchange) newPage(failure *postern.Error) page {
 	x.failure = failure
-	p := newPage(failure, x.requestID())
+	p := newPage(failure, x.ID())
 	if cause := failure.Cause; cause != nil {
 		x.edge.logger.InfoContext(x.edge.ctx, "request failed", "request_id", p.RequestID, "host", x.head.hostText(),
 			"error_code", failure.Code, "endpoint_id", x.member, "error", cause)

@@ -42,7 +42,7 @@ func (e *Edge) await(until time.Time, done func() bool) {
 }
 
 // lookPatiently is look for a name that may come back.
-func (x *exchange) lookPatiently(to destination, err error) (destination, error) {
+func (x *Exchange) lookPatiently(to destination, err error) (destination, error) {
 	until := x.edge.config.Recent.HTTP(x.host, x.visitor.secure)
 	x.edge.await(until, func() bool {
 		to, err = x.look()
@@ -53,7 +53,7 @@ func (x *exchange) lookPatiently(to destination, err error) (destination, error)
 
 // forwardLater offers the request, of which nothing was sent, to a member that comes
 // within route.ReturnTime. Those in tried were, in vain; failed is why.
-func (x *exchange) forwardLater(f forwarder, failed error, tried []route.Member) error {
+func (x *Exchange) forwardLater(f forwarder, failed error, tried []route.Member) error {
 	if x.edge.config.Recent == nil {
 		return failed
 	}
@@ -64,6 +64,10 @@ func (x *exchange) forwardLater(f forwarder, failed error, tried []route.Member)
 		m, r := x.edge.another(x.route, tried)
 		if m == nil {
 			return false
+		}
+		if r != x.route && (x.begun || x.live.planFor(r).needs&(NeedHead|NeedBytes) != 0) {
+			x.route, failed = r, errMoved
+			return true
 		}
 		x.route = r
 		failed = x.offer(m, f)

@@ -11,11 +11,14 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// respond sends the service's answer to the visitor. It does not return when the
-// answer breaks off: see exchange.abort.
-func (x *webExchange) respond(response *http.Response) {
+// respond sends the service's answer to the visitor. An error means that nothing of it
+// was sent; it does not return when the answer breaks off: see abort.
+func (x *webExchange) respond(response *http.Response) error {
 	header := response.Header
 	removeHopByHop(header, header["Connection"])
+	if err := x.review(response); err != nil {
+		return err
+	}
 	w := x.w.Header()
 	for name, values := range header {
 		w[name] = values
@@ -30,8 +33,11 @@ func (x *webExchange) respond(response *http.Response) {
 	if announced > 0 {
 		_ = x.control.Flush() // chunked, even where the body turns out short
 	}
-	x.copyBody(response)
+	if response.Body != http.NoBody {
+		x.copyBody(response.Body, response.ContentLength)
+	}
 	x.copyTrailers(response, announced)
+	return nil
 }
 
 // closeUnlessComplete makes this answer the connection's last when the visitor still
@@ -50,11 +56,11 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // copyBody streams the body: what has come goes on at once where more may be long in
 // coming, so that events arrive when they happen.
-func (x *webExchange) copyBody(response *http.Response) {
-	if response.Body == http.NoBody || x.r.Method == http.MethodHead {
+func (x *webExchange) copyBody(body io.Reader, length int64) {
+	if x.r.Method == http.MethodHead {
 		return
 	}
-	if response.ContentLength < 0 {
+	if length < 0 {
 		_ = x.control.Flush() // somebody may wait for the head of a stream of events
 	}
 	buffer := copyBuffers.Get().(*[32 << 10]byte)
@@ -62,12 +68,12 @@ func (x *webExchange) copyBody(response *http.Response) {
 	stall := x.newStall()
 	defer stall.stop()
 	for {
-		n, err := response.Body.Read(stall.piece(buffer[:]))
+		n, err := body.Read(stall.piece(buffer[:]))
 		if n > 0 {
 			stall.begin()
 			written, failure := x.w.Write(buffer[:n])
 			x.sent += int64(written)
-			if failure == nil && err == nil && x.sent != response.ContentLength {
+			if failure == nil && err == nil && x.sent != length {
 				failure = x.control.Flush()
 			}
 			stall.end(written)

@@ -17,10 +17,11 @@ type sending struct {
 	framing http1.Framing
 	left    int64 // where framing is Length
 	chunks  http1.Chunks
-	ready   []byte // came with the head
-	held    []byte // behind it: the beginning of a chunk's line
-	taken   int    // bytes of c.in that belong to the request
-	started bool   // bytes were sent that we no longer have
+	ready   []byte         // came with the head
+	held    []byte         // behind it: the beginning of a chunk's line
+	taken   int            // bytes of c.in that belong to the request
+	tap     func(b []byte) // of those that count their bytes; nil for nobody
+	started bool           // bytes were sent that we no longer have
 
 	received atomic.Int64
 	read     atomic.Bool // all of it came from the visitor, by its own framing
@@ -117,6 +118,9 @@ func (u *sending) forward(pair *upstreamConn, b []byte, n int) (held int, ok boo
 	if u.framing == http1.Length {
 		u.left -= int64(n)
 		u.received.Add(int64(n))
+		if u.tap != nil {
+			u.tap(b)
+		}
 		return 0, u.write(pair, b, u.left == 0)
 	}
 	pass, taken, over, problem := u.chunks.Feed(b)
@@ -139,6 +143,10 @@ func (u *sending) forward(pair *upstreamConn, b []byte, n int) (held int, ok boo
 func (u *sending) write(pair *upstreamConn, b []byte, last bool) bool {
 	if last {
 		u.read.Store(true)
+	}
+	if failure := u.c.x.broken.Load(); failure != nil {
+		u.c.watch.fail(failure)
+		return false
 	}
 	if _, err := pair.Write(b); err != nil {
 		return false

@@ -95,7 +95,7 @@ func (e *Edge) handleWeb(v *visitor) {
 	if !ok {
 		return
 	}
-	v.secure = true
+	v.secure, v.tls = true, conn
 	if conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
 		e.front().web.take(v, conn)
 		return
@@ -121,7 +121,7 @@ func (e *Edge) handleUnknown(v *visitor) {
 		e.serveAgent(v, peeked, "")
 		return
 	}
-	v.secure = true
+	v.secure, v.tls = true, conn
 	e.converse(v, peeked)
 }
 

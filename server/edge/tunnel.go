@@ -156,5 +156,3 @@ func (e *Edge) tunnelEnded(v *visitor, r *route.Route, result relay.Result) {
 	}
 	log.LogAttrs(e.ctx, slog.LevelInfo, "connection", attrs...)
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

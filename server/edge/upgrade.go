@@ -21,6 +21,10 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 		return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service switched to a protocol that nobody asked for")
 	}
 	body, ok := response.Body.(io.ReadWriteCloser)
+	removeHopByHop(response.Header, response.Header["Connection"])
+	if err := x.review(response); err != nil {
+		return err
+	}
 	if !ok || !x.edge.beginRelay() {
 		return &postern.Error{Code: postern.CodeLinkDraining}
 	}
@@ -38,10 +42,9 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 	}
 	conn.busy.Store(0) // from now on a clean end of one side is one of the other
 	x.visitor.paced(x.live.pace())
-	x.count.connection(1)
-	result := relay.Pipe(x.edge.ctx, visitor, &upgraded{upstreamConn: conn, from: body},
-		relay.Options{Counters: x.count.counters()})
-	x.count.connection(-1)
+	x.moved = new(relay.Counters)
+	x.upgraded()
+	result := relay.Pipe(x.edge.ctx, visitor, &upgraded{upstreamConn: conn, from: body}, relay.Options{Counters: x.moved})
 	_ = x.visitor.Close()
 	x.gotten, x.sent, x.failure = result.AToB, result.BToA, result.Err
 	return nil
@@ -74,7 +77,6 @@ func (x *webExchange) hijack() (relay.Conn, error) {
 // switchingHead is the 101 answer as the service gave it.
 func switchingHead(response *http.Response, protocol string) []byte {
 	header := response.Header
-	removeHopByHop(header, header["Connection"])
 	header["Connection"] = []string{"Upgrade"}
 	header["Upgrade"] = []string{protocol}
 	var head bytes.Buffer

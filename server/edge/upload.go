@@ -27,7 +27,8 @@ type upload struct {
 	touched atomic.Bool // a read was tried: the body cannot be sent to another member
 	done    atomic.Bool // its end was read
 
-	trailer, declared http.Header // from the visitor; to the service
+	trailer, declared http.Header // from the visitor; to the service, where allowed
+	endless           bool        // it has no length
 
 	mu       sync.Mutex
 	over     bool // stop was called
@@ -35,17 +36,28 @@ type upload struct {
 	failure  *postern.Error
 }
 
-// newUpload wraps r's body. declared is where allowed trailers go once they are known.
-// conversation is true for endpoints whose bodies may be half of a conversation
-// (gRPC), in which silence is no offence; that of a declared length never is.
-func (x *webExchange) newUpload(declared http.Header, conversation bool) *upload {
-	pace := x.live.pace()
-	if conversation && x.r.ContentLength < 0 {
-		pace.most = 0
-	}
+// newUpload wraps r's body.
+func (x *webExchange) newUpload() *upload {
 	return &upload{
-		body: x.r.Body, control: x.control, patience: pace.begin(), http2: x.r.ProtoMajor > 1,
-		trailer: x.r.Trailer, declared: declared,
+		body: x.r.Body, control: x.control, patience: x.live.pace().begin(), http2: x.r.ProtoMajor > 1,
+		endless: x.r.ContentLength < 0, trailer: x.r.Trailer,
+	}
+}
+
+// toMember says where the body goes. declared is where allowed trailers go once they are
+// known. conversation is true for endpoints whose bodies may be half of a conversation
+// (gRPC), in which silence is no offence; that of a declared length never is.
+func (u *upload) toMember(declared http.Header, conversation bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.done.Load() { // a follower has read it
+		for name := range declared {
+			declared[name] = u.trailer[name]
+		}
+	}
+	u.declared = declared
+	if conversation && u.endless {
+		u.patience.most = 0
 	}
 }
 

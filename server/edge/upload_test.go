@@ -75,10 +75,10 @@ func TestLeastRateOfBodies(t *testing.T) {
 			total := int(max(c.length, 1000))
 			body := &dripping{first: c.first, size: c.size, pause: c.pause, left: total}
 			x := &webExchange{
-				exchange: exchange{live: &Live{Limits: Limits{LeastRate: c.rate}.orDefault(), Timeouts: Timeouts{}.orDefault()}},
+				Exchange: Exchange{live: &Live{Limits: Limits{LeastRate: c.rate}.orDefault(), Timeouts: Timeouts{}.orDefault()}},
 				r:        &http.Request{Body: body, ContentLength: c.length, ProtoMajor: 1}, control: http.NewResponseController(body),
 			}
-			u := x.newUpload(nil, false)
+			u := x.newUpload()
 			began := time.Now()
 			n, err := io.Copy(io.Discard, u)
 			switch {
@@ -103,10 +103,12 @@ func TestConversationsMayBeSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := &dripping{size: 5, pause: 24 * time.Hour, left: 10}
 		x := &webExchange{
-			exchange: exchange{live: &Live{Limits: Limits{}.orDefault(), Timeouts: Timeouts{}.orDefault()}},
+			Exchange: Exchange{live: &Live{Limits: Limits{}.orDefault(), Timeouts: Timeouts{}.orDefault()}},
 			r:        &http.Request{Body: body, ContentLength: -1, ProtoMajor: 2}, control: http.NewResponseController(body),
 		}
-		if n, err := io.Copy(io.Discard, x.newUpload(nil, true)); n != 10 || err != nil {
+		u := x.newUpload()
+		u.toMember(nil, true)
+		if n, err := io.Copy(io.Discard, u); n != 10 || err != nil {
 			t.Errorf("%d bytes, then %v", n, err)
 		}
 	})

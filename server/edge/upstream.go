@@ -172,7 +172,7 @@ type exchangeKey struct{}
 // connection to another request of the same key.
 func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 	x := ctx.Value(exchangeKey{}).(*webExchange)
-	conn, err := u.open(ctx, &x.exchange, nil)
+	conn, err := u.open(ctx, &x.Exchange, nil)
 	if err == nil && strings.HasPrefix(key, "visitor-") {
 		err = conn.own(x.visitor)
 	}
@@ -184,7 +184,7 @@ func (u *upstream) dial(ctx context.Context, _, key string) (net.Conn, error) {
 
 // open opens a stream for x, with first as its first bytes; there are some where the
 // relay opens it, which reads nothing ahead of its time. Errors are *openError.
-func (u *upstream) open(ctx context.Context, x *exchange, first []byte) (*upstreamConn, error) {
+func (u *upstream) open(ctx context.Context, x *Exchange, first []byte) (*upstreamConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.live.Timeouts.Open)
 	defer cancel()
 	// An agent takes a limited number of streams. Those that wait for a request which

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -32,6 +33,7 @@ type visitor struct {
 
 	// Set before the connection is handed to an HTTP server, never changed after.
 	secure     bool             // behind TLS, also where the handler cannot see it
+	tls        *tls.Conn        // which it then is behind
 	serverName postern.Hostname // of the ClientHello; "" for none
 	onlooker   *onlooker        // of its HTTP/1 requests; nil with HTTP/2
 	requests   int              // of HTTP/1 so far; the HTTP server's goroutine alone uses it

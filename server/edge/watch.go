@@ -97,11 +97,7 @@ func (w *watch) opening(cancel func()) (over func()) {
 	w.cancel, w.limit, w.headCome = cancel, time.Time{}, false
 	w.mu.Unlock()
 	w.start()
-	return func() {
-		w.mu.Lock()
-		w.cancel = nil
-		w.mu.Unlock()
-	}
+	return w.over
 }
 
 // begin has pair cut off if the visitor goes, or the head of its answer does not come.
@@ -109,7 +105,7 @@ func (w *watch) begin(pair *upstreamConn) {
 	w.mu.Lock()
 	w.pair, w.headCome = pair, false
 	if w.c.upload.done.Load() {
-		w.setLimit(w.c.x.started)
+		w.setLimit(w.c.x.times.Started)
 		if w.running { // since the opening: it may be reading without a limit
 			w.setLimit(time.Now())
 			_ = w.c.conn.SetReadDeadline(w.limit)
@@ -163,6 +159,13 @@ func (w *watch) end(pair *upstreamConn) {
 	w.mu.Unlock()
 	<-w.done
 	w.c.readUntil = time.Time{}
+}
+
+// over forgets what opening was given, which is over.
+func (w *watch) over() {
+	w.mu.Lock()
+	w.cancel = nil
+	w.mu.Unlock()
 }
 
 // isOver tells whether the pair, or its opening, was cut off.

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -12,18 +11,23 @@ import (
 // webExchange is an exchange on net/http: the path for every kind of request, over
 // HTTP/1 and HTTP/2.
 type webExchange struct {
-	exchange
+	Exchange
 	w       http.ResponseWriter
 	r       *http.Request
 	control *http.ResponseController
 	upload  *upload // the request's body, nil for none
 	gotten  int64   // bytes from upgraded visitors
+
+	// Where followers were shown the request.
+	edited http.Header   // what goes on
+	body   *followedBody // nil for none
 }
 
 func (e *Edge) newWebExchange(w http.ResponseWriter, r *http.Request) *webExchange {
 	return &webExchange{
-		exchange: exchange{
-			edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()), head: webHead{r}, started: time.Now(),
+		Exchange: Exchange{
+			edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()), head: webHead{r},
+			times: Times{Started: time.Now()},
 		},
 		w: w, r: r, control: http.NewResponseController(w),
 	}
@@ -43,10 +47,7 @@ func (e *Edge) serveRequest(w http.ResponseWriter, r *http.Request) {
 	x := e.newWebExchange(w, r)
 	defer x.finish()
 	if err := x.serve(); err != nil {
-		if errors.Is(err, errVisitorGone) {
-			x.abort(&postern.Error{Code: postern.CodeStreamReset})
-		}
-		x.fail(postern.AsError(err))
+		x.conclude(err)
 	}
 }
 
@@ -69,7 +70,6 @@ func (x *webExchange) serve() error {
 		x.redirect()
 		return nil
 	}
-	x.count = x.edge.metrics.endpoint(x.route)
 	return x.relay()
 }
 
@@ -83,7 +83,7 @@ func (x *webExchange) relay() error {
 	if namesPrivateConnection(x.r.Header["Authorization"]) {
 		x.visitor.private.Store(true)
 	}
-	return x.translate(x.forward(x))
+	return x.translate(x.serveRoute(x, x.beginFollowed))
 }
 
 // serves implements forwarder.
@@ -91,7 +91,7 @@ func (x *webExchange) serves(route.Member) bool { return true }
 
 // untouched implements forwarder.
 func (x *webExchange) untouched() bool {
-	return (x.upload == nil || !x.upload.touched.Load()) && x.r.Context().Err() == nil
+	return (x.upload == nil || !x.upload.touched.Load()) && (x.body == nil || !x.body.touched.Load()) && x.r.Context().Err() == nil
 }
 
 // serveOwn lets one of the server's own sites answer. Its certificate must have been

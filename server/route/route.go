@@ -21,6 +21,9 @@ type Route struct {
 	CertificatePEM string
 	Key            postern.Secret
 	Owner          Owner
+
+	// Memo is the edge's: it goes when the route goes.
+	Memo Memo
 }
 
 // Owner picks who serves the next connection or request: a session of this node,

@@ -1,0 +1,109 @@
+package http1
+
+import (
+	"slices"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Copy makes h a copy of from, whose lines it shares but not their list: editing h leaves
+// from as it is. The memory of h's list is used again.
+func (h *Head) Copy(from *Head) {
+	lines := append(h.Lines[:0], from.Lines...)
+	*h = *from
+	h.Lines = lines
+}
+
+// Copy makes r a copy of from, as Head.Copy does.
+func (r *Request) Copy(from *Request) {
+	lines := r.Lines
+	*r = *from
+	r.Lines = lines
+	r.Head.Copy(&from.Head)
+}
+
+// Settle drops what Append would drop, as far as Connection names it, and Connection
+// itself: what is added afterwards cannot be named by it. keep tells which other lines
+// stay; nil: all.
+func (h *Head) Settle(keep func(l *Line) bool) {
+	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool {
+		switch {
+		case l.Field == Host || l.Field == ContentLength || l.Field == TransferEncoding:
+			return false
+		case l.Field.HopByHop():
+			return false // Append never writes them as they came
+		}
+		return h.Nominated(l.Name) || keep != nil && !keep(&l)
+	})
+	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool { return l.Field == Connection })
+	h.nominates = false
+	h.look()
+}
+
+// Remove drops all lines of a name, whatever its case.
+func (h *Head) Remove(name string) {
+	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool { return foldedEqual(l.Name, name) })
+	h.look()
+}
+
+// Add adds a line at the end; false means that it would be none, and nothing was done.
+// Framing cannot be changed by it.
+func (h *Head) Add(name, value string) bool {
+	raw := make([]byte, 0, len(name)+2+len(value))
+	raw = append(append(append(raw, name...), ": "...), value...)
+	if len(name) == 0 || !httpguts.ValidHeaderFieldName(name) {
+		return false
+	}
+	l, problem := parseLine(raw)
+	if problem != "" || l.Field.HopByHop() || l.Field == Host || l.Field == ContentLength {
+		return false
+	}
+	h.Lines = append(h.Lines, l)
+	h.seen |= 1 << l.Field
+	return true
+}
+
+// look notes again which fields there are.
+func (h *Head) look() {
+	h.seen = 0
+	for i := range h.Lines {
+		h.seen |= 1 << h.Lines[i].Field
+	}
+}
+
+// BodyLength is the length of the body that follows, -1 where only its end tells.
+func (h *Head) BodyLength() int64 {
+	switch h.Framing {
+	case None:
+		return 0
+	case Length:
+		return h.Length
+	}
+	return -1
+}
+
+// ValidTarget tells whether a request may be sent with this target, a path with or
+// without a query.
+func ValidTarget(target string) bool {
+	return len(target) > 0 && target[0] == '/' && all([]byte(target), inTarget) && checkPath([]byte(target)) == ""
+}
+
+// foldedEqual compares two names without regard to ASCII case.
+func foldedEqual(b []byte, name string) bool {
+	if len(b) != len(name) {
+		return false
+	}
+	for i := range b {
+		if lower(b[i]) != lower(name[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
