@@ -94,7 +94,7 @@ func (d *Dialer) dial(ctx context.Context) (*tls.Conn, error) {
 	}
 	keepHonest(conn)
 	host, _, _ := net.SplitHostPort(d.Server) // ParseServer joined it
-	secured := tls.Client(conn, &tls.Config{
+	secured := tls.Client(link.NewWire(conn), &tls.Config{
 		ServerName: host,
 		RootCAs:    d.Roots,
 		NextProtos: []string{native.ALPN},

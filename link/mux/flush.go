@@ -40,17 +40,17 @@ func (s *Session) writeBatch() {
 	var err error
 	if data == nil {
 		if len(control) > 0 {
-			_, err = s.conn.Write(control)
+			err = s.write(control)
 		}
 	} else {
 		start := controlRoom
 		if len(control) > 0 && len(control) <= controlRoom {
 			start -= len(control)
 		} else if len(control) > 0 {
-			_, err = s.conn.Write(control)
+			err = s.write(control)
 		}
 		if err == nil {
-			_, err = s.conn.Write(data.b[start:])
+			err = s.write(data.b[start:])
 		}
 		data.recycle()
 	}

@@ -25,6 +25,7 @@ const (
 type Session struct {
 	config Config
 	conn   net.Conn
+	wire   wire   // below conn; nil where nothing gathers
 	in     *input // the reader's alone
 	start  time.Time
 
@@ -88,6 +89,7 @@ func New(conn net.Conn, c Config) *Session {
 	s := &Session{
 		config:     c,
 		conn:       conn,
+		wire:       wireBelow(conn),
 		start:      time.Now(),
 		streams:    make(map[uint32]*Stream),
 		limits:     c.Limits,

@@ -68,13 +68,16 @@ func (u *sending) send(pair *upstreamConn) {
 	u.c.watch.run(func() bool { return u.copy(pair) })
 }
 
-// sendBuffers are what uploads pass through.
-var sendBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+// sendBuffer is what an upload passes through: four frames of the link, as relay's own
+// buffer. A round number of KiB would end in a frame, and a record, of a few bytes.
+const sendBuffer = 4 * (16<<10 - 8)
+
+var sendBuffers = sync.Pool{New: func() any { return new([sendBuffer]byte) }}
 
 // copy tells whether all was sent.
 func (u *sending) copy(pair *upstreamConn) bool {
 	w := &u.c.watch
-	buffer := sendBuffers.Get().(*[32 << 10]byte)
+	buffer := sendBuffers.Get().(*[sendBuffer]byte)
 	defer sendBuffers.Put(buffer)
 	held := copy(buffer[:], u.held)
 	p := u.c.x.live.pace().begin()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -79,8 +80,8 @@ func (e *Edge) maybeAgent(name postern.Hostname) bool {
 }
 
 // handshake ends TLS within the deadline of the first bytes.
-func (e *Edge) handshake(v *visitor, config *tls.Config) (*tls.Conn, bool) {
-	conn := tls.Server(v, config)
+func (e *Edge) handshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, bool) {
+	conn := tls.Server(below, config)
 	_ = v.SetDeadline(v.until)
 	if err := conn.HandshakeContext(e.ctx); err != nil {
 		e.reject(v, rejectHandshake, err)
@@ -91,7 +92,7 @@ func (e *Edge) handshake(v *visitor, config *tls.Config) (*tls.Conn, bool) {
 
 // handleWeb hands a visitor of an https endpoint to the HTTP server.
 func (e *Edge) handleWeb(v *visitor) {
-	conn, ok := e.handshake(v, e.tls.web)
+	conn, ok := e.handshake(v, v, e.tls.web)
 	if !ok {
 		return
 	}
@@ -107,7 +108,7 @@ func (e *Edge) handleWeb(v *visitor) {
 // at the first byte behind it: an agent's first frame is shorter than 64 KiB, so its
 // length starts with a zero; HTTP starts with a letter.
 func (e *Edge) handleUnknown(v *visitor) {
-	conn, ok := e.handshake(v, e.tls.web)
+	conn, ok := e.handshake(v, v, e.tls.web)
 	if !ok {
 		return
 	}
@@ -127,7 +128,7 @@ func (e *Edge) handleUnknown(v *visitor) {
 
 // handleAgent serves somebody who can only be an agent.
 func (e *Edge) handleAgent(v *visitor) {
-	if conn, ok := e.handshake(v, e.tls.agent); ok {
+	if conn, ok := e.handshake(v, link.NewWire(v), e.tls.agent); ok {
 		e.serveAgent(v, conn, conn.ConnectionState().NegotiatedProtocol)
 	}
 }
@@ -166,7 +167,7 @@ func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {
 		e.reject(v, rejectHandshake, err)
 		return
 	}
-	if conn, ok := e.handshake(v, config); ok {
+	if conn, ok := e.handshake(v, v, config); ok {
 		e.tunnel(v, conn, nil, r, false)
 	}
 }
