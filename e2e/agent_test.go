@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 )
@@ -20,30 +18,22 @@ func (s *server) agent(args ...string) (*process, string) {
 
 func (s *server) agentProcess(args ...string) *process {
 	s.t.Helper()
-	argv := append([]string{posternBinary}, args...)
-	argv = append(argv, "--connect-url", s.connectURL(), "--connect-cas", s.caFile, "--authtoken", s.authtoken,
-		"--log", "stdout", "--log-format", "logfmt")
-	p := startProcess(s.t, "agent "+strings.Join(args, " "), nil, argv...)
+	started, err := s.StartAgent(s.connectURL(), nil, nil, args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p := adopt(s.t, started)
 	s.agents = append(s.agents, p)
 	return p
 }
 
-var startedTunnel = regexp.MustCompile(`msg="started tunnel".* url=(\S+)`)
-
 func (p *process) onlineURL() string {
 	p.t.Helper()
-	var url string
-	eventually(p.t, 10*time.Second, func() error {
-		if found := startedTunnel.FindStringSubmatch(p.output()); found != nil {
-			url = found[1]
-			return nil
-		}
-		if p.exited() {
-			return fmt.Errorf("%s ended: %s", p.name, tail(p.output(), 2000))
-		}
-		return fmt.Errorf("%s is not online", p.name)
-	})
-	return url
+	urls, err := p.Online(1)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return urls[0]
 }
 
 // fetch gets a URL and returns status, headers and body.

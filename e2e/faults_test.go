@@ -324,7 +324,7 @@ func (b stuck) Read([]byte) (int, error) { <-b.ctx.Done(); return 0, b.ctx.Err()
 func TestServerOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.wrapper = []string{"prlimit", "--nofile=256:256"}
+	s.Wrapper = []string{"prlimit", "--nofile=256:256"}
 	s.start()
 	s.bootstrap()
 	upstream, _ := slowBody(t)

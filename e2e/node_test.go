@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
 )
 
 // nodeAgent runs node/serve.mjs with @ngrok/ngrok from npm.
@@ -30,7 +32,7 @@ func (s *server) nodeAgent(token, options string) nodeAgent {
 	command.Dir = "node"
 	command.Env = append(os.Environ(), "NGROK_AUTHTOKEN="+token, "SERVER_ADDR="+s.connectURL(), "ROOT_CAS="+s.caFile, "OPTIONS="+options)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	errors := &log{}
+	errors := &program.Transcript{}
 	command.Stderr = errors
 	input, err := command.StdinPipe()
 	if err != nil {

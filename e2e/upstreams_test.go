@@ -163,7 +163,7 @@ func TestGRPCBehindTheFirewall(t *testing.T) {
 	host := strings.TrimPrefix(url, "https://")
 	conn, err := grpc.NewClient("passthrough:///"+host,
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return s.dialContext(ctx, "tcp", address)
+			return s.DialContext(ctx, "tcp", address)
 		}),
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: s.pool()})))
 	if err != nil {

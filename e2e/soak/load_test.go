@@ -184,8 +184,11 @@ func (l *load) repeat(c crowd, first int) {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			l.tally.run(c.kind, func() error { return c.make(i) })
 		}
+		if l.stopped() { // during the last visit, so that both have been ready
+			return
+		}
+		l.tally.run(c.kind, func() error { return c.make(i) })
 	}
 }
 
@@ -197,7 +200,19 @@ func (l *load) happen(e event) {
 		case <-l.stop:
 			return
 		case <-tick.C:
-			l.tally.run(e.kind, func() error { return e.make(i) })
 		}
+		if l.stopped() {
+			return
+		}
+		l.tally.run(e.kind, func() error { return e.make(i) })
+	}
+}
+
+func (l *load) stopped() bool {
+	select {
+	case <-l.stop:
+		return true
+	default:
+		return false
 	}
 }

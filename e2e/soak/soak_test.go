@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	length = flag.Duration("soak", 5*time.Minute, "how long the load goes on")
+	length = flag.Duration("soak", 4*time.Minute, "how long the load goes on")
 	rate   = flag.Float64("rate", 150, "short visits a second")
 )
 

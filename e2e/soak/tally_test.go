@@ -23,7 +23,10 @@ type tally struct {
 
 // count is of one kind of visit. Good are answers as asked for; foreseen are the
 // failures that a fault which the test made must have; failed is everything else.
-type count struct{ good, foreseen, failed, held int }
+type count struct {
+	good, foreseen, failed, held int
+	longest                      time.Duration
+}
 
 const mostFailures = 30
 
@@ -40,6 +43,8 @@ func (t *tally) run(kind string, visit func() error) {
 	defer t.inFlight.Add(-1)
 	began := time.Now()
 	err := visit()
+	took := time.Since(began)
+	t.add(kind, count{longest: took})
 	var excused foreseen
 	switch {
 	case err == nil:
@@ -47,7 +52,7 @@ func (t *tally) run(kind string, visit func() error) {
 	case errors.As(err, &excused):
 		t.add(kind, count{foreseen: 1})
 	default:
-		t.fail(kind, fmt.Errorf("after %v: %w", time.Since(began).Round(time.Millisecond), err))
+		t.fail(kind, fmt.Errorf("after %v: %w", took.Round(time.Millisecond), err))
 	}
 }
 
@@ -73,6 +78,7 @@ func (t *tally) add(kind string, more count) {
 	c.foreseen += more.foreseen
 	c.failed += more.failed
 	c.held += more.held
+	c.longest = max(c.longest, more.longest)
 }
 
 // total sums all kinds.
@@ -102,10 +108,10 @@ func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-22s %10s %10s %8s %8s\n", "visits", "good", "foreseen", "failed", "held")
+	fmt.Fprintf(&b, "%-22s %10s %10s %8s %8s %10s\n", "visits", "good", "foreseen", "failed", "held", "longest")
 	for _, kind := range slices.Sorted(maps.Keys(t.kinds)) {
 		c := t.kinds[kind]
-		fmt.Fprintf(&b, "%-22s %10d %10d %8d %8d\n", kind, c.good, c.foreseen, c.failed, c.held)
+		fmt.Fprintf(&b, "%-22s %10d %10d %8d %8d %10v\n", kind, c.good, c.foreseen, c.failed, c.held, c.longest.Round(time.Millisecond))
 	}
 	for _, failure := range t.failures {
 		fmt.Fprintln(&b, failure)

@@ -96,10 +96,10 @@ func TestTrend(t *testing.T) {
 	}{
 		"level":    {func(i int) int { return 500 }, false},
 		"swings":   {func(i int) int { return 500 + 60*(i%3) }, false},
-		"falls":    {func(i int) int { return 900 - i }, false},
-		"creeps":   {func(i int) int { return 500 + i/2 }, true},
-		"steps":    {func(i int) int { return 500 + 100*(i/150) }, true},
-		"outliers": {func(i int) int { return 500 + i/2 + 5000*(i%10/9) }, true},
+		"falls":    {func(i int) int { return 900 - 2*i }, false},
+		"creeps":   {func(i int) int { return 500 + 2*i }, true},
+		"steps":    {func(i int) int { return 500 + 300*(i/150) }, true},
+		"outliers": {func(i int) int { return 500 + 2*i + 5000*(i%10/9) }, true},
 		"fills":    {func(i int) int { return 500 - max(0, 200-10*i) }, false},
 	} {
 		var samples []sample

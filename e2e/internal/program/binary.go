@@ -8,8 +8,7 @@ import (
 	"path/filepath"
 )
 
-// binaryVariable names a binary that is there already, for a test that runs itself
-// again in another namespace.
+// binaryVariable names a binary that is there already, for instance a release's.
 const binaryVariable = "POSTERN_E2E_BINARY"
 
 // Build compiles the program into dir and returns its path. A path in the
@@ -27,7 +26,3 @@ func Build(dir string) (string, error) {
 	}
 	return binary, nil
 }
-
-// Inherit is the environment entry that hands a built binary to a test that runs
-// itself again.
-func Inherit(binary string) string { return binaryVariable + "=" + binary }

@@ -19,7 +19,7 @@ type Process struct {
 	Name string
 	cmd  *exec.Cmd
 	done chan struct{}
-	out  transcript
+	out  Transcript
 }
 
 // Start runs argv with environment added to the caller's. What it prints is kept
@@ -101,15 +101,15 @@ func (p *Process) CPU() (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticks, nil
 }
 
-// transcript keeps the end of what a process prints and may be read meanwhile.
-type transcript struct {
+// Transcript keeps the end of what a process prints and may be read meanwhile.
+type Transcript struct {
 	mu   sync.Mutex
 	text []byte
 }
 
 const mostOutput = 1 << 20
 
-func (t *transcript) Write(p []byte) (int, error) {
+func (t *Transcript) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
@@ -119,7 +119,7 @@ func (t *transcript) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *transcript) String() string {
+func (t *Transcript) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.text)

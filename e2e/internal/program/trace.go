@@ -17,7 +17,7 @@ type Trace struct {
 	counting   int
 	goroutines int        // of the last list that was whole
 	heap       int64      // bytes, rounded down to MiB by the runtime
-	rest       transcript // lines that are not the runtime's
+	rest       Transcript // lines that are not the runtime's
 }
 
 // TraceEnvironment makes the runtime of a Go program print what Trace reads.
