@@ -1,0 +1,116 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// honest are visitors who behave, from an address of their own: a few kept connections
+// that ask for the same small page again and again.
+type honest struct {
+	t      *testing.T
+	client *http.Client
+	url    string
+
+	mu    sync.Mutex
+	took  []time.Duration
+	wrong []error
+
+	stop    chan struct{}
+	running sync.WaitGroup
+}
+
+// honestAddress is where honest visitors come from; attacks come from 127.0.0.1.
+const honestAddress = "127.0.0.7"
+
+// honestVisitor is visitor from honestAddress.
+func (s *server) honestVisitor() *http.Client {
+	transport := s.transport()
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(honestAddress)}}
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		port := s.https
+		if _, name, _ := net.SplitHostPort(address); name == "80" {
+			port = s.http
+		}
+		return from.DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	transport.MaxIdleConnsPerHost = honestVisitors
+	transport.ForceAttemptHTTP2 = false
+	s.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+const (
+	honestVisitors = 4
+	honestPause    = 10 * time.Millisecond
+)
+
+// startHonest has the visitors ask until end.
+func startHonest(t *testing.T, client *http.Client, url string) *honest {
+	t.Helper()
+	h := &honest{t: t, client: client, url: url, stop: make(chan struct{})}
+	for range honestVisitors {
+		h.running.Go(h.ask)
+	}
+	t.Cleanup(func() { h.end() })
+	return h
+}
+
+func (h *honest) ask() {
+	tick := time.NewTicker(honestPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-tick.C:
+		}
+		began := time.Now()
+		response, body, err := tryFetch(h.client, h.url)
+		took := time.Since(began)
+		if err == nil && (response.StatusCode != http.StatusOK || body != "quick") {
+			err = fmt.Errorf("%s %q", response.Status, tail(body, 200))
+		}
+		h.mu.Lock()
+		h.took = append(h.took, took)
+		if err != nil {
+			h.wrong = append(h.wrong, err)
+		}
+		h.mu.Unlock()
+	}
+}
+
+// lap ends a measurement and begins the next: it gives the 99th percentile of what
+// answers took, and complains about every one that was wrong.
+func (h *honest) lap(during string) time.Duration {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.wrong) > 0 {
+		h.t.Errorf("%s: %d of %d honest requests failed, the first with %v", during, len(h.wrong), len(h.took), h.wrong[0])
+	}
+	if len(h.took) == 0 {
+		h.t.Errorf("%s: no honest request was answered", during)
+		return 0
+	}
+	slices.Sort(h.took)
+	p99 := h.took[len(h.took)*99/100]
+	h.t.Logf("%s: %d honest requests, p50 %v, p99 %v", during, len(h.took), h.took[len(h.took)/2], p99)
+	h.took, h.wrong = h.took[:0], nil
+	return p99
+}
+
+func (h *honest) end() {
+	select {
+	case <-h.stop:
+	default:
+		close(h.stop)
+	}
+	h.running.Wait()
+}
