@@ -84,13 +84,6 @@ func (s *Session) kick() {
 	}
 }
 
-func (s *Session) wake() {
-	select {
-	case s.kicked <- struct{}{}:
-	default:
-	}
-}
-
 // putControl appends a frame that goes before data. A peer that makes us answer
 // without reading the answers ends its session here.
 func (s *Session) putControl(kind frameKind, stream, word uint32) {
@@ -104,22 +97,6 @@ func (s *Session) putControl(kind frameKind, stream, word uint32) {
 	}
 }
 
-// keep is the session's writing goroutine. It writes what was left to it, and at
-// the end says goodbye and closes the connection.
-func (s *Session) keep() {
-	for {
-		select {
-		case <-s.kicked:
-			s.wmu.Lock()
-			s.flush(-1)
-			s.wmu.Unlock()
-		case <-s.done:
-			s.finish()
-			return
-		}
-	}
-}
-
 // finish closes the connection. A session that ends in order first writes what
 // was queued and its GOAWAY, and lets the peer read them: bytes that a closed
 // socket has not read make the kernel reset the connection and drop our last
@@ -128,6 +105,9 @@ func (s *Session) finish() {
 	defer func() {
 		_ = s.conn.Close()
 		<-s.readerDone
+		s.wmu.Lock()
+		s.awaitWriters()
+		s.wmu.Unlock()
 		close(s.closed)
 	}()
 	s.timer.Stop()
@@ -136,12 +116,7 @@ func (s *Session) finish() {
 		return
 	}
 	s.wmu.Lock()
-	if s.inheritsBusy() {
-		s.out.busy = false
-	}
-	for s.out.busy {
-		s.idle.Wait()
-	}
+	s.awaitWriters()
 	s.out.putGoAway(s.lastAdmitted(), s.goAway, s.lastWords())
 	s.flush(-1)
 	s.wmu.Unlock()
@@ -153,14 +128,11 @@ func (s *Session) finish() {
 	<-s.readerDone
 }
 
-// inheritsBusy tells whether the busy mark was left to keep, which ended before
-// it saw the kick.
-func (s *Session) inheritsBusy() bool {
-	select {
-	case <-s.kicked:
-		return true
-	default:
-		return false
+// awaitWriters waits until nobody writes to the connection of a session that has
+// ended. wmu is held.
+func (s *Session) awaitWriters() {
+	for s.out.busy || s.keeper.runs {
+		s.idle.Wait()
 	}
 }
 

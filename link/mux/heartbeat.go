@@ -250,6 +250,9 @@ func (s *Session) tick() {
 	}
 	now := time.Now()
 	next := now.Add(time.Hour)
+	s.smu.Lock()
+	s.nextTick = next // what is asked for meanwhile counts
+	s.smu.Unlock()
 	if s.config.Heartbeat > 0 {
 		at, why := s.beat(now)
 		if why != nil {
@@ -264,11 +267,17 @@ func (s *Session) tick() {
 	for _, st := range s.takeExpired(now, &s.closing) {
 		s.abandon(st)
 	}
+	if at := now.Add(keeperStays); s.relieve() && at.Before(next) {
+		next = at
+	}
 	s.smu.Lock()
 	for _, e := range []*expiries{&s.untyped, &s.closing} {
 		if e.first != nil && e.first.expires.Before(next) {
 			next = e.first.expires
 		}
+	}
+	if s.nextTick.Before(next) {
+		next = s.nextTick
 	}
 	s.nextTick = next
 	s.timer.Reset(max(time.Until(next), time.Millisecond))

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"io"
+	"time"
 )
 
 // input is the buffered reading side of the connection. Payload is handed out
@@ -12,15 +13,21 @@ type input struct {
 	slab   *slab
 	r, w   int // the unread bytes are slab.b[r:w]
 	lean   int // short reads in a row; many of them give the large slab back
-	onRead func()
+	onRead func() (quiet time.Duration)
 }
 
-// leanReads is how many short reads in a row make input take a small slab again:
-// an idle session then holds 4 KiB instead of 32.
-const leanReads = 64
+const (
+	// leanReads is how many short reads in a row make input give the largest slab
+	// back. One short read after leanAfter of silence, a heartbeat, makes it take
+	// leanSlab.
+	leanReads = 64
+	leanAfter = time.Second
+	// leanSlab is what an idle session holds.
+	leanSlab = smallSlab
+)
 
-func newInput(from io.Reader, onRead func()) *input {
-	return &input{from: from, slab: newSlab(mediumSlab), onRead: onRead}
+func newInput(from io.Reader, onRead func() (quiet time.Duration)) *input {
+	return &input{from: from, slab: newSlab(leanSlab), onRead: onRead}
 }
 
 // bytes returns the next n bytes (n at most mediumSlab), valid until the next
@@ -76,8 +83,7 @@ func (in *input) fill(need int) error {
 	space := in.slab.b[in.w:]
 	n, err := in.from.Read(space)
 	if n > 0 {
-		in.onRead()
-		in.adapt(n, len(space))
+		in.adapt(n, len(space), in.onRead())
 		in.w += n
 		return nil
 	}
@@ -92,7 +98,7 @@ func (in *input) fill(need int) error {
 func (in *input) makeRoom(need int) {
 	size := len(in.slab.b)
 	grow := in.lean < 0 && size < readSlab
-	shrink := in.lean >= leanReads && size == readSlab
+	shrink := in.lean == leanReads && size == readSlab || in.lean > leanReads && size > leanSlab
 	if in.r == in.w && !in.slab.shared() && !grow && !shrink {
 		in.r, in.w = 0, 0
 		return
@@ -108,8 +114,12 @@ func (in *input) makeRoom(need int) {
 		return
 	}
 	want := size
-	if grow {
+	if grow && size < mediumSlab {
+		want = mediumSlab
+	} else if grow {
 		want = readSlab
+	} else if shrink && in.lean > leanReads {
+		want = leanSlab
 	} else if shrink {
 		want = mediumSlab
 	}
@@ -121,11 +131,13 @@ func (in *input) makeRoom(need int) {
 }
 
 // adapt notes whether the slab has the right size for what arrives: a read that
-// filled it wants a large one, a long row of small reads a small one.
-func (in *input) adapt(n, space int) {
+// filled it wants a larger one, a long row of small reads a small one.
+func (in *input) adapt(n, space int, quiet time.Duration) {
 	switch {
 	case n == space && len(in.slab.b) < readSlab:
 		in.lean = -1
+	case n <= leanSlab && quiet >= leanAfter:
+		in.lean = leanReads + 1
 	case n > mediumSlab/2:
 		in.lean = 0
 	default:

@@ -40,7 +40,7 @@ func (s *Session) read() {
 	}
 }
 
-// drainInput reads on after our goodbye, until the peer closes too or keep's
+// drainInput reads on after our goodbye, until the peer closes too or finish's
 // patience ends, so that the kernel does not reset the connection under it.
 func (s *Session) drainInput() {
 	for {

@@ -33,8 +33,9 @@ type Session struct {
 	// bytes.
 	wmu      sync.Mutex
 	out      output
-	writeErr error      // of the connection; nothing is written after it
-	dead     bool       // the session has ended
+	writeErr error // of the connection; nothing is written after it
+	dead     bool  // the session has ended
+	keeper   keeper
 	idle     *sync.Cond // on wmu: nobody writes any more, after the end
 	roomy    *sync.Cond // on wmu: a batch was taken, opens that waited may go on
 	nextID   uint32
@@ -60,9 +61,8 @@ type Session struct {
 
 	incoming   chan *Stream
 	aside      atomic.Pointer[aside] // nil until SetAside
-	kicked     chan struct{}
-	done       chan struct{} // the session has ended
-	closed     chan struct{} // the connection is closed, keep has ended
+	done       chan struct{}         // the session has ended
+	closed     chan struct{}         // the connection is closed, nothing of ours runs any more
 	readerDone chan struct{}
 	peerDrains chan struct{} // closed by the reader alone
 	drainOnce  sync.Once
@@ -94,7 +94,7 @@ func New(conn net.Conn, c Config) *Session {
 		streams:    make(map[uint32]*Stream),
 		limits:     c.Limits,
 		incoming:   make(chan *Stream, c.AcceptBacklog),
-		kicked:     make(chan struct{}, 1),
+		keeper:     keeper{kicked: make(chan struct{}, 1)},
 		done:       make(chan struct{}),
 		closed:     make(chan struct{}),
 		readerDone: make(chan struct{}),
@@ -111,11 +111,15 @@ func New(conn net.Conn, c Config) *Session {
 	s.in = newInput(conn, s.noteHeard)
 	s.startTimer()
 	go s.read()
-	go s.keep()
 	return s
 }
 
-func (s *Session) noteHeard() { s.heard.Store(int64(time.Since(s.start))) }
+// noteHeard keeps when bytes last came, and gives the time since those before. The
+// reader calls it.
+func (s *Session) noteHeard() (quiet time.Duration) {
+	now := time.Since(s.start)
+	return now - time.Duration(s.heard.Swap(int64(now)))
+}
 
 // Accept blocks for the next stream of the peer and gives the type that it opened
 // the stream with. Heartbeat streams are answered inside and never returned. After
@@ -244,6 +248,7 @@ func (s *Session) die(why *postern.Error, code muxCode, abrupt bool) {
 		s.wmu.Unlock()
 
 		close(s.done)
+		go s.finish()
 		s.config.Logger.DebugContext(context.Background(), "mux session ended", "cause", why, "after", time.Since(s.start))
 		s.failStreams(why)
 		s.budget.Load().leave(s)

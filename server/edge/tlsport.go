@@ -79,11 +79,15 @@ func (e *Edge) maybeAgent(name postern.Hostname) bool {
 	return name == "" || name == e.config.Domain && e.config.Routes.Load().HTTP(name, true) == nil
 }
 
-// handshake ends TLS within the deadline of the first bytes.
+// handshake ends TLS within the deadline of the first bytes. It runs on a goroutine
+// of its own: a handshake needs a stack of 16 KiB or more, which the visitor's
+// goroutine would keep for as long as the connection lives.
 func (e *Edge) handshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, bool) {
 	conn := tls.Server(below, config)
 	_ = v.SetDeadline(v.until)
-	if err := conn.HandshakeContext(e.ctx); err != nil {
+	shaken := make(chan error, 1)
+	go func() { shaken <- conn.HandshakeContext(e.ctx) }()
+	if err := <-shaken; err != nil {
 		e.reject(v, rejectHandshake, err)
 		return nil, false
 	}
