@@ -26,18 +26,27 @@ func (r *Request) Copy(from *Request) {
 // itself: what is added afterwards cannot be named by it. keep tells which other lines
 // stay; nil: all.
 func (h *Head) Settle(keep func(l *Line) bool) {
-	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool {
-		switch {
-		case l.Field == Host || l.Field == ContentLength || l.Field == TransferEncoding:
-			return false
-		case l.Field.HopByHop():
-			return false // Append never writes them as they came
+	kept := h.Lines[:0]
+	for i := range h.Lines {
+		if l := &h.Lines[i]; h.stays(l, keep) {
+			kept = append(kept, *l)
 		}
-		return h.Nominated(l.Name) || keep != nil && !keep(&l)
-	})
-	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool { return l.Field == Connection })
+	}
+	// Connection is asked until every other line was.
+	kept = slices.DeleteFunc(kept, func(l Line) bool { return l.Field == Connection })
+	clear(h.Lines[len(kept):])
+	h.Lines = kept
 	h.nominates = false
 	h.look()
+}
+
+// stays tells whether Settle keeps a line. Those of the connection are never written as
+// they came.
+func (h *Head) stays(l *Line, keep func(l *Line) bool) bool {
+	if l.Field.HopByHop() || l.Field == Host || l.Field == ContentLength {
+		return true
+	}
+	return !h.Nominated(l.Name) && (keep == nil || keep(l))
 }
 
 // Remove drops all lines of a name, whatever its case.

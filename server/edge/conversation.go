@@ -230,6 +230,10 @@ func (c *conversation) serve(size int) (goOn, handedOver bool) {
 	}
 	err := c.answerIt()
 	if errors.Is(err, errOtherPath) {
+		if c.x.begun { // another member needs it: all begins anew there
+			c.x.account()
+			c.endFollowed()
+		}
 		return false, c.handOver()
 	}
 	if err != nil {
@@ -310,7 +314,19 @@ func (c *conversation) lastWords() {
 }
 
 // method and the following implement requestHead.
-func (c *conversation) method() string   { return string(c.request.Method) }
+func (c *conversation) method() string {
+	switch m := c.request.Method; string(m) { // the usual ones cost nothing
+	case http.MethodGet:
+		return http.MethodGet
+	case http.MethodHead:
+		return http.MethodHead
+	case http.MethodPost:
+		return http.MethodPost
+	default:
+		return string(m)
+	}
+}
+
 func (c *conversation) hostText() string { return string(c.request.Host) }
 func (c *conversation) protocol() string { return "HTTP/1." + string(rune('0'+c.request.Minor)) }
 

@@ -47,6 +47,7 @@ type Exchange struct {
 	answered  bool // by one of them
 	request   Request
 	response  Response
+	picked    route.Member                  // to be tried first
 	broken    atomic.Pointer[postern.Error] // a Tap panicked
 
 	tapping sync.Mutex
@@ -128,7 +129,7 @@ const mostTries = 16
 // forward offers the request to members of its route. Another one is tried only where
 // nothing of the request can have been read.
 func (x *Exchange) forward(f forwarder) error {
-	m, err := x.route.Owner.Pick(nil)
+	m, err := x.pick()
 	if err != nil {
 		return x.forwardLater(f, offline(x.host), nil)
 	}
@@ -159,9 +160,6 @@ func (x *Exchange) forwardElsewhere(m route.Member, failed error, f forwarder) e
 
 func (x *Exchange) offer(m route.Member, f forwarder) error {
 	if !f.serves(m) {
-		if x.begun { // it came after the path was chosen: there is no way back
-			return &openError{offline(x.host)}
-		}
 		return errOtherPath
 	}
 	x.member = m.ID()
@@ -196,10 +194,23 @@ func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 	}
 }
 
-// elsewhere tells whether the route has a member that f cannot speak to.
+// elsewhere picks the first member, before anybody is shown the request, and tells whether
+// f cannot speak to it.
 func (x *Exchange) elsewhere(f forwarder) bool {
-	_, err := x.route.Owner.Pick(f.serves)
-	return err == nil
+	m, err := x.route.Owner.Pick(nil)
+	if err == nil {
+		x.picked = m
+	}
+	return err == nil && !f.serves(m)
+}
+
+// pick gives the first member to try.
+func (x *Exchange) pick() (route.Member, error) {
+	if m := x.picked; m != nil {
+		x.picked = nil
+		return m, nil
+	}
+	return x.route.Owner.Pick(nil)
 }
 
 // unseen tells whether the service cannot have seen anything of the request.

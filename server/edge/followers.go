@@ -3,7 +3,6 @@ package edge
 import (
 	"io"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -43,13 +42,13 @@ func (x *Exchange) ask() error {
 		f := &x.followers[i]
 		m := &x.request.Message
 		if f.needs&NeedBytes != 0 && m.body != nil {
-			m.body = &tapped{Reader: m.body, x: x, f: f, direction: Upload}
+			m.body = &tapped{Reader: m.body, x: x, f: f.Follower, direction: Upload}
 		}
 		if f.needs&NeedHead == 0 {
 			continue
 		}
 		m.sealed = f.needs&NeedChange == 0
-		answer, err := x.tellRequest(f)
+		answer, err := x.tellRequest(f.Follower)
 		if err == nil && m.problem != nil {
 			err = m.problem
 		}
@@ -75,13 +74,13 @@ func (x *Exchange) review(n int) *verdict {
 		f := &x.followers[i]
 		m := &x.response.Message
 		if f.needs&NeedBytes != 0 && m.body != nil {
-			m.body = &tapped{Reader: m.body, x: x, f: f, direction: Download}
+			m.body = &tapped{Reader: m.body, x: x, f: f.Follower, direction: Download}
 		}
 		if f.needs&NeedHead == 0 {
 			continue
 		}
 		m.sealed = f.needs&NeedChange == 0
-		answer, err := x.tellResponse(f)
+		answer, err := x.tellResponse(f.Follower)
 		if err == nil && m.problem != nil {
 			err = m.problem
 		}
@@ -108,7 +107,7 @@ func (x *Exchange) tap(d Direction, b []byte) {
 	}
 	for i := range n {
 		if f := &x.followers[i]; f.needs&NeedBytes != 0 {
-			if err := x.tellTap(f, d, b); err != nil {
+			if err := x.tellTap(f.Follower, d, b); err != nil {
 				x.broken.Store(postern.AsError(err))
 			}
 		}
@@ -158,7 +157,7 @@ func (t *tapped) Read(b []byte) (int, error) {
 func (x *Exchange) upgraded() {
 	x.follow()
 	for i := range x.followers {
-		x.tellUpgraded(x.followers[i])
+		x.tellUpgraded(x.followers[i].Follower)
 	}
 }
 
@@ -178,8 +177,8 @@ func (x *Exchange) account() {
 	x.tapping.Lock()
 	x.over = true
 	x.tapping.Unlock()
-	for _, f := range slices.Backward(x.followers) {
-		x.tellEnd(f)
+	for i := len(x.followers) - 1; i >= 0; i-- {
+		x.tellEnd(x.followers[i].Follower)
 	}
 	clear(x.followers)
 }

@@ -48,7 +48,7 @@ func (c *conversation) beginFollowed() error {
 		Message: Message{
 			fields: lineFields{&f.request.Head}, length: c.request.BodyLength(), refuses: EditableRequestHeader,
 		},
-		method: string(c.request.Method), host: string(c.request.Host), target: string(c.request.Target),
+		method: c.method(), host: c.hostSent, target: string(c.request.Target),
 	}
 	err := c.x.ask()
 	c.endLooking()
