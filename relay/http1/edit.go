@@ -49,6 +49,23 @@ func (h *Head) stays(l *Line, keep func(l *Line) bool) bool {
 	return !h.Nominated(l.Name) && (keep == nil || keep(l))
 }
 
+// SpellPragma adds "Cache-Control: no-cache" where a head says the same in HTTP/1.0's
+// words only (RFC 9111 §5.4). net/http does so with every head that it reads.
+func (h *Head) SpellPragma() {
+	pragma := false
+	for i := len(h.Lines) - 1; i >= 0; i-- {
+		switch l := &h.Lines[i]; {
+		case equalFold(l.Name, "cache-control"):
+			return
+		case equalFold(l.Name, "pragma"):
+			pragma = string(l.Value) == "no-cache" // the first line counts
+		}
+	}
+	if pragma {
+		h.Add("Cache-Control", "no-cache")
+	}
+}
+
 // Remove drops all lines of a name, whatever its case.
 func (h *Head) Remove(name string) {
 	h.Lines = slices.DeleteFunc(h.Lines, func(l Line) bool { return foldedEqual(l.Name, name) })

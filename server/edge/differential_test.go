@@ -105,9 +105,16 @@ type pipeStream struct{ *testkit.PipeConn }
 
 func (s pipeStream) Reset(*postern.Error) { _ = s.SetLinger(0); _ = s.Close() }
 
+// served is what became of some bytes.
+type served struct {
+	seen  string // by the service
+	told  string // to those who follow requests, about the first
+	taken string // by the visitor, where a rule meddled
+}
+
 // serveOnce sends raw bytes through an edge and gives what the service saw, "" for
-// nothing.
-func serveOnce(t *testing.T, raw []byte, change ...func(*edge.Config)) (seen string) {
+// nothing, and the others.
+func serveOnce(t *testing.T, raw []byte, change ...func(*edge.Config)) (all served) {
 	t.Helper()
 	m := &recorder{member: newMember("")}
 	defer m.stop()
@@ -130,6 +137,13 @@ func serveOnce(t *testing.T, raw []byte, change ...func(*edge.Config)) (seen str
 	for err == nil && response.StatusCode < 200 {
 		response, err = http.ReadResponse(bufio.NewReader(near), nil)
 	}
+	if err == nil && len(config.Subscribers) > 0 {
+		text, _ := io.ReadAll(response.Body)
+		if response.Header["Postern-Request-Id"] != nil {
+			text = nil // a page, which shows the id
+		}
+		all.taken = fmt.Sprintf("%d %q %q", response.StatusCode, text, response.Header["X-Rule"])
+	}
 	near.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -137,7 +151,13 @@ func serveOnce(t *testing.T, raw []byte, change ...func(*edge.Config)) (seen str
 	serving.Wait()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seen
+	all.seen = m.seen
+	if len(config.Subscribers) > 0 {
+		if all.told = config.Subscribers[0].(*rule).story.whole(); all.told == "" {
+			all.taken = "" // two ways to refuse
+		}
+	}
+	return all
 }
 
 type single struct{ route.Member }
@@ -175,6 +195,8 @@ func FuzzBothPaths(f *testing.F) {
 	for _, head := range []string{
 		"GET / HTTP/1.1\r\nHost: a\r\n", "POST /%41//b?c=%zz&d HTTP/1.1\r\nhost: A:80\r\nContent-Length: 5\r\n",
 		"PUT //x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n", "GET http://a/x HTTP/1.1\r\nHost: b\r\n",
+		"PUT /answer/please HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n", "GET /deny HTTP/1.1\r\nHost: a\r\n",
+		"POST /rewrite?%zz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", "GET /invalid HTTP/1.1\r\nHost: a\r\n",
 		"HEAD /é|\\^ HTTP/1.1\r\nHost: a.\r\n", "GET / HTTP/1.0\r\nHost: a\r\n", "BREW /? HTTP/1.1\r\nHost: a\r\n",
 	} {
 		for _, rest := range []string{
@@ -187,16 +209,57 @@ func FuzzBothPaths(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		for _, change := range [][]func(*edge.Config){nil, {trustTestNet}} {
+		for _, set := range [][]func(*edge.Config){nil, {trustTestNet}, {meddled}, {trustTestNet, meddled}} {
 			synctest.Test(t, func(t *testing.T) {
-				over := serveOnce(t, raw, change...)
-				general := serveOnce(t, raw, append(change, func(c *edge.Config) { c.NetHTTPOnly = true })...)
-				if over != general && !(over == "" && isIntended(raw)) {
-					t.Errorf("of %q the relay makes\n%s\n\nand net/http\n%s", raw, over, general)
+				over := serveOnce(t, raw, set...)
+				general := serveOnce(t, raw, append(slices.Clip(set), func(c *edge.Config) { c.NetHTTPOnly = true })...)
+				if over != general && !(over.seen == "" && isIntended(raw)) {
+					t.Errorf("of %q the relay makes\n%v\n\nand net/http\n%v", raw, over, general)
 				}
 			})
 		}
 	})
+}
+
+// meddled has the first request of an edge followed by rules that see and change heads,
+// answer some requests, and are shown bodies.
+func meddled(c *edge.Config) {
+	told := new(story)
+	c.Subscribers = []edge.Subscriber{
+		&rule{story: told, first: true, name: "outer", needs: edge.NeedHead | edge.NeedBytes, request: meddle, response: meddleAgain},
+		&rule{story: told, first: true, name: "inner", needs: edge.NeedHead, request: decide},
+		&rule{story: told, first: true, name: "bytes", needs: edge.NeedBytes},
+	}
+}
+
+func meddle(x *edge.Exchange) (*edge.Answer, error) {
+	q := x.Request()
+	q.Set("X-Set", q.Get("Cookie")+q.Get("User-Agent"))
+	q.Add("x-a", "rule's")
+	q.Add("Forwarded", "for=rule")
+	q.Remove("Content-Type")
+	return nil, nil
+}
+
+func meddleAgain(x *edge.Exchange) (*edge.Answer, error) {
+	x.Response().Add("X-Rule", fmt.Sprint(x.Response().Status()))
+	return nil, nil
+}
+
+// decide depends on the target alone.
+func decide(x *edge.Exchange) (*edge.Answer, error) {
+	target := x.Request().Target()
+	switch {
+	case strings.Contains(target, "answer"):
+		return &edge.Answer{Status: 200 + len(target)%300, Header: http.Header{"X-A": {"1", "2"}}, Body: []byte("body")}, nil
+	case strings.Contains(target, "deny"):
+		return nil, postern.Errorf(postern.CodeMisdirected, "denied")
+	case strings.Contains(target, "invalid"):
+		x.Request().Set("X-Bad", target+"\r\n")
+	case strings.Contains(target, "rewrite"):
+		x.Request().SetTarget("/" + target)
+	}
+	return nil, nil
 }
 
 // trustTestNet makes the visitor a trusted proxy.

@@ -22,9 +22,11 @@ type rule struct {
 	tap      func(d edge.Direction, b []byte)
 	end      func(x *edge.Exchange)
 	story    *story
+	first    bool // only the first exchange counts
 
-	mu    sync.Mutex
-	asked []*route.Route
+	mu      sync.Mutex
+	asked   []*route.Route
+	follows int
 }
 
 // story is what the followers of all rules were told, in its order.
@@ -47,6 +49,17 @@ func (s *story) String() string {
 	return strings.Join(s.lines, "\n")
 }
 
+// whole is all that followers were told about requests that found an endpoint.
+func (s *story) whole() string {
+	told := s.String()
+	if !strings.Contains(told, ": request") {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Sprintf("%s\n%q", told, s.bytes)
+}
+
 func (s *story) body(name string, d edge.Direction) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +80,16 @@ func (r *rule) Subscribe(of *route.Route) edge.Subscription {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, of)
-	return edge.Subscription{Needs: r.needs, Follow: func(*edge.Exchange) edge.Follower { return r }}
+	return edge.Subscription{Needs: r.needs, Follow: r.follow}
+}
+
+func (r *rule) follow(*edge.Exchange) edge.Follower {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.follows++; r.first && r.follows > 1 {
+		return nil
+	}
+	return r
 }
 
 func (r *rule) Request(x *edge.Exchange) (*edge.Answer, error) {

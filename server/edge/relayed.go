@@ -43,6 +43,7 @@ func (c *conversation) beginFollowed() error {
 	}
 	f.edited = true
 	f.request.Copy(&c.request)
+	f.request.SpellPragma()
 	f.request.Settle(c.settles)
 	c.x.request = Request{
 		Message: Message{
@@ -141,6 +142,7 @@ func (c *conversation) review() error {
 		return c.x.tapFailure()
 	}
 	r := &c.response
+	r.SpellPragma()
 	r.Settle(nil)
 	c.x.response = Response{
 		Message: Message{fields: lineFields{&r.Head}, length: r.BodyLength(), refuses: EditableResponseHeader, sealed: true},
