@@ -62,6 +62,8 @@ const (
 	CodeServerUnreachable       Code = "ERR_POSTERN_406" // The server cannot be reached
 	CodeServerUntrusted         Code = "ERR_POSTERN_407" // The server's certificate is not trusted
 	CodeFileUnreadable          Code = "ERR_POSTERN_408" // A file cannot be read
+	CodeProxyRefused            Code = "ERR_POSTERN_409" // The proxy cannot be used
+	CodeIntercepted             Code = "ERR_POSTERN_410" // Something else answers in the server's place
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -188,6 +190,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server's certificate is not trusted", Fix: "Give --connect-cas the server's CA file (\"postern server bootstrap\" prints its path), or check --connect-url."}, true
 	case CodeFileUnreadable:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A file cannot be read", Fix: "Check the path and who may read it."}, true
+	case CodeProxyRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The proxy cannot be used", Fix: "Check proxy_url, https_proxy and no_proxy; \"postern diagnose\" shows what the proxy answers."}, true
+	case CodeIntercepted:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "Something else answers in the server's place", Fix: "Leave --transport at auto, or check --connect-url; \"postern diagnose\" shows who answers."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -265,6 +271,8 @@ func Codes() []Code {
 		CodeServerUnreachable,
 		CodeServerUntrusted,
 		CodeFileUnreadable,
+		CodeProxyRefused,
+		CodeIntercepted,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

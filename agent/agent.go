@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -21,7 +22,10 @@ type Config struct {
 	CAs       string         // who may vouch for the server: "" or "trusted" or "host" is this system, else a PEM file
 	Roots     *x509.CertPool // the same, already loaded; it wins over CAs
 	Authtoken postern.Secret
-	Metadata  string // of the session, for its operator
+	Transport session.Transport   // session.Auto takes the first that works
+	Proxy     postern.Secret      // URL of the proxy to the server; "" is the environment's
+	Env       func(string) string // where https_proxy and its like are looked up; nil: nowhere
+	Metadata  string              // of the session, for its operator
 	Endpoints []Endpoint
 	Events    Events
 	Logger    *slog.Logger // nil: silent
@@ -108,31 +112,58 @@ func (a *Agent) dialer() (*session.Dialer, error) {
 	if a.config.Authtoken == "" {
 		return nil, &postern.Error{Code: postern.CodeNoToken}
 	}
-	server, err := session.ParseServer(a.config.Server)
+	return NewDialer(a.config)
+}
+
+// NewDialer makes what reaches the server that c names, without an agent; c's token
+// and endpoints do not matter. Errors are New's.
+func NewDialer(c Config) (*session.Dialer, error) {
+	if c.Server == "" {
+		return nil, &postern.Error{Code: postern.CodeNoServer}
+	}
+	server, err := session.ParseServer(c.Server)
 	if err != nil {
 		return nil, err
 	}
-	roots := a.config.Roots
+	roots := c.Roots
 	if roots == nil {
-		if roots, err = dial.Pool(a.config.CAs); err != nil {
+		if roots, err = dial.Pool(c.CAs); err != nil {
 			return nil, err
 		}
 	}
-	return &session.Dialer{Server: server, Roots: roots, Logger: a.config.Logger}, nil
+	proxy, err := c.proxy(server)
+	if err != nil {
+		return nil, err
+	}
+	return &session.Dialer{
+		Server: server, Roots: roots, Transport: c.Transport, UserAgent: c.userAgent(),
+		Net: dial.Dialer{Proxy: proxy}, Logger: c.Logger,
+	}, nil
 }
 
-func (a *Agent) hello() link.Hello {
-	client := a.config.ClientType
-	if client == "" {
-		client = "postern"
+// proxy is the way out that was asked for, else the environment's.
+func (c *Config) proxy(server string) (*dial.Proxy, error) {
+	switch {
+	case c.Proxy != "":
+		return dial.ParseProxy("proxy_url", c.Proxy.Reveal())
+	case c.Env != nil:
+		return dial.ProxyFromEnvironment(c.Env, server)
 	}
+	return nil, nil
+}
+
+func (c *Config) clientType() string { return cmp.Or(c.ClientType, "postern") }
+
+func (c *Config) userAgent() string { return fmt.Sprintf("%s/%s", c.clientType(), c.Version) }
+
+func (a *Agent) hello() link.Hello {
 	// Without a name the server's operator sees the address only.
 	hostname, _ := os.Hostname()
 	return link.Hello{
 		Token: a.config.Authtoken,
 		Agent: postern.AgentInfo{
-			ClientType: client,
-			UserAgent:  fmt.Sprintf("%s/%s", client, a.config.Version),
+			ClientType: a.config.clientType(),
+			UserAgent:  a.config.userAgent(),
 			Version:    a.config.Version,
 			OS:         runtime.GOOS,
 			Arch:       runtime.GOARCH,

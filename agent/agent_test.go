@@ -313,7 +313,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"token": {agent.Config{Server: s.addr, Roots: s.roots, Authtoken: "2id_wrong"}, postern.CodeTokenInvalid},
 		"trust": {agent.Config{Server: s.addr, Roots: strangers, Authtoken: goodToken}, postern.CodeServerUntrusted},
-		"other": {agent.Config{Server: strings.TrimPrefix(other.URL, "https://"), Roots: otherRoots, Authtoken: goodToken}, postern.CodeProtocolViolation},
+		"other": {agent.Config{Server: strings.TrimPrefix(other.URL, "https://"), Roots: otherRoots, Authtoken: goodToken}, postern.CodeIntercepted},
 		"taken": {agent.Config{Server: s.addr, Roots: s.roots, Authtoken: goodToken, Endpoints: []agent.Endpoint{{Endpoint: taken}}}, postern.CodeAlreadyOnline},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,8 +12,10 @@ type Config struct {
 	Server    string // host[:port] of the server's agent port: server_addr, connect_url
 	CAs       string // root_cas, connect_cas: "trusted", "host" or a PEM file
 	Authtoken postern.Secret
-	Metadata  string // of the session
-	Log       string // stdout, stderr, false or a file
+	Proxy     postern.Secret // proxy_url, http_proxy, socks5_proxy: may hold a password
+	Transport string         // auto, tls, websocket
+	Metadata  string         // of the session
+	Log       string         // stdout, stderr, false or a file
 	LogFormat string
 	LogLevel  string
 	Endpoints []Endpoint // in the order of the files
@@ -42,7 +44,7 @@ func Load(paths ...string) (Config, error) {
 func (c *Config) merge(over Config) {
 	for _, pair := range []struct{ to, from *string }{
 		{&c.Server, &over.Server}, {&c.CAs, &over.CAs}, {&c.Metadata, &over.Metadata},
-		{&c.Log, &over.Log}, {&c.LogFormat, &over.LogFormat}, {&c.LogLevel, &over.LogLevel},
+		{&c.Log, &over.Log}, {&c.LogFormat, &over.LogFormat}, {&c.LogLevel, &over.LogLevel}, {&c.Transport, &over.Transport},
 	} {
 		if *pair.from != "" {
 			*pair.to = *pair.from
@@ -50,6 +52,9 @@ func (c *Config) merge(over Config) {
 	}
 	if over.Authtoken != "" {
 		c.Authtoken = over.Authtoken
+	}
+	if over.Proxy != "" {
+		c.Proxy = over.Proxy
 	}
 	for _, e := range over.Endpoints {
 		if i := c.find(e.Name); i >= 0 {

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/postern-dev/postern"
@@ -19,16 +22,23 @@ var inertRoot = map[string]bool{
 // agentKeys are the keys of the agent itself: at the root in versions 1 and 2, below
 // "agent" in version 3.
 var agentKeys = map[string]func(*Config) *string{
-	"server_addr": func(c *Config) *string { return &c.Server },
-	"connect_url": func(c *Config) *string { return &c.Server },
-	"root_cas":    func(c *Config) *string { return &c.CAs },
-	"connect_cas": func(c *Config) *string { return &c.CAs },
-	"metadata":    func(c *Config) *string { return &c.Metadata },
-	"log":         func(c *Config) *string { return &c.Log },
-	"log_format":  func(c *Config) *string { return &c.LogFormat },
-	"log_level":   func(c *Config) *string { return &c.LogLevel },
-	"authtoken":   func(c *Config) *string { return (*string)(&c.Authtoken) },
+	"server_addr":  func(c *Config) *string { return &c.Server },
+	"connect_url":  func(c *Config) *string { return &c.Server },
+	"root_cas":     func(c *Config) *string { return &c.CAs },
+	"connect_cas":  func(c *Config) *string { return &c.CAs },
+	"metadata":     func(c *Config) *string { return &c.Metadata },
+	"log":          func(c *Config) *string { return &c.Log },
+	"log_format":   func(c *Config) *string { return &c.LogFormat },
+	"log_level":    func(c *Config) *string { return &c.LogLevel },
+	"authtoken":    func(c *Config) *string { return (*string)(&c.Authtoken) },
+	"proxy_url":    func(c *Config) *string { return (*string)(&c.Proxy) },
+	"http_proxy":   func(c *Config) *string { return (*string)(&c.Proxy) },
+	"transport":    func(c *Config) *string { return &c.Transport },
+	"socks5_proxy": func(c *Config) *string { return (*string)(&c.Proxy) },
 }
+
+// transports are the ways to the server that can be asked for.
+var transports = [...]string{"auto", "tls", "websocket"}
 
 func (r *reader) root(body ast.Node) error {
 	entries, err := r.entries("", body)
@@ -99,6 +109,12 @@ func (r *reader) agent(e entry) error {
 func (r *reader) agentKey(e entry) error {
 	if field, known := agentKeys[e.key]; known {
 		text, err := r.text(e)
+		if err == nil && e.key == "transport" && !slices.Contains(transports[:], text) {
+			return r.at(e.value, "%s %q is not one of %s", e.path, clip(text), strings.Join(transports[:], ", "))
+		}
+		if e.key == "socks5_proxy" && text != "" && !strings.Contains(text, "://") {
+			text = "socks5://" + text
+		}
 		*field(&r.config) = text
 		return err
 	}

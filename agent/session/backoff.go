@@ -61,7 +61,7 @@ func (b *backoff) failed(err error, now time.Time) time.Duration {
 	switch {
 	case refused(err) || postern.HasCode(err, postern.CodeTooManyFailures):
 		return refusedRetry + time.Duration(b.random()*float64(refusedRetry))
-	case nobodyListens(err) && now.Sub(b.began) < briefOutage:
+	case (nobodyListens(err) || serverAway(err)) && now.Sub(b.began) < briefOutage:
 		return b.draw(briefRetry)
 	}
 	return b.draw(mostRetry)

@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,13 +19,19 @@ import (
 // about the token.
 const connectPatience = 10 * time.Second
 
-// Dialer makes sessions over our native wire: TLS 1.3 on TCP, ALPN postern/1.
-// Server and Roots are required.
+// Dialer makes sessions over our native wire: TLS 1.3 with ALPN postern/1, on TCP or,
+// where that does not get through, in a WebSocket over HTTPS. Server and Roots are
+// required. It must not be copied once used.
 type Dialer struct {
-	Server string         // "host:port", see ParseServer
-	Roots  *x509.CertPool // who may vouch for the server
-	Net    dial.Dialer
-	Logger *slog.Logger // nil: silent
+	Server      string         // "host:port", see ParseServer
+	Roots       *x509.CertPool // who may vouch for the server
+	SystemRoots *x509.CertPool // who may vouch for web sites on this machine; nil: this system's
+	Transport   Transport
+	UserAgent   string // in HTTP
+	Net         dial.Dialer
+	Logger      *slog.Logger // nil: silent
+
+	ladder ladder
 }
 
 // ParseServer reads a server's address: "connect.example.com" means port 443, a
@@ -55,13 +59,33 @@ func ParseServer(text string) (string, error) {
 }
 
 // Connect is the Connect of a Supervisor's Config. Errors are CodeServerUnreachable
-// where no connection came about, CodeServerUntrusted where the certificate is not
-// good, CodeProtocolViolation where something else than a Postern server answered,
-// or what the server answered.
+// where no connection came about, CodeProxyRefused where a proxy refuses it,
+// CodeServerUntrusted where the certificate is not good, CodeIntercepted where
+// something else than a Postern server answered, or what the server answered.
 func (d *Dialer) Connect(ctx context.Context, h link.Hello, c Callbacks) (Client, link.Welcome, error) {
+	order := d.ladder.order(d.Transport.Ladder(), time.Now())
+	var failures []error
+	for i, over := range order {
+		client, welcome, err := d.connectOver(ctx, over, i+1 < len(order), h, c)
+		if err == nil {
+			return client, welcome, nil
+		}
+		failures = append(failures, err)
+		if ctx.Err() != nil || !d.ladder.climbs(over, err) {
+			break
+		}
+	}
+	return nil, link.Welcome{}, conclude(order, failures)
+}
+
+// connectOver makes a session over one transport; another tells that more may follow.
+func (d *Dialer) connectOver(ctx context.Context, over Transport, another bool, h link.Hello, c Callbacks) (Client, link.Welcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	conn, err := d.dial(ctx)
+	d.ladder.tried(over, time.Now())
+	dialling, stop := patience(ctx, another)
+	conn, err := d.Dial(dialling, over, nil)
+	stop()
 	if err != nil {
 		return nil, link.Welcome{}, err
 	}
@@ -69,73 +93,21 @@ func (d *Dialer) Connect(ctx context.Context, h link.Hello, c Callbacks) (Client
 		Hello:             h,
 		Commands:          c.Command,
 		OnEndpointStopped: c.EndpointStopped,
-		Dial:              d.another,
-		Logger:            d.Logger,
+		// Further connections go where the first has got through.
+		Dial:   func(ctx context.Context) (net.Conn, error) { return d.Dial(ctx, over, nil) },
+		Logger: d.Logger,
 	})
 	if err != nil {
+		if postern.HasCode(err, postern.CodeLinkLost) {
+			err = postern.AsError(err).Because(cut{err})
+		}
 		return nil, link.Welcome{}, err
 	}
+	d.ladder.succeeded(over)
+	if d.Logger != nil && over != d.Transport.Ladder()[0] {
+		d.Logger.InfoContext(ctx, "connected another way than directly", logObject, slog.String("transport", over.String()))
+	}
 	return client, welcome, nil
-}
-
-// another makes a further connection of the same session.
-func (d *Dialer) another(ctx context.Context) (net.Conn, error) {
-	conn, err := d.dial(ctx)
-	if err != nil {
-		return nil, err // not a nil *tls.Conn in an interface
-	}
-	return conn, nil
-}
-
-func (d *Dialer) dial(ctx context.Context) (*tls.Conn, error) {
-	conn, err := d.Net.Dial(ctx, "tcp", d.Server)
-	if err != nil {
-		return nil, postern.Errorf(postern.CodeServerUnreachable, "the server %s cannot be reached", d.Server).Because(err)
-	}
-	keepHonest(conn)
-	host, _, _ := net.SplitHostPort(d.Server) // ParseServer joined it
-	secured := tls.Client(link.NewWire(conn), &tls.Config{
-		ServerName: host,
-		RootCAs:    d.Roots,
-		NextProtos: []string{native.ALPN},
-		MinVersion: tls.VersionTLS13,
-		// Small records at first help a page to render; a link only pays for them.
-		DynamicRecordSizingDisabled: true,
-	})
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // the handshake's error is the one that counts
-		return nil, d.handshakeError(err)
-	}
-	if secured.ConnectionState().NegotiatedProtocol != native.ALPN {
-		_ = conn.Close()
-		return nil, d.notPostern(nil)
-	}
-	return secured, nil
-}
-
-func (d *Dialer) handshakeError(err error) *postern.Error {
-	var untrusted *tls.CertificateVerificationError
-	if errors.As(err, &untrusted) {
-		return postern.Errorf(postern.CodeServerUntrusted, "the certificate of the server %s is not trusted: %v", d.Server, untrusted.Err).Because(err)
-	}
-	var record tls.RecordHeaderError
-	if errors.As(err, &record) || noSuchProtocol(err) {
-		return d.notPostern(err)
-	}
-	return postern.Errorf(postern.CodeServerUnreachable, "the TLS handshake with the server %s failed", d.Server).Because(err)
-}
-
-// noSuchProtocol recognises the alert of a server that does not know our ALPN name
-// (RFC 7301 §3.2). crypto/tls gives alerts no exported type; 120 is the alert.
-func noSuchProtocol(err error) bool {
-	var remote *net.OpError
-	return errors.As(err, &remote) && remote.Op == "remote error" &&
-		remote.Err.Error() == tls.AlertError(120).Error()
-}
-
-func (d *Dialer) notPostern(err error) *postern.Error {
-	return postern.Errorf(postern.CodeProtocolViolation,
-		"what answers at %s does not speak %s; is it a Postern server?", d.Server, native.ALPN).Because(err)
 }
 
 // keepHonest makes the kernel notice a path that has gone: idle connections are
@@ -143,8 +115,13 @@ func (d *Dialer) notPostern(err error) *postern.Error {
 // can do that) after as long as a ping may go without an answer.
 func keepHonest(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return
+	for !ok {
+		above, is := conn.(interface{ NetConn() net.Conn })
+		if !is {
+			return
+		}
+		conn = above.NetConn()
+		tcp, ok = conn.(*net.TCPConn)
 	}
 	// Best effort, both: pings find the same, a little later.
 	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: PingInterval, Interval: PingInterval / 2, Count: 2})

@@ -38,23 +38,24 @@ func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]co
 	for _, warning := range file.Warnings {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}
-	a, err := agent.New(agent.Config{
-		Server:    file.Server,
-		CAs:       file.CAs,
-		Authtoken: file.Authtoken,
-		Metadata:  file.Metadata,
-		Endpoints: plain(endpoints),
-		Events:    c.show(logsToStdout),
-		Logger:    log,
-		Version:   version(),
-	})
-	if err == nil {
-		err = a.Run(ctx)
-	}
-	if err != nil {
+	if err := c.runAgent(ctx, file, endpoints, log, logsToStdout); err != nil {
 		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", err.Error()))
+		return err
 	}
-	return err
+	return nil
+}
+
+func (c *agentCommand) runAgent(ctx context.Context, file config.Config, endpoints []config.Endpoint, log *slog.Logger, logsToStdout bool) error {
+	settings, err := c.agent(file, c.streams.Env)
+	if err != nil {
+		return err
+	}
+	settings.Endpoints, settings.Events, settings.Logger = plain(endpoints), c.show(logsToStdout), log
+	a, err := agent.New(settings)
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
 }
 
 // show decides what appears: a person gets a small screen; a program gets the public

@@ -5,6 +5,7 @@ package dial
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ const DefaultTimeout = 10 * time.Second
 type Dialer struct {
 	Resolver *net.Resolver // nil is the system's
 	Timeout  time.Duration // of a whole Dial, all addresses together; 0 is DefaultTimeout
+	Proxy    *Proxy        // where TCP connections go through; nil: none
 }
 
 // Dial connects to addr, "host:port", or a path where network is "unix".
@@ -24,6 +26,8 @@ type Dialer struct {
 // "localhost" and names below it are the loopback interface without asking any
 // resolver (RFC 6761 §6.3), over IPv4 and, when nobody listens there, over IPv6:
 // many development servers listen on one of the two only.
+//
+// A proxy that refuses for good is CodeProxyRefused; other errors have no code.
 func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	timeout := d.Timeout
 	if timeout == 0 {
@@ -32,6 +36,17 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	plain := &net.Dialer{Resolver: d.Resolver}
+	if d.Proxy != nil && strings.HasPrefix(network, "tcp") {
+		conn, err := dialAny(ctx, plain, network, d.Proxy.addr())
+		if err != nil {
+			return nil, fmt.Errorf("the proxy %s cannot be reached: %w", d.Proxy, err)
+		}
+		return d.Proxy.reach(ctx, conn, addr)
+	}
+	return dialAny(ctx, plain, network, addr)
+}
+
+func dialAny(ctx context.Context, plain *net.Dialer, network, addr string) (net.Conn, error) {
 	if !strings.HasPrefix(network, "tcp") && !strings.HasPrefix(network, "udp") {
 		return plain.DialContext(ctx, network, addr)
 	}

@@ -114,9 +114,10 @@ func (e *Edge) ServeHTTP(ctx context.Context, ln net.Listener) error {
 	return e.serve(ctx, ln, listener{name: "http", proxied: e.config.ProxyProtocol.HTTP, handle: e.handlePlain})
 }
 
-// ServeAgents takes agents alone from ln, over TLS, as ServeHTTPS does.
+// ServeAgents takes agents alone from ln, over TLS, as ServeHTTPS does: directly, or in a
+// WebSocket.
 func (e *Edge) ServeAgents(ctx context.Context, ln net.Listener) error {
-	return e.serve(ctx, ln, listener{name: "agent", proxied: e.config.ProxyProtocol.Agents, handle: e.handleAgent})
+	return e.serve(ctx, ln, listener{name: "agent", proxied: e.config.ProxyProtocol.Agents, handle: e.handleAgents})
 }
 
 // track remembers a listener so that Shutdown closes it; false means too late.

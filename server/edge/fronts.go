@@ -19,7 +19,11 @@ type fronts struct {
 	timeouts Timeouts
 	web      *front // requests for endpoints, plain or behind TLS
 	advice   *front // plain HTTP on the TLS port
+	carriers *front // HTTP on the agents' port
 }
+
+// all lists them.
+func (f *fronts) all() []*front { return []*front{f.web, f.advice, f.carriers} }
 
 // front is an http.Server that takes connections one by one.
 type front struct {
@@ -33,6 +37,7 @@ func (e *Edge) newFronts(t Timeouts) *fronts {
 		timeouts: t,
 		web:      e.newFront(t, http.HandlerFunc(e.serveRequest)),
 		advice:   e.newFront(t, http.HandlerFunc(e.serveAdvice)),
+		carriers: e.newFront(t, http.HandlerFunc(e.serveCarriers)),
 	}
 }
 
@@ -84,12 +89,17 @@ func (f *front) take(v *visitor, conn net.Conn) {
 
 // drain lets requests finish until ctx ends. HTTP/2 visitors get GOAWAY.
 func (f *fronts) drain(ctx context.Context) error {
-	return errors.Join(f.web.server.Shutdown(ctx), f.advice.server.Shutdown(ctx))
+	var err error
+	for _, one := range f.all() {
+		err = errors.Join(err, one.server.Shutdown(ctx))
+	}
+	return err
 }
 
 func (f *fronts) close() {
-	_ = f.web.server.Close()
-	_ = f.advice.server.Close()
+	for _, one := range f.all() {
+		_ = one.server.Close()
+	}
 }
 
 // queue is a net.Listener of connections that were accepted elsewhere.

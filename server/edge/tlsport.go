@@ -22,9 +22,10 @@ const (
 // tlsConfigs are the ways in which we end TLS ourselves. They are made once, so that
 // session tickets work from one connection to the next.
 type tlsConfigs struct {
-	web   *tls.Config
-	agent *tls.Config
-	own   *certificates
+	web     *tls.Config
+	agent   *tls.Config
+	carrier *tls.Config // for agents behind what speaks HTTP
+	own     *certificates
 }
 
 func newTLSConfigs(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) tlsConfigs {
@@ -33,7 +34,9 @@ func newTLSConfigs(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, err
 	web.NextProtos = []string{alpnHTTP2, alpnHTTP1}
 	agent.NextProtos = []string{alpnAgent}
 	agent.DynamicRecordSizingDisabled = true // a link only pays for small records
-	return tlsConfigs{web: web, agent: agent, own: &certificates{base: base, parsed: make(map[pair]*tls.Config)}}
+	carrier := agent.Clone()
+	carrier.NextProtos = []string{alpnHTTP1}
+	return tlsConfigs{web: web, agent: agent, carrier: carrier, own: &certificates{base: base, parsed: make(map[pair]*tls.Config)}}
 }
 
 // handleTLS tells apart who shares the TLS port. It owns v.
@@ -62,9 +65,7 @@ func (e *Edge) handleTLS(v *visitor) {
 		e.handleAgent(v)
 	case len(hello.ALPN) > 0:
 		e.handleWeb(v)
-	case hello.ServerName == e.connectHost():
-		e.handleAgent(v) // an SDK: they offer no ALPN
-	case e.maybeAgent(hello.ServerName):
+	case hello.ServerName == e.connectHost() || e.maybeAgent(hello.ServerName):
 		e.handleUnknown(v)
 	default:
 		e.handleWeb(v)
@@ -108,26 +109,51 @@ func (e *Edge) handleWeb(v *visitor) {
 	e.converse(v, conn)
 }
 
-// handleUnknown ends TLS for somebody who named neither host nor protocol, and looks
-// at the first byte behind it: an agent's first frame is shorter than 64 KiB, so its
-// length starts with a zero; HTTP starts with a letter.
+// handleUnknown ends TLS for somebody who may be an agent and offered no protocol, as
+// ngrok's SDKs and many reverse proxies do, and looks at the first byte behind it: an
+// agent's first frame is shorter than 64 KiB, so its length starts with a zero; HTTP
+// starts with a letter.
 func (e *Edge) handleUnknown(v *visitor) {
-	conn, ok := e.handshake(v, v, e.tls.web)
+	if conn := e.unlessSDK(v); conn != nil {
+		e.converse(v, conn)
+	}
+}
+
+// unlessSDK serves an SDK, and gives the connection back of whoever speaks HTTP.
+func (e *Edge) unlessSDK(v *visitor) relay.Conn {
+	conn, ok := e.handshake(v, v, e.tls.carrier)
 	if !ok {
-		return
+		return nil
 	}
 	peeked := relay.NewPeeked(conn, peekLimit)
 	first, err := peeked.Peek(1)
 	if err != nil {
 		e.reject(v, rejectFirst, err)
-		return
+		return nil
 	}
 	if first[0] == 0 {
 		e.serveAgent(v, peeked, "")
-		return
+		return nil
 	}
 	v.secure, v.tls = true, conn
-	e.converse(v, peeked)
+	return peeked
+}
+
+// handleAgents serves the port that takes agents alone.
+func (e *Edge) handleAgents(v *visitor) {
+	hello, err := relay.SniffHello(v.Peeked)
+	if err != nil {
+		e.reject(v, rejectFirst, err)
+		return
+	}
+	v.serverName = hello.ServerName
+	if hello.Offers(alpnAgent) || len(hello.ALPN) > 0 && !hello.Offers(alpnHTTP1) {
+		e.handleAgent(v)
+		return
+	}
+	if conn := e.unlessSDK(v); conn != nil {
+		e.front().carriers.takeHTTP1(v, conn)
+	}
 }
 
 // handleAgent serves somebody who can only be an agent.

@@ -56,10 +56,13 @@ func (x *webExchange) serve() error {
 		return err
 	}
 	host, err := requestHost(x.r.Host)
+	x.host = host
+	if (err == nil || isCode(err, postern.CodeEndpointOffline)) && x.isCarrier() {
+		return x.serveCarrier()
+	}
 	if err != nil {
 		return err
 	}
-	x.host = host
 	to, err := x.find()
 	switch {
 	case err != nil:

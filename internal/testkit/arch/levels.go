@@ -34,6 +34,7 @@ func house() []room {
 		{path: "link/sessionmsg", level: 3},
 		{path: "link/chisel", level: 3},
 		{path: "link/sshr", level: 3},
+		{path: "link/websocket", level: 3},
 		{path: "inspect", level: 3},
 		{path: "server/policy", level: 3},
 		{path: "server/store", level: 3},

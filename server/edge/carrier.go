@@ -1,0 +1,83 @@
+package edge
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/websocket"
+)
+
+// isCarrier tells whether a request is an agent's that comes in a WebSocket, because
+// nothing else gets through between it and us. It may name connect.<domain>, or any
+// host that no endpoint has: reverse proxies often put a name or address of their own
+// there. What travels inside is checked as if it had come directly.
+func (x *webExchange) isCarrier() bool {
+	if !websocket.Asked(x.r) {
+		return false
+	}
+	table := x.edge.config.Routes.Load()
+	if x.visitor.secure && !table.Agree(x.visitor.serverName, x.host) {
+		return false
+	}
+	if x.host == x.edge.connectHost() || x.host == "" {
+		return true
+	}
+	return x.edge.config.Hosts[x.host] == nil && table.HTTP(x.host, true) == nil && table.HTTP(x.host, false) == nil
+}
+
+// serveCarrier runs an agent's connection that comes in a WebSocket, to its end.
+func (x *webExchange) serveCarrier() error {
+	x.client = x.clientFacts()
+	within := time.Now().Add(x.live.Timeouts.Handshake)
+	conn, err := websocket.Accept(x.w, x.r, func() (net.Conn, error) { return x.hijack() }, x.namedAgent())
+	if err != nil {
+		var refused *postern.Error
+		if errors.As(err, &refused) {
+			return refused
+		}
+		return errVisitorGone // the answer was on its way already
+	}
+	x.status = http.StatusSwitchingProtocols
+	v := x.visitor
+	v.unmanaged()
+	_ = v.SetDeadline(within)
+	secured := tls.Server(link.NewWire(conn), x.edge.tls.agent)
+	if err := secured.HandshakeContext(x.edge.ctx); err != nil || secured.ConnectionState().NegotiatedProtocol != alpnAgent {
+		_ = conn.Close()
+		x.edge.reject(v, rejectHandshake, err)
+		return nil
+	}
+	x.edge.serveAgent(v, secured, alpnAgent)
+	return nil
+}
+
+// serveCarriers answers HTTP on the port that takes agents alone.
+func (e *Edge) serveCarriers(w http.ResponseWriter, r *http.Request) {
+	x := e.newWebExchange(w, r)
+	defer x.finish()
+	err := x.check()
+	if err == nil {
+		err = &postern.Error{Code: postern.CodeWebSocketExpected}
+		if websocket.Asked(r) {
+			err = x.serveCarrier()
+		}
+	}
+	x.w.Header().Set("Connection", "close")
+	if err != nil {
+		x.conclude(err)
+	}
+}
+
+// namedAgent is the agent's address where a trusted proxy has told it; else invalid.
+func (x *webExchange) namedAgent() netip.Addr {
+	if x.client.addr == x.visitor.client.Addr() {
+		return netip.Addr{}
+	}
+	return x.client.addr
+}
