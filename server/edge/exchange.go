@@ -158,15 +158,14 @@ func (x *Exchange) forwardElsewhere(m route.Member, failed error, f forwarder) e
 	return failed
 }
 
-func (x *Exchange) offer(m route.Member, f forwarder) error {
+func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	if !f.serves(m) {
 		return errOtherPath
 	}
 	x.member = m.ID()
 	end := m.Begin()
-	err := f.try(m)
-	end(reachable(err))
-	return err
+	defer func() { end(reachable(err)) }() // also where an answer is cut off by a panic
+	return f.try(m)
 }
 
 // errMoved says that another route has the address now, whose followers must be asked

@@ -80,7 +80,7 @@ func TestRapidReset(t *testing.T) {
 		code, _ := goAway(f)
 		ended <- code
 	}()
-	for id := uint32(1); id < 20_000; id += 2 {
+	for id := uint32(1); id < 200_000; id += 2 {
 		err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: head(), EndHeaders: true, EndStream: true})
 		if err == nil {
 			err = f.WriteRSTStream(id, http2.ErrCodeCancel)
@@ -120,41 +120,6 @@ func TestContinuationFlood(t *testing.T) {
 	if sent >= 8<<20 {
 		t.Errorf("%d bytes of header were taken", sent)
 	}
-}
-
-// B2 "HTTP/2 bomb": headers that are tiny on the wire and large in memory stay
-// bounded by bytes and streams.
-func TestHeaderBomb(t *testing.T) {
-	s := start(t)
-	hold := make(chan struct{})
-	s.serve("https://app."+domain, s.upstream(func(w http.ResponseWriter, r *http.Request) { <-hold }))
-	_, f := s.framer()
-	go func() { _, _ = goAway(f) }()
-	before := heap()
-	var block bytes.Buffer
-	e := hpack.NewEncoder(&block)
-	for _, pair := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "app." + domain}, {":path", "/"}} {
-		_ = e.WriteField(hpack.HeaderField{Name: pair[0], Value: pair[1]})
-	}
-	for range 100 { // each after the first is one byte on the wire
-		_ = e.WriteField(hpack.HeaderField{Name: "cookie", Value: strings.Repeat("x", 3000)})
-	}
-	for id := uint32(1); id < 2000; id += 2 {
-		if f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}) != nil {
-			break
-		}
-		block.Reset() // the table is filled: only the small form from now on
-		for _, pair := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "app." + domain}, {":path", "/"}} {
-			_ = e.WriteField(hpack.HeaderField{Name: pair[0], Value: pair[1]})
-		}
-		for range 100 {
-			_ = e.WriteField(hpack.HeaderField{Name: "cookie", Value: strings.Repeat("x", 3000)})
-		}
-	}
-	if grown := heap() - before; grown > 24<<20 {
-		t.Errorf("one connection holds %d MiB", grown>>20)
-	}
-	close(hold)
 }
 
 func heap() int64 {
