@@ -10,8 +10,11 @@ import (
 // it, and a reader who stops costs himself, not the others.
 type Budget struct {
 	used  atomic.Int64 // memory of received, unread data
-	lent  atomic.Int64 // window granted above the initial one
 	limit atomic.Int64
+
+	lent      atomic.Int64 // window granted above the initial one, half of limit at most
+	borrowers atomic.Int64 // streams that have such a window
+	short     atomic.Int64 // when one last could not have its share, Unix nanoseconds
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}

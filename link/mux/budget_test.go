@@ -31,7 +31,7 @@ func TestWindowsStayWithinTheBudget(t *testing.T) {
 	streams := make([]*Stream, 16)
 	for i := range streams {
 		streams[i] = newStream(s, uint32(3+2*i))
-		for range 8 {
+		for range 12 {
 			drain(streams[i])
 		}
 	}

@@ -3,6 +3,7 @@ package mux
 import (
 	"encoding/binary"
 	"io"
+	"time"
 
 	"github.com/postern-dev/postern"
 )
@@ -71,11 +72,10 @@ func (st *Stream) Widen(window int64) {
 	window = min(window, s.windowOf.Load())
 	st.rmu.Lock()
 	var credit int64
-	more := window - st.window
-	if more > 0 && !st.settled && st.readErr == nil && st.budget.lent.Load()+more <= st.budget.limit.Load()/2 {
-		st.resize(window)
-		st.credit += more
-		credit = more
+	if was := st.window; !st.settled && st.readErr == nil {
+		st.enlarge(window, time.Now())
+		credit = st.window - was
+		st.credit += credit
 	}
 	st.rmu.Unlock()
 	st.announce(uint32(credit))

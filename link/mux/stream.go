@@ -55,15 +55,17 @@ type Stream struct {
 	rmu          sync.Mutex
 	readable     sync.Cond
 	segments     []segment
-	firstSegment int    // the segments before it are read
-	unread       int    // bytes in segments
-	target       []byte // of a Read that waits: filled without a buffer between
-	filled       int    // bytes put into target
-	waiting      int    // reads that wait
-	credit       int64  // bytes that the peer may still send
-	window       int64  // credit that a stream without unread bytes should have
-	announced    time.Time
-	settled      bool // no more credit is given
+	firstSegment int       // the segments before it are read
+	unread       int       // bytes in segments
+	target       []byte    // of a Read that waits: filled without a buffer between
+	filled       int       // bytes put into target
+	waiting      int       // reads that wait
+	credit       int64     // bytes that the peer may still send
+	window       int64     // credit that a stream without unread bytes should have
+	overdrawn    int64     // credit given before the window shrank, negative
+	measured     time.Time // since when drained is counted; zero: anew at the next credit
+	drained      int64     // bytes read meanwhile
+	settled      bool      // no more credit is given
 	readErr      error
 	readUntil    time.Time
 	readTimer    *time.Timer

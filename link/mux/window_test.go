@@ -15,6 +15,11 @@ import (
 // delayed carries frames between two pipes with a delay each way, without limiting
 // the rate: a long fat path.
 func delayed(t *testing.T, delay time.Duration) (a, b *testkit.PipeConn) {
+	return limited(t, delay, 0)
+}
+
+// limited is delayed with so many bytes a second each way, 0 for no limit.
+func limited(t *testing.T, delay time.Duration, rate int) (a, b *testkit.PipeConn) {
 	a1, a2 := testkit.Pipe()
 	b1, b2 := testkit.Pipe()
 	carry := func(from, to *testkit.PipeConn) {
@@ -37,6 +42,9 @@ func delayed(t *testing.T, delay time.Duration) (a, b *testkit.PipeConn) {
 		for {
 			p := make([]byte, 64<<10)
 			n, err := from.Read(p)
+			if n > 0 && rate > 0 {
+				time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+			}
 			if n > 0 {
 				chunks <- chunk{time.Now().Add(delay), p[:n]}
 			}
