@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/postern-dev/postern"
@@ -58,6 +57,11 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 		}
 	}
 	request.ForwardsTo = assembled.Address
+	middleware, err := e.Middleware.Options(e.URL.Scheme, e.Termination == config.AtAgent)
+	if err != nil {
+		return session.Endpoint{}, e.located(err)
+	}
+	request.Middleware = middleware
 	if err := e.terminateAtEdge(&request.Options); err != nil {
 		return session.Endpoint{}, err
 	}
@@ -110,7 +114,17 @@ func (e *Endpoint) terminateHere() (*tls.Config, error) {
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "the certificate and the key of endpoint %q do not go together: %v", e.Name, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	terminate := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if e.MutualTLSCAs == "" {
+		return terminate, nil
+	}
+	cas, err := config.ReadCAs(e.MutualTLSCAs)
+	if err != nil {
+		return nil, err
+	}
+	terminate.ClientAuth, terminate.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
+	terminate.ClientCAs.AppendCertsFromPEM(cas)
+	return terminate, nil
 }
 
 // terminateAtEdge hands the edge what it needs to end visitors' TLS.
@@ -134,23 +148,11 @@ func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions) error {
 }
 
 func (e *Endpoint) keyPair() (certificate, key []byte, err error) {
-	if certificate, err = pemOrFile(e.Certificate, "certificate"); err != nil {
+	if certificate, err = config.ReadPEM(e.Certificate, "certificate"); err != nil {
 		return nil, nil, err
 	}
-	key, err = pemOrFile(e.Key, "key")
+	key, err = config.ReadPEM(e.Key, "key")
 	return certificate, key, err
-}
-
-// pemOrFile takes PEM text as it is and anything else for a path.
-func pemOrFile(text, what string) ([]byte, error) {
-	if strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN ") {
-		return []byte(text), nil
-	}
-	pem, err := os.ReadFile(text)
-	if err != nil {
-		return nil, postern.Errorf(postern.CodeFileUnreadable, "the %s cannot be read: %v", what, err).Because(err)
-	}
-	return pem, nil
 }
 
 // located puts the place in a file in front of an error's message.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -79,6 +80,10 @@ type BindRequest struct {
 	Bindings    []string // "public", "internal", "kubernetes"; empty is public
 	Pooling     bool
 	Options     postern.EndpointOptions
+	// Middleware holds further options, each under its name in ngrok's protocol
+	// ("BasicAuth", "TrafficPolicy", …) and in that protocol's JSON. Nobody on the way
+	// may drop one: it may be what keeps strangers out.
+	Middleware map[string]json.RawMessage
 	// Unsupported names the options in the request that this server does not
 	// implement; Bind refuses them with CodeOptionUnsupported.
 	Unsupported []string

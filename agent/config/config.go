@@ -1,30 +1,58 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern"
 )
 
 // Config is what one or more files say. Zero values were not set.
 type Config struct {
-	Server    string // host[:port] of the server's agent port: server_addr, connect_url
-	CAs       string // root_cas, connect_cas: "trusted", "host" or a PEM file
-	Authtoken postern.Secret
-	Proxy     postern.Secret // proxy_url, http_proxy, socks5_proxy: may hold a password
-	Transport string         // auto, tls, websocket
-	Metadata  string         // of the session
-	Log       string         // stdout, stderr, false or a file
-	LogFormat string
-	LogLevel  string
+	// Version is that of the last file that had one: "1", "2" or "3". "" is none,
+	// which means the first generation.
+	Version string
+
+	Servers          []string // connect_url, server_addr: host[:port] of agent ports, tried in order
+	CAs              string   // connect_cas, root_cas: "trusted", "host" or a PEM file
+	Authtoken        postern.Secret
+	APIKey           postern.Secret
+	APIURL           string // ours: where the REST API is
+	Region           string
+	Metadata         string         // of the session
+	Proxy            postern.Secret // proxy_url, http_proxy, socks5_proxy: may hold a password
+	Transport        string         // ours: auto, tls, websocket
+	ConnectTimeout   time.Duration
+	ConnectInterface string
+	DNSResolvers     []netip.Addr // dns_resolver_ips
+	Heartbeat        time.Duration
+	Tolerance        time.Duration
+	RemoteManagement *bool // nil: allowed
+
+	Log, LogFormat, LogLevel string
+	ConsoleUI, ConsoleColor  string // iftty, true or false; black or transparent
+
+	WebAddr       string // "" is 127.0.0.1:4040, "false" is none
+	WebAllowHosts []string
+	WebToken      postern.Secret // ours: what a request from elsewhere must carry
+	InspectSize   int64          // bytes of captured requests; 0 is the default, -1 none
+
+	UpdateCheck   *bool
+	UpdateChannel string
+
 	Endpoints []Endpoint // in the order of the files
-	Warnings  []string   // keys that were passed over, with their places
+	Files     []string   // that were read
+	Warnings  []string   // what was passed over, with places
 }
 
-// Load reads files and merges them: of a value that several set the last counts,
-// and so for endpoints of the same name. Errors are *postern.Error with
-// CodeConfigInvalid.
+// Load reads files and merges them: of a value that several set the last counts, and
+// so for endpoints of the same name. Each file may be of another version. Errors are
+// *postern.Error with CodeConfigInvalid.
 func Load(paths ...string) (Config, error) {
 	var merged Config
 	for _, path := range paths {
@@ -32,62 +60,73 @@ func Load(paths ...string) (Config, error) {
 		if err != nil {
 			return Config{}, postern.Errorf(postern.CodeConfigInvalid, "Error reading configuration file '%s': %v", path, err)
 		}
-		one, err := Parse(path, text)
-		if err != nil {
+		if err := merged.read(path, text); err != nil {
 			return Config{}, err
 		}
-		merged.merge(one)
 	}
 	return merged, nil
 }
 
-func (c *Config) merge(over Config) {
-	for _, pair := range []struct{ to, from *string }{
-		{&c.Server, &over.Server}, {&c.CAs, &over.CAs}, {&c.Metadata, &over.Metadata},
-		{&c.Log, &over.Log}, {&c.LogFormat, &over.LogFormat}, {&c.LogLevel, &over.LogLevel}, {&c.Transport, &over.Transport},
-	} {
-		if *pair.from != "" {
-			*pair.to = *pair.from
-		}
+// LoadFound is Load of those of the paths that exist.
+func LoadFound(paths ...string) (Config, error) {
+	missing := func(path string) bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, fs.ErrNotExist)
 	}
-	if over.Authtoken != "" {
-		c.Authtoken = over.Authtoken
-	}
-	if over.Proxy != "" {
-		c.Proxy = over.Proxy
-	}
-	for _, e := range over.Endpoints {
-		if i := c.find(e.Name); i >= 0 {
-			c.Endpoints[i] = e
-			continue
-		}
-		c.Endpoints = append(c.Endpoints, e)
-	}
-	c.Warnings = append(c.Warnings, over.Warnings...)
+	return Load(slices.DeleteFunc(slices.Clone(paths), missing)...)
 }
 
-func (c *Config) find(name string) int {
-	for i, e := range c.Endpoints {
-		if e.Name == name {
-			return i
-		}
+// Server is the first of the servers, "" for none.
+func (c *Config) Server() string {
+	if len(c.Servers) == 0 {
+		return ""
 	}
-	return -1
+	return c.Servers[0]
+}
+
+// FirstGeneration tells whether an http tunnel that does not say has both URLs, as
+// before there were versions.
+func (c *Config) FirstGeneration() bool { return c.Version == "" || c.Version == "1" }
+
+// find gives the place of an endpoint; -1 for none.
+func (c *Config) find(name string) int {
+	return slices.IndexFunc(c.Endpoints, func(e Endpoint) bool { return e.Name == name })
 }
 
 // Select gives the endpoints of these names, in that order. A name that no file
-// defines is CodeConfigInvalid, with those that there are.
+// defines is CodeConfigInvalid, with those that there are, and so is one whose
+// definition cannot work.
 func (c *Config) Select(names []string) ([]Endpoint, error) {
 	selected := make([]Endpoint, 0, len(names))
 	for _, name := range names {
 		i := c.find(name)
 		if i < 0 {
-			return nil, postern.Errorf(postern.CodeConfigInvalid,
-				"Tunnel '%s' is not defined in the config files.\nTunnels available: %s", name, strings.Join(c.names(), ", "))
+			return nil, c.undefined(name)
+		}
+		if problem := c.Endpoints[i].Problem; problem != nil {
+			return nil, problem
 		}
 		selected = append(selected, c.Endpoints[i])
 	}
 	return selected, nil
+}
+
+func (c *Config) undefined(name string) error {
+	text := "Tunnel '%s' is not defined in the config files.\nTunnels available: %s\nConfig files read: [%s]"
+	if near := nearest(name, c.names()); near != "" {
+		return postern.Errorf(postern.CodeConfigInvalid, text+"\nDid you mean %s?", clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "), near)
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, text, clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "))
+}
+
+// All gives every endpoint. The first whose definition cannot work is the error.
+func (c *Config) All() ([]Endpoint, error) {
+	for _, e := range c.Endpoints {
+		if e.Problem != nil {
+			return nil, e.Problem
+		}
+	}
+	return c.Endpoints, nil
 }
 
 func (c *Config) names() []string {

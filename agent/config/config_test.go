@@ -59,14 +59,14 @@ tunnels:
     remote_addr: tcp.example.com:20001
     inspect: false
 `)
-	if c.Authtoken.Reveal() != "2id_secret" || len(c.Warnings) != 2 || !strings.HasPrefix(c.Warnings[0], "f.yml:3:1: region") {
-		t.Errorf("token %q, warnings %q", c.Authtoken.Reveal(), c.Warnings)
+	if c.Authtoken.Reveal() != "2id_secret" || c.Region != "eu" || len(c.Warnings) != 0 {
+		t.Errorf("token %q, region %q, warnings %q", c.Authtoken.Reveal(), c.Region, c.Warnings)
 	}
 	sameEndpoints(t, c.Endpoints, []config.Endpoint{
 		{Name: "web", URL: https, Upstream: "myservice.genesys.com", HostHeader: "rewrite", Subdomain: "acme"},
 		{Name: "open", URL: https, Also: both, Upstream: "8080"}, // S0-37
 		{Name: "secure", URL: postern.URLRequest{Scheme: postern.TLS, Host: "secureservice.genesys.com"}, Upstream: "localhost:443"},
-		{Name: "ssh", URL: postern.URLRequest{Scheme: postern.TCP, Host: "tcp.example.com", Port: 20001}, Upstream: "22"},
+		{Name: "ssh", URL: postern.URLRequest{Scheme: postern.TCP, Host: "tcp.example.com", Port: 20001}, Upstream: "22", NoInspect: true},
 	})
 	if c.Endpoints[0].Where != "f.yml:5:3" {
 		t.Errorf("the first tunnel is at %s", c.Endpoints[0].Where)
@@ -96,11 +96,11 @@ tunnels:
   edge: {proto: tls, addr: 1, crt: a, key: b, proxy_proto: "2"}
   plain: {proto: http, addr: 1, schemes: [http, https], pooling_enabled: true, app_protocol: http2, metadata: m}
 `)
-	if c.Server != "connect.example.com:443" || c.CAs != "/etc/ca.pem" || c.Log != "stdout" || c.LogFormat != "json" || c.LogLevel != "debug" || c.Metadata != "site 1" {
+	if c.Server() != "connect.example.com:443" || c.CAs != "/etc/ca.pem" || c.Log != "stdout" || c.LogFormat != "json" || c.LogLevel != "debug" || c.Metadata != "site 1" {
 		t.Errorf("agent's keys: %+v", c)
 	}
 	sameEndpoints(t, c.Endpoints, []config.Endpoint{
-		{Name: "agent-api", URL: postern.URLRequest{Scheme: postern.HTTPS, Host: "agent.customer1.example.com"}, Upstream: "4040"},
+		{Name: "agent-api", URL: postern.URLRequest{Scheme: postern.HTTPS, Host: "agent.customer1.example.com"}, Upstream: "4040", NoInspect: true},
 		{Name: "passthrough", URL: postern.URLRequest{Scheme: postern.TLS, Host: "api.customer1.example.com"}, Upstream: "3000",
 			Termination: config.AtAgent, Certificate: "server-crt.pem", Key: "server-key.pem"},
 		{Name: "edge", URL: postern.URLRequest{Scheme: postern.TLS}, Upstream: "1", Termination: config.AtEdge, Certificate: "a", Key: "b", ProxyProtocol: 2},
@@ -136,7 +136,7 @@ endpoints:
 tunnels:
   old: {proto: http, addr: 1}
 `)
-	if c.Server != "connect.example.com" || c.CAs != "trusted" {
+	if c.Server() != "connect.example.com" || c.CAs != "trusted" {
 		t.Errorf("agent's keys: %+v", c)
 	}
 	sameEndpoints(t, c.Endpoints, []config.Endpoint{
@@ -149,50 +149,76 @@ tunnels:
 	})
 }
 
+// problem is what keeps the file, or the first endpoint that cannot work, from being
+// used.
+func problem(text []byte) error {
+	c, err := config.Parse("f.yml", text)
+	if err != nil {
+		return err
+	}
+	_, err = c.All()
+	return err
+}
+
 // Every refusal names file, line and column, and what to do.
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"syntax":           {"a: [", "f.yml:1:"},
-		"tabs":             {"tunnels:\n\tweb: 1", "f.yml:2:"},
-		"not a mapping":    {"- a", "f.yml:1:1: the file must be a mapping"},
-		"two documents":    {"version: 2\n---\nversion: 2", "f.yml:3:"},
-		"unknown root":     {"versionn: 2", "f.yml:1:1: versionn is not understood; did you mean version?"},
-		"far from all":     {"traffic_policy_everywhere: 1", "f.yml:1:1: traffic_policy_everywhere is not understood by this version"},
-		"version":          {"version: 4", `f.yml:1:10: version "4" is not one of 1, 2, 3`},
-		"endpoints early":  {"version: 2\nendpoints: []", "f.yml:2:1: endpoints needs version: 3"},
-		"twice":            {"authtoken: a\nauthtoken: b", "f.yml:2:1: "},
-		"guard ignored":    {"tunnels: {a: {proto: http, addr: 1, auth: 'u:p'}}", "tunnels.a.auth is not understood"},
-		"no addr":          {"tunnels: {a: {proto: tls, region: us}}", "Tunnel 'a' must specify 'addr' to tunnel to"}, // S0-50
-		"no proto":         {"tunnels: {a: {addr: 1}}", "tunnel 'a': proto is missing"},
-		"bad proto":        {"tunnels: {a: {proto: foo, addr: 1}}", "Invalid protocol name 'foo'"},
-		"bind_tls":         {"tunnels: {a: {proto: http, addr: 1, bind_tls: zzz}}", `bind_tls "zzz" is not one of`},
-		"bind_tls of tcp":  {"tunnels: {a: {proto: tcp, addr: 1, bind_tls: both}}", "are for http tunnels"},
-		"schemes":          {"tunnels: {a: {proto: http, addr: 1, schemes: [ftp]}}", `the scheme "ftp"`},
-		"schemes empty":    {"tunnels: {a: {proto: http, addr: 1, schemes: []}}", "is empty"},
-		"names":            {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, subdomain: c}}", "both hostname and subdomain"},
-		"two names":        {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, url: c.d}}", "only one of url"},
-		"crt alone":        {"tunnels: {a: {proto: tls, addr: 1, crt: x}}", "must supply both 'crt' and 'key' or neither"},
-		"agent needs crt":  {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent}}", "needs 'crt' and 'key'"},
-		"crt for nothing":  {"tunnels: {a: {proto: tls, addr: 1, terminate_at: upstream, crt: x, key: y}}", "have no use"},
-		"crt of http":      {"version: 3\nendpoints: [{name: a, upstream: {url: 1}, agent_tls_termination: {server_certificate: x, server_private_key: y}}]", "only tls endpoints"},
-		"terminate":        {"tunnels: {a: {proto: tls, addr: 1, terminate_at: moon}}", `terminate_at "moon"`},
-		"proxy":            {"tunnels: {a: {proto: tcp, addr: 1, proxy_proto: 3}}", `version "3" is not 1 or 2`},
-		"protocol":         {"tunnels: {a: {proto: http, addr: 1, app_protocol: http3}}", `the protocol "http3"`},
-		"host of tcp":      {"tunnels: {a: {proto: tcp, addr: 1, host_header: x}}", "are for http endpoints"},
-		"url":              {"tunnels: {a: {proto: http, addr: 1, url: 'https://a/b'}}", "tunnel 'a': URL"},
-		"list for value":   {"tunnels: {a: {proto: [http], addr: 1}}", "tunnels.a.proto must be a single value"},
-		"map in list":      {"tunnels: {a: {proto: http, addr: 1, schemes: [{a: b}]}}", "an item of tunnels.a.schemes"},
-		"flag":             {"tunnels: {a: {proto: http, addr: 1, pooling_enabled: maybe}}", "must be true or false"},
-		"no name":          {"version: 3\nendpoints: [{upstream: {url: 1}}]", "the endpoint has no name"},
-		"same name":        {"version: 3\nendpoints: [{name: a, upstream: {url: 1}}, {name: a, upstream: {url: 2}}]", `the name "a" is used twice`},
-		"endpoints map":    {"version: 3\nendpoints: {a: b}", "endpoints must be a list"},
-		"endpoint url":     {"version: 3\nendpoints: [{name: a, url: 'ftp://x', upstream: {url: 1}}]", "endpoint 'a': scheme"},
-		"upstream unknown": {"version: 3\nendpoints: [{name: a, upstream: {urll: 1}}]", "endpoints.upstream.urll is not understood; did you mean url?"},
-		"placeholder":      {"authtoken: { YOUR_TOKEN }", "f.yml:1:12: authtoken must be a single value"}, // S1-35
-		"key":              {"<<: {a: 1}", "a key must be a plain word"},
+		"syntax":          {"a: [", "f.yml:1:"},
+		"not a mapping":   {"- a", "f.yml:1:1: the file must be a mapping"},
+		"tabs":            {"tunnels:\n\tweb: 1", "config contains tab characters, YAML must use spaces"},
+		"not indented":    {"tunnels:\nagent-api:\n  proto: http\n  addr: 4040\n", "f.yml:2:1: agent-api looks like a tunnel that is not below"}, // S1-35
+		"no name above":   {"tunnels:\n  agent-api:\n  proto: http\n  addr: 4040\n", "f.yml:3:3: tunnels.proto is a key of a tunnel"},            // S1-35
+		"typed guard":     {"tunnels: {a: {proto: http, addr: 1, basic_atuh: 'u:password'}}", "did you mean basic_auth? What may be meant to guard"},
+		"typed deeper":    {"tunnels: {a: {proto: http, addr: 1, ip_restriction: {alow_cidrs: [10.0.0.0/8]}}}", "did you mean allow_cidrs?"},
+		"pasted pair":     {"tunnels: {a: {proto: http, addr: 1, auth: '{username}:{password}'}}", "the credential is a placeholder"}, // S2-5
+		"no password":     {"tunnels: {a: {proto: http, addr: 1, auth: 'demo'}}", "a credential is user:password"},
+		"pasted token":    {"authtoken: xxx", "f.yml:1:12: authtoken is a placeholder"},
+		"pasted server":   {"server_addr: <your server>", "a placeholder; write the address of your server"},
+		"pasted addr":     {"tunnels: {a: {proto: http, addr: <port>}}", "addr is a placeholder"},
+		"labels":          {"tunnels: {a: {labels: [edge=x], addr: 1}}", "labelled tunnels belong to edges"},
+		"1.x":             {"auth_token: x", `auth_token is a key of ngrok 1.x, today's is authtoken; "postern config upgrade"`},
+		"log level":       {"log_level: loud", `log_level: "loud" is not one of debug`},
+		"duration":        {"connect_timeout: soon", `connect_timeout: "soon" is not a duration`},
+		"resolver":        {"dns_resolver_ips: [one]", `dns_resolver_ips: "one" is not an IP address`},
+		"inspect size":    {"inspect_db_size: -2", "is not a number of bytes"},
+		"breaker":         {"tunnels: {a: {proto: http, addr: 1, circuit_breaker: 2}}", "a share between 0 and 1"},
+		"range":           {"tunnels: {a: {proto: tcp, addr: 1, ip_restriction: {allow_cidrs: [office]}}}", `"office" is not an address or a range`},
+		"mtls nowhere":    {"tunnels: {a: {proto: tls, addr: 1, mutual_tls_cas: ca.pem}}", "mutual_tls_cas needs terminate_at"},
+		"two policies":    {"tunnels: {a: {proto: http, addr: 1, traffic_policy: 'x', traffic_policy_file: y}}", "not both"},
+		"two documents":   {"version: 2\n---\nversion: 2", "f.yml:3:"},
+		"version":         {"version: 4", `f.yml:1:10: version "4" is not one of 1, 2, 3`},
+		"endpoints early": {"version: 2\nendpoints: []", "f.yml:2:1: endpoints needs version: 3"},
+		"twice":           {"authtoken: a\nauthtoken: b", "f.yml:2:1: "},
+		"no addr":         {"tunnels: {a: {proto: tls, region: us}}", "Tunnel 'a' must specify 'addr' to tunnel to"}, // S0-50
+		"no proto":        {"tunnels: {a: {addr: 1}}", "tunnel 'a': proto is missing"},
+		"bad proto":       {"tunnels: {a: {proto: foo, addr: 1}}", "Invalid protocol name 'foo'"},
+		"bind_tls":        {"tunnels: {a: {proto: http, addr: 1, bind_tls: zzz}}", "HTTP tunnel 'a' specifies invalid 'bind_tls': zzz"},
+		"bind_tls of tcp": {"tunnels: {a: {proto: tcp, addr: 1, bind_tls: both}}", "are for http tunnels"},
+		"schemes":         {"tunnels: {a: {proto: http, addr: 1, schemes: [ftp]}}", `the scheme "ftp"`},
+		"schemes empty":   {"tunnels: {a: {proto: http, addr: 1, schemes: []}}", "is empty"},
+		"names":           {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, subdomain: c}}", "Tunnel 'a' must not specify both hostname and subdomain."},
+		"two names":       {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, url: c.d}}", "only one of url"},
+		"crt alone":       {"tunnels: {a: {proto: tls, addr: 1, crt: x}}", "must supply both 'crt' and 'key' or neither"},
+		"agent needs crt": {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent}}", "needs 'crt' and 'key'"},
+		"crt for nothing": {"tunnels: {a: {proto: tls, addr: 1, terminate_at: upstream, crt: x, key: y}}", "have no use"},
+		"crt of http":     {"version: 3\nendpoints: [{name: a, upstream: {url: 1}, agent_tls_termination: {server_certificate: x, server_private_key: y}}]", "only tls endpoints"},
+		"terminate":       {"tunnels: {a: {proto: tls, addr: 1, terminate_at: moon}}", `terminate_at "moon"`},
+		"proxy":           {"tunnels: {a: {proto: tcp, addr: 1, proxy_proto: 3}}", `version "3" is not 1 or 2`},
+		"protocol":        {"tunnels: {a: {proto: http, addr: 1, app_protocol: http3}}", `the protocol "http3"`},
+		"host of tcp":     {"tunnels: {a: {proto: tcp, addr: 1, host_header: x}}", "are for http endpoints"},
+		"url":             {"tunnels: {a: {proto: http, addr: 1, url: 'https://a/b'}}", "tunnel 'a': URL"},
+		"list for value":  {"tunnels: {a: {proto: [http], addr: 1}}", "tunnels.a.proto must be a single value"},
+		"map in list":     {"tunnels: {a: {proto: http, addr: 1, schemes: [{a: b}]}}", "an item of tunnels.a.schemes"},
+		"flag":            {"tunnels: {a: {proto: http, addr: 1, pooling_enabled: maybe}}", "must be true or false"},
+		"no name":         {"version: 3\nendpoints: [{upstream: {url: 1}}]", "the endpoint has no name"},
+		"same name":       {"version: 3\nendpoints: [{name: a, upstream: {url: 1}}, {name: a, upstream: {url: 2}}]", `the name "a" is used twice`},
+		"endpoints map":   {"version: 3\nendpoints: {a: b}", "endpoints must be a list"},
+		"endpoint url":    {"version: 3\nendpoints: [{name: a, url: 'ftp://x', upstream: {url: 1}}]", "endpoint 'a': scheme"},
+		"placeholder":     {"authtoken: { YOUR_TOKEN }", "write the authtoken itself there, without braces"}, // S1-35
+		"key":             {"<<: {a: 1}", "a key must be a plain word"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Parse("f.yml", []byte(c.text))
+			err := problem([]byte(c.text))
 			if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.HasPrefix(err.Error(), "f.yml:") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("Parse = %v\nwant f.yml:… %s", err, c.want)
 			}
@@ -215,7 +241,7 @@ func TestLoadMerges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Authtoken.Reveal() != "a" || c.Server != "two" || c.Log != "false" {
+	if c.Authtoken.Reveal() != "a" || c.Server() != "two" || c.Log != "false" {
 		t.Errorf("merged %+v", c)
 	}
 	sameEndpoints(t, c.Endpoints, []config.Endpoint{
@@ -261,7 +287,12 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, e := range c.Endpoints {
-			if err := e.Validate(); err != nil {
+			if e.Problem == nil {
+				err = e.Validate()
+			} else if !strings.HasPrefix(e.Problem.Error(), "f.yml") {
+				err = e.Problem
+			}
+			if err != nil {
 				t.Fatalf("an endpoint that is not valid: %v", err)
 			}
 		}

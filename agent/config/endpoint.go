@@ -1,7 +1,10 @@
 package config
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern"
 )
@@ -40,7 +43,17 @@ type Endpoint struct {
 	Key           string // path or PEM
 	VerifyTLS     bool   // check the certificate of a service behind TLS
 	VerifyCAs     string // PEM file of who may vouch for the service; "" is the system's
-	Where         string // "file:line:column" for messages; "" on a command line
+
+	Middleware
+	NoInspect bool          // its requests are not captured
+	TTL       time.Duration // how long it stays online; 0: as long as the agent
+	Persist   bool          // one that the local API started is there again after a restart
+	Region    string        // of old files; servers decide
+
+	Where string // "file:line:column" for messages; "" on a command line
+	// Problem is why the definition cannot work. It is an error only for who wants this
+	// endpoint: others of the same file do not suffer.
+	Problem *postern.Error
 }
 
 // Validate checks what no single value shows. Errors are CodeConfigInvalid and
@@ -51,6 +64,8 @@ func (e *Endpoint) Validate() error {
 		return e.invalid("the endpoint has no name")
 	case e.Upstream == "":
 		return e.invalid("Tunnel '%s' must specify 'addr' to tunnel to", e.Name)
+	case isPlaceholder(e.Upstream):
+		return e.invalid("tunnel '%s': addr is a placeholder; write the port or address of your service", e.Name)
 	case (e.Certificate == "") != (e.Key == ""):
 		return e.invalid("TLS tunnel '%s' must supply both 'crt' and 'key' or neither", e.Name)
 	case e.Termination == AtAgent && e.Certificate == "":
@@ -60,9 +75,40 @@ func (e *Endpoint) Validate() error {
 	case e.URL.Scheme != postern.TLS && e.Termination != AtUpstream:
 		return e.invalid("tunnel '%s': only tls endpoints end TLS elsewhere than at the server", e.Name)
 	case e.URL.Host != "" && e.Subdomain != "":
-		return e.invalid("tunnel '%s' must not specify both hostname and subdomain", e.Name)
+		return e.invalid("Tunnel '%s' must not specify both hostname and subdomain.", e.Name)
 	case !e.web() && (e.HostHeader != "" || e.Protocol != postern.HTTP1 || len(e.Also) > 0):
 		return e.invalid("tunnel '%s': host headers and HTTP versions are for http endpoints", e.Name)
+	case e.URL.Scheme == postern.TLS && e.MutualTLSCAs != "" && e.Termination == AtUpstream:
+		return e.invalid("tunnel '%s': mutual_tls_cas needs terminate_at: agent or edge, for whoever ends TLS checks the visitors' certificates", e.Name)
+	}
+	return e.validateMiddleware()
+}
+
+// validateMiddleware refuses what would let everybody in, or nobody.
+func (e *Endpoint) validateMiddleware() error {
+	for _, pair := range e.BasicAuth {
+		user, password, found := strings.Cut(pair, ":")
+		switch {
+		case isPlaceholder(user) || isPlaceholder(password):
+			return e.invalid("tunnel '%s': the credential is a placeholder; write user:password", e.Name)
+		case !found || user == "" || password == "":
+			return e.invalid("tunnel '%s': a credential is user:password", e.Name)
+		}
+	}
+	for _, text := range append(slices.Clone(e.AllowCIDRs), e.DenyCIDRs...) {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			if _, err := netip.ParseAddr(text); err != nil {
+				return e.invalid("tunnel '%s': %q is not an address or a range such as 10.0.0.0/8", e.Name, clip(text))
+			}
+		}
+	}
+	switch {
+	case !e.web() && len(e.BasicAuth) > 0:
+		return e.invalid("tunnel '%s': a user and a password are for http endpoints", e.Name)
+	case e.CircuitBreaker < 0 || e.CircuitBreaker > 1:
+		return e.invalid("tunnel '%s': circuit_breaker is a share between 0 and 1", e.Name)
+	case e.TrafficPolicy != "" && e.TrafficPolicyFile != "":
+		return e.invalid("tunnel '%s': give traffic_policy or traffic_policy_file, not both", e.Name)
 	}
 	return nil
 }

@@ -1,27 +1,28 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/postern-dev/postern"
 )
 
-var inertEndpoint = map[string]bool{
-	"inspect": true,
-}
-
 // endpointKeys are the keys of an item of "endpoints".
 var endpointKeys = map[string]func(r *reader, d *draft, e entry) error{
-	"name":            text(func(d *draft) *string { return &d.Name }),
-	"url":             text(func(d *draft) *string { return &d.url }),
-	"metadata":        text(func(d *draft) *string { return &d.Metadata }),
-	"description":     text(func(d *draft) *string { return &d.Description }),
-	"host_header":     hostHeader, // ours
-	"pooling_enabled": pooling,
-	"bindings": func(r *reader, d *draft, e entry) (err error) {
-		d.Bindings, err = r.list(e)
-		return err
-	},
+	"name":                text(func(d *draft) *string { return &d.Name }),
+	"url":                 text(func(d *draft) *string { return &d.url }),
+	"metadata":            text(func(d *draft) *string { return &d.Metadata }),
+	"description":         text(func(d *draft) *string { return &d.Description }),
+	"host_header":         hostHeader, // ours
+	"subdomain":           text(func(d *draft) *string { return &d.Subdomain }),
+	"pooling_enabled":     pooling,
+	"inspect":             inspect,
+	"ttl":                 ttl,     // ours
+	"persist":             persist, // ours
+	"traffic_policy":      trafficPolicy,
+	"traffic_policy_file": text(func(d *draft) *string { return &d.TrafficPolicyFile }),
+	"bindings":            items(func(d *draft) *[]string { return &d.Bindings }),
 	"upstream": func(r *reader, d *draft, e entry) error {
 		return r.section(d, e, upstreamKeys)
 	},
@@ -48,6 +49,14 @@ var upstreamKeys = map[string]func(r *reader, d *draft, e entry) error{
 var terminationKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"server_certificate": text(func(d *draft) *string { return &d.Certificate }),
 	"server_private_key": text(func(d *draft) *string { return &d.Key }),
+	"mutual_tls_certificate_authorities": func(r *reader, d *draft, e entry) error {
+		list, err := r.list(e)
+		if err != nil {
+			return err
+		}
+		d.MutualTLSCAs, err = bundle(list)
+		return err
+	},
 }
 
 func (r *reader) section(d *draft, e entry, table map[string]func(*reader, *draft, entry) error) error {
@@ -55,7 +64,7 @@ func (r *reader) section(d *draft, e entry, table map[string]func(*reader, *draf
 	if err != nil {
 		return err
 	}
-	return r.keys(d, keys, table, nil)
+	return r.keys(d, keys, table)
 }
 
 func (r *reader) endpoints(e entry) error {
@@ -83,14 +92,36 @@ func (r *reader) endpoint(path string, item ast.Node) error {
 	if len(keys) > 0 {
 		d.Where = r.where(keys[0].node.GetToken())
 	}
-	if err := r.keys(d, keys, endpointKeys, inertEndpoint); err != nil {
-		return err
+	err = r.keys(d, keys, endpointKeys)
+	if err == nil {
+		err = d.finishEndpoint()
 	}
+	return r.add(d, err)
+}
+
+func (d *draft) finishEndpoint() (err error) {
 	if d.URL, err = postern.ParseURLRequest(d.url, postern.HTTPS); err != nil {
 		return d.invalid("endpoint '%s': %s", d.Name, postern.AsError(err).Text())
 	}
 	if d.ends != nil {
 		d.Termination = *d.ends
 	}
-	return r.addEndpoint(d.Endpoint)
+	return d.Validate()
+}
+
+// bundle joins several CA files or PEM texts to one text.
+func bundle(list []string) (string, error) {
+	if len(list) == 1 {
+		return list[0], nil
+	}
+	var all strings.Builder
+	for _, one := range list {
+		pem, err := ReadCAs(one)
+		if err != nil {
+			return "", err
+		}
+		all.Write(pem)
+		all.WriteByte('\n')
+	}
+	return all.String(), nil
 }

@@ -20,32 +20,41 @@ const maxFile = 1 << 20
 // Parse reads one file's text; name is for messages. Errors are *postern.Error
 // with CodeConfigInvalid and start with name:line:column.
 func Parse(name string, text []byte) (Config, error) {
-	r := &reader{name: name}
+	var c Config
+	err := c.read(name, text)
+	return c, err
+}
+
+// read puts what a file says over what c has.
+func (c *Config) read(name string, text []byte) error {
+	r := &reader{name: name, config: c, seen: map[string]bool{}}
 	if len(text) > maxFile {
-		return Config{}, postern.Errorf(postern.CodeConfigInvalid, "%s: the file is larger than %d bytes", name, maxFile)
+		return postern.Errorf(postern.CodeConfigInvalid, "%s: the file is larger than %d bytes", name, maxFile)
 	}
 	// Editors on Windows write a byte-order mark, which the parser would take for a
 	// part of the first key.
 	file, err := parser.ParseBytes(bytes.TrimPrefix(text, []byte("\ufeff")), 0)
 	if err != nil {
-		return Config{}, r.syntaxError(err)
+		return r.syntaxError(err)
 	}
 	for i, document := range file.Docs {
 		if i > 0 && document.Body != nil {
-			return Config{}, r.at(document.Body, "a file is one document")
+			return r.at(document.Body, "a file is one document")
 		}
 		if err := r.root(document.Body); err != nil {
-			return Config{}, err
+			return err
 		}
 	}
-	return r.config, nil
+	c.Files = append(c.Files, name)
+	return nil
 }
 
 // reader walks the syntax tree of one file.
 type reader struct {
-	name    string
-	version string // "1", "2" or "3"
-	config  Config
+	name    string          // "" leaves places out of messages
+	version string          // "1", "2" or "3"
+	config  *Config         // what is read goes here
+	seen    map[string]bool // names of endpoints in this file
 }
 
 // entry is one key with its value.
@@ -60,24 +69,31 @@ func (r *reader) syntaxError(err error) error {
 	var located yaml.Error
 	if errors.As(err, &located) && located.GetToken() != nil {
 		message := located.GetMessage()
-		if strings.Contains(message, "tab") {
-			message = "config contains tab characters, YAML must use spaces for indentation"
+		if strings.Contains(message, "tab") || strings.Contains(message, "\t") {
+			message = tabs
 		}
 		return r.located(located.GetToken(), "not YAML: %s", clip(message))
 	}
 	return postern.Errorf(postern.CodeConfigInvalid, "%s: not YAML: %s", r.name, clip(err.Error()))
 }
 
+// tabs are the commonest mistake of all.
+const tabs = "config contains tab characters, YAML must use spaces for indentation"
+
 func (r *reader) at(node ast.Node, format string, args ...any) *postern.Error {
 	return r.located(node.GetToken(), format, args...)
 }
 
 func (r *reader) located(at *token.Token, format string, args ...any) *postern.Error {
-	return postern.Errorf(postern.CodeConfigInvalid, "%s: %s", r.where(at), fmt.Sprintf(format, args...))
+	message := fmt.Sprintf(format, args...)
+	if r.name != "" {
+		message = r.where(at) + ": " + message
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, "%s", message)
 }
 
 func (r *reader) where(at *token.Token) string {
-	if at == nil || at.Position == nil {
+	if r.name == "" || at == nil || at.Position == nil {
 		return r.name
 	}
 	return fmt.Sprintf("%s:%d:%d", r.name, at.Position.Line, at.Position.Column)
@@ -114,6 +130,9 @@ func (r *reader) entries(path string, node ast.Node) ([]entry, error) {
 
 func (r *reader) text(e entry) (string, error) {
 	text, ok := scalar(e.value)
+	if _, braces := e.value.(*ast.MappingNode); !ok && braces {
+		return "", r.at(e.value, "%s must be a single value; if { … } was a placeholder, write the value itself, without braces", e.path)
+	}
 	if !ok {
 		return "", r.at(e.value, "%s must be a single value", e.path)
 	}

@@ -35,7 +35,9 @@ func (c *connection) resolve(env func(string) string) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
-	merged.Server = firstOf(c.url, env("POSTERN_CONNECT_URL"), merged.Server)
+	if given := firstOf(c.url, env("POSTERN_CONNECT_URL")); given != "" {
+		merged.Servers = []string{given}
+	}
 	merged.CAs = firstOf(c.cas, env("POSTERN_CONNECT_CAS"), merged.CAs)
 	merged.Authtoken = postern.Secret(firstOf(c.token, env("POSTERN_AUTHTOKEN"), env("NGROK_AUTHTOKEN"), merged.Authtoken.Reveal()))
 	merged.Proxy = postern.Secret(firstOf(c.proxy, env("POSTERN_PROXY_URL"), merged.Proxy.Reveal()))
@@ -50,7 +52,7 @@ func (c *connection) agent(file config.Config, env func(string) string) (agent.C
 		return agent.Config{}, err
 	}
 	return agent.Config{
-		Server:    file.Server,
+		Server:    file.Server(),
 		CAs:       file.CAs,
 		Authtoken: file.Authtoken,
 		Transport: transport,

@@ -37,7 +37,7 @@ func chooseEndpoints(file config.Config, names []string, all bool) ([]config.End
 	case all && len(file.Endpoints) == 0:
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "Your configuration file must define at least one tunnel when using --all.")
 	case all:
-		return file.Endpoints, nil
+		return file.All()
 	case len(names) == 0:
 		return nil, postern.Errorf(postern.CodeFlagInvalid, "You must specify at least one tunnel to start.")
 	}

@@ -2,6 +2,8 @@ package native
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -19,6 +21,8 @@ type options struct {
 	Termination    string           `json:",omitempty"` // "" or "edge"
 	CertificatePEM string           `json:",omitempty"`
 	KeyPEM         sessionmsg.Token `json:",omitempty"`
+
+	Middleware map[string]json.RawMessage `json:",omitempty"` // as link.BindRequest has it
 }
 
 // newBind makes the message that asks for r. r.Unsupported stays here: it is the
@@ -34,6 +38,7 @@ func newBind(r link.BindRequest) (sessionmsg.Bind, error) {
 		Termination:    string(o.Termination),
 		CertificatePEM: o.CertificatePEM,
 		KeyPEM:         sessionmsg.Token(o.KeyPEM.Reveal()),
+		Middleware:     r.Middleware,
 	})
 	if err != nil {
 		return sessionmsg.Bind{}, err
@@ -82,14 +87,31 @@ func readBind(b *sessionmsg.Bind) (link.BindRequest, error) {
 	}
 	common := *b
 	var err error
-	if common.Opts, err = json.Marshal(map[string]string{"URL": o.URL, "Subdomain": o.Subdomain}); err != nil {
+	if common.Opts, err = json.Marshal(o.common()); err != nil {
 		return link.BindRequest{}, postern.Errorf(postern.CodeBindInvalid, "Opts cannot be read").Because(err)
 	}
 	request, err := common.Request()
 	if err != nil {
 		return link.BindRequest{}, err
 	}
+	request.Middleware = o.Middleware
+	for _, name := range slices.Sorted(maps.Keys(o.Middleware)) {
+		if !sessionmsg.IsMiddleware(name) {
+			request.Unsupported = append(request.Unsupported, name)
+		}
+	}
 	return request, o.apply(&request.Options, request.URL.Scheme)
+}
+
+// common is the part that is read as it is for SDKs.
+func (o *options) common() map[string]any {
+	common := map[string]any{"URL": o.URL, "Subdomain": o.Subdomain}
+	for name, value := range o.Middleware {
+		if sessionmsg.IsMiddleware(name) {
+			common[name] = value
+		}
+	}
+	return common
 }
 
 // apply checks the options and adds them.

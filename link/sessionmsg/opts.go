@@ -2,6 +2,7 @@ package sessionmsg
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/postern-dev/postern"
@@ -88,10 +89,22 @@ func (o *opts) unsupported() []string {
 	if present(o.WebsocketTCPConverter) {
 		names = append(names, "WebsocketTCPConverter")
 	}
-	for _, option := range []struct {
-		name  string
-		value json.RawMessage
-	}{
+	for _, option := range o.middleware() {
+		if asksForSomething(option.value) {
+			names = append(names, option.name)
+		}
+	}
+	return names
+}
+
+type namedOption struct {
+	name  string
+	value json.RawMessage
+}
+
+// middleware lists the options that are objects.
+func (o *opts) middleware() []namedOption {
+	return []namedOption{
 		{"CircuitBreaker", o.CircuitBreaker},
 		{"IPRestriction", o.IPRestriction},
 		{"BasicAuth", o.BasicAuth},
@@ -105,12 +118,18 @@ func (o *opts) unsupported() []string {
 		{"UserAgentFilter", o.UserAgentFilter},
 		{"Policy", o.Policy},
 		{"MiddlewareBytes", o.MiddlewareBytes},
-	} {
-		if asksForSomething(option.value) {
-			names = append(names, option.name)
-		}
 	}
-	return names
+}
+
+// IsMiddleware tells whether an option of this name asks the server to do something
+// to an endpoint's traffic.
+func IsMiddleware(name string) bool {
+	switch name {
+	case "Auth", "TrafficPolicy", "Compression", "WebsocketTCPConverter":
+		return true
+	}
+	var none opts
+	return slices.ContainsFunc(none.middleware(), func(o namedOption) bool { return o.name == name })
 }
 
 // present tells whether the value is there and neither null nor false.
