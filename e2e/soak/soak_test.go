@@ -1,13 +1,10 @@
 package soak_test
 
 import (
-	"cmp"
+	"errors"
 	"flag"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,13 +41,14 @@ func TestSoak(t *testing.T) {
 	l.end()
 	ending := time.Since(s.tally.started) - took
 	began := time.Now()
-	if err := s.settle(before, settleTime); err != nil {
+	unsettled := s.settle(before, settleTime)
+	after, err := s.rest()
+	if err := errors.Join(unsettled, err); err != nil {
 		t.Errorf("after the load: %v", err)
 		explain(t, s)
 	}
-
-	t.Logf("the last visit ended %v after the load; at rest %v later: before %+v, after %+v",
-		ending.Round(time.Second), time.Since(began).Round(time.Second), before, after(t, s))
+	t.Logf("the last visit ended %v after the load; %v later there was rest:\n%s",
+		ending.Round(time.Second), time.Since(began).Round(time.Second), s.atRest(before, after))
 	table, grown := r.verdict()
 	total := s.tally.total()
 	t.Logf("%v, %.0f visits a second\n\n%s\n%s", took.Round(time.Second), float64(total.good+total.foreseen)/took.Seconds(), s.tally, table)
@@ -137,6 +135,16 @@ func judge(t *testing.T, l *load, took time.Duration) {
 			t.Errorf("%s: none of %+v went well", v.kind, c)
 		}
 	}
+	for _, c := range l.streams() {
+		if ended := l.tally.of(c.kind); ended.good+ended.foreseen == 0 {
+			t.Errorf("%s: none of %+v went well", c.kind, ended)
+		}
+	}
+	for line := range strings.Lines(l.server.Process.Output()) {
+		if strings.Contains(line, `"level":"ERROR"`) {
+			t.Errorf("the server logged an error: %s", line)
+		}
+	}
 	for _, e := range l.churn() {
 		if c := l.tally.of(e.kind); c.good == 0 && took > 2*e.every {
 			t.Errorf("%s: never happened", e.kind)
@@ -150,53 +158,4 @@ func judge(t *testing.T, l *load, took time.Duration) {
 	if planned := l.rate * took.Seconds(); float64(total.good) < planned/2 {
 		t.Errorf("%d visits went well, planned were %.0f: the machine is too slow for the load", total.good, planned)
 	}
-}
-
-// explain makes every process print its goroutines and ends it.
-func explain(t *testing.T, s *stage) {
-	for _, a := range s.watched {
-		a.process.Signal(syscall.SIGQUIT)
-		if _, err := a.process.Wait(10 * time.Second); err != nil {
-			t.Error(err)
-		}
-		output := a.process.Output()
-		if a.trace != nil {
-			output = a.trace.Output()
-		}
-		t.Logf("---- goroutines of the %s:\n%s", a.name, summary(output))
-	}
-}
-
-// summary of a crash dump: how many goroutines stand where, the most first.
-func summary(dump string) string {
-	counts := map[string]int{}
-	for goroutine := range strings.SplitSeq(dump, "\n\n") {
-		if !strings.HasPrefix(goroutine, "goroutine ") {
-			continue
-		}
-		var ours []string // the frames that are this module's
-		for line := range strings.Lines(goroutine) {
-			name, _, isCall := strings.Cut(strings.TrimPrefix(line, "created by "), "(0x")
-			if isCall && strings.HasPrefix(name, "github.com/postern-dev/postern/") && len(ours) < 3 {
-				ours = append(ours, strings.TrimPrefix(name, "github.com/postern-dev/postern/"))
-			}
-		}
-		counts[strings.Join(ours, " < ")]++
-	}
-	places := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
-	})
-	var b strings.Builder
-	for _, place := range places {
-		fmt.Fprintf(&b, "%6d %s\n", counts[place], cmp.Or(place, "elsewhere"))
-	}
-	return b.String()
-}
-
-func after(t *testing.T, s *stage) map[string]program.Holding {
-	now, err := s.rest()
-	if err != nil {
-		t.Error(err)
-	}
-	return now
 }

@@ -85,6 +85,18 @@ func (s *stage) rest() (map[string]program.Holding, error) {
 	return now, nil
 }
 
+// atRest is the table of what was held before the load and after it.
+func (s *stage) atRest(before, after map[string]program.Holding) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-12s %-13s %10s %10s\n", "process", "held", "before", "after")
+	for _, a := range s.watched {
+		for _, m := range measures() {
+			fmt.Fprintf(&b, "%-12s %-13s %10.1f %10.1f\n", a.name, m.name, m.of(before[a.name])/m.unit, m.of(after[a.name])/m.unit)
+		}
+	}
+	return b.String()
+}
+
 // settle waits until nothing more than before is held, or says what is left. The
 // agents' heap is not asked about: nothing makes an idle process collect its garbage.
 func (s *stage) settle(before map[string]program.Holding, limit time.Duration) error {

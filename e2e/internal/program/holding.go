@@ -19,18 +19,24 @@ type Holding struct {
 
 // Holding collects the server's garbage, then reads what is left.
 func (s *Server) Holding() (Holding, error) {
-	if _, err := s.admin("/debug/pprof/heap?gc=1"); err != nil {
+	// In this text the heap stands as it was right after the collection; what
+	// /metrics says of it includes the making of that answer.
+	profile, err := s.admin("/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return Holding{}, err
+	}
+	heap, err := Sample(profile, "# HeapAlloc =")
+	if err != nil {
 		return Holding{}, err
 	}
 	text, err := s.admin("/metrics")
 	if err != nil {
 		return Holding{}, err
 	}
-	h := Holding{}
+	h := Holding{Heap: int64(heap)}
 	for name, into := range map[string]func(float64){
 		"go_goroutines":                 func(v float64) { h.Goroutines = int(v) },
 		"process_open_fds":              func(v float64) { h.Descriptors = int(v) },
-		"go_memstats_heap_alloc_bytes":  func(v float64) { h.Heap = int64(v) },
 		"process_resident_memory_bytes": func(v float64) { h.Resident = int64(v) },
 	} {
 		value, err := Sample(text, name)
