@@ -108,6 +108,7 @@ func New(conn net.Conn, c Config) *Session {
 	s.setBudget(c.Budget)
 	c.Budget.limit.Store(c.Limits.Buffered)
 	s.windowOf.Store(int64(c.MaxWindow))
+	limitUnsent(conn)
 	s.in = newInput(conn, s.noteHeard)
 	s.startTimer()
 	go s.read()
