@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/edge"
 )
 
 // framer speaks HTTP/2 by hand.
@@ -144,9 +145,22 @@ func TestStreamLimitIsAnnounced(t *testing.T) {
 	}
 }
 
-// gRPC, end to end over HTTP/2: unary, streaming, trailers, errors.
+// gRPC, end to end over HTTP/2: unary, streaming, trailers, errors; also where somebody
+// sees heads and bytes, and could change bodies.
 func TestGRPC(t *testing.T) {
-	s := start(t)
+	t.Run("alone", func(t *testing.T) { testGRPC(t) })
+	t.Run("followed", func(t *testing.T) {
+		told := new(story)
+		testGRPC(t, subscribed(told, &rule{name: "all", needs: edge.NeedBytes | edge.NeedChange}))
+		told.over(t, 5)
+		if told.body("all", edge.Upload) == "" || told.body("all", edge.Download) == "" {
+			t.Error("nothing was tapped")
+		}
+	})
+}
+
+func testGRPC(t *testing.T, change ...func(*config)) {
+	s := start(t, change...)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	server := grpc.NewServer()
