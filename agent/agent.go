@@ -156,19 +156,22 @@ func (c *Config) clientType() string { return cmp.Or(c.ClientType, "postern") }
 
 func (c *Config) userAgent() string { return fmt.Sprintf("%s/%s", c.clientType(), c.Version) }
 
-func (a *Agent) hello() link.Hello {
+func (a *Agent) hello() link.Hello { return a.config.Hello() }
+
+// Hello is what an agent says of itself.
+func (c *Config) Hello() link.Hello {
 	// Without a name the server's operator sees the address only.
 	hostname, _ := os.Hostname()
 	return link.Hello{
-		Token: a.config.Authtoken,
+		Token: c.Authtoken,
 		Agent: postern.AgentInfo{
-			ClientType: a.config.clientType(),
-			UserAgent:  a.config.userAgent(),
-			Version:    a.config.Version,
+			ClientType: c.clientType(),
+			UserAgent:  c.userAgent(),
+			Version:    c.Version,
 			OS:         runtime.GOOS,
 			Arch:       runtime.GOARCH,
 			Hostname:   hostname,
-			Metadata:   a.config.Metadata,
+			Metadata:   c.Metadata,
 		},
 		Heartbeat:   session.PingInterval,
 		Tolerance:   session.PingPatience,

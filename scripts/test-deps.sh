@@ -32,6 +32,7 @@ for_test() {
 	need npm has npm
 	need iproute2 has ip
 	need iptables has iptables
+	need tinyproxy-bin has tinyproxy
 	need slowhttptest has slowhttptest
 	has google-chrome || need chromium has chromium
 }

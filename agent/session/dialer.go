@@ -28,6 +28,7 @@ type Dialer struct {
 	SystemRoots *x509.CertPool // who may vouch for web sites on this machine; nil: this system's
 	Transport   Transport
 	UserAgent   string // in HTTP
+	Network     string // "tcp", or "tcp4" or "tcp6" for one family alone; "" is tcp
 	Net         dial.Dialer
 	Logger      *slog.Logger // nil: silent
 

@@ -95,6 +95,10 @@ func (l *ladder) climbs(t Transport, err error) bool {
 	return false
 }
 
+// WorthAnother tells whether an agent that knows nothing yet would try another transport
+// after t failed with err.
+func WorthAnother(t Transport, err error) bool { return new(ladder).climbs(t, err) }
+
 // failureKind is what a failure says about the way to the server.
 type failureKind int
 

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/postern-dev/postern/internal/run"
@@ -13,6 +14,9 @@ import (
 func main() {
 	os.Exit(execute(os.Args[1:], ioStreams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}))
 }
+
+// errToldAlready ends a command badly whose output has said why.
+var errToldAlready = errors.New("the command's output says what is wrong")
 
 // execute runs one command line and returns the process's exit status. The first
 // SIGINT or SIGTERM ends the command's context, so that it drains; from then on
@@ -25,7 +29,9 @@ func execute(args []string, streams ioStreams) int {
 	root := rootCommand(streams)
 	root.SetArgs(normalizeArgs(root, args))
 	if err := root.ExecuteContext(ctx); err != nil {
-		printError(streams.Err, err)
+		if !errors.Is(err, errToldAlready) {
+			printError(streams.Err, err)
+		}
 		return 1
 	}
 	return 0

@@ -35,6 +35,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		tcpCommand(streams),
 		tlsCommand(streams),
 		startCommand(streams),
+		newDiagnoseCommand(streams),
 		serverCommand(streams),
 		demoCommand(streams),
 		versionCommand(streams),

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -161,7 +162,7 @@ const mostAnswer = 16 << 10
 // life of a connection.
 func readAnswer(r io.Reader) (status int, err error) {
 	head := make([]byte, 0, 512)
-	for !bytes.HasSuffix(head, []byte("\r\n\r\n")) && !bytes.HasSuffix(head, []byte("\n\n")) {
+	for !bytes.HasSuffix(head, []byte("\n\r\n")) && !bytes.HasSuffix(head, []byte("\n\n")) {
 		if len(head) == mostAnswer {
 			return 0, fmt.Errorf("its answer has no end within %d bytes", mostAnswer)
 		}
@@ -172,7 +173,10 @@ func readAnswer(r io.Reader) (status int, err error) {
 	}
 	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), &http.Request{Method: http.MethodConnect})
 	if err != nil {
-		return 0, fmt.Errorf("its answer is not HTTP")
+		return 0, errors.New("its answer is not HTTP")
+	}
+	if response.StatusCode < 100 {
+		return 0, fmt.Errorf("its answer has the status %d", response.StatusCode)
 	}
 	_ = response.Body.Close() // of a CONNECT's answer there is none that we read
 	return response.StatusCode, nil

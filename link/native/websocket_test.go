@@ -25,10 +25,7 @@ func overWebSocket(t testing.TB) (client, server net.Conn) {
 	accepted := make(chan net.Conn, 1)
 	certificate, roots := testkit.Certificate(t, testkit.TLSName)
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		carrier, err := websocket.Accept(w, r, func() (net.Conn, error) {
-			conn, _, err := http.NewResponseController(w).Hijack()
-			return conn, err
-		}, netip.Addr{})
+		carrier, err := websocket.Accept(w, r, nil, netip.Addr{})
 		if err != nil {
 			t.Error(err)
 			return

@@ -19,8 +19,8 @@ func Asked(r *http.Request) bool {
 	return r.URL.Path == Path && r.ProtoMajor == 1 && has(r.Header["Upgrade"], "websocket")
 }
 
-// Accept answers an upgrade. hijack takes the connection from the HTTP server once the
-// answer is written; remote is whom trusted proxies name as the agent, or invalid. On
+// Accept answers an upgrade. hijack takes the connection from the HTTP server as soon as
+// the answer is written, with whatever was read ahead of it; nil does it as usual. remote is whom trusted proxies name as the agent, or invalid. On
 // error nothing has been answered if it is a *postern.Error, CodeRequestInvalid.
 //
 // A request with an Origin comes from a web page, which has no business here.
@@ -53,6 +53,14 @@ type hijacker struct {
 
 // Hijack implements http.Hijacker.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if h.take == nil {
+		conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+		if err != nil {
+			return nil, nil, err
+		}
+		h.wire = link.NewWire(conn)
+		return h.wire, bufio.NewReadWriter(buffered.Reader, bufio.NewWriter(h.wire)), nil
+	}
 	conn, err := h.take()
 	if err != nil {
 		return nil, nil, err

@@ -31,14 +31,7 @@ func serve(t *testing.T, remote netip.Addr) (addr string, accepted <-chan net.Co
 			http.Error(w, "no carrier", http.StatusTeapot)
 			return
 		}
-		hijack := func() (net.Conn, error) {
-			conn, buffered, err := http.NewResponseController(w).Hijack()
-			if err == nil && buffered.Reader.Buffered() > 0 {
-				return nil, errors.New("the client spoke before the answer")
-			}
-			return conn, err
-		}
-		conn, err := websocket.Accept(w, r, hijack, remote)
+		conn, err := websocket.Accept(w, r, nil, remote)
 		if err != nil {
 			if postern.HasCode(err, postern.CodeRequestInvalid) { // else the library has answered
 				http.Error(w, err.Error(), http.StatusBadRequest)

@@ -52,6 +52,7 @@ func house() []room {
 		{path: "agent/localapi", level: 6},
 		{path: "agent/inspector", level: 6},
 		{path: "agent/console", level: 6},
+		{path: "agent/diagnose", level: 6},
 		{path: "agent/connector", level: 6},
 		{path: "server/edge", level: 6},
 		{path: "server/control", level: 6},
