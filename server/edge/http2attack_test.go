@@ -152,13 +152,15 @@ func (a *attacked) honest() {
 	}
 }
 
-// bounded checks what is held while the attack goes on.
+// bounded checks what is held while the attack goes on. What is being worked on may
+// pass the bound for a moment.
 func (a *attacked) bounded() {
 	a.t.Helper()
-	held := heap() - a.before
-	if held > mostHeld {
-		a.t.Errorf("one connection makes us hold %d KiB", held>>10)
-	}
+	var held int64
+	eventually(a.t, "little is held", func() bool {
+		held = heap() - a.before
+		return held <= mostHeld
+	})
 	a.t.Logf("%d KiB held", held>>10)
 }
 
