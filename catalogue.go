@@ -54,6 +54,7 @@ const (
 	CodeRequestTimeout          Code = "ERR_POSTERN_307" // The request did not arrive in time
 	CodeHeadInvalid             Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
 	CodeHungUp                  Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
+	CodeMemoryShort             Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
 	CodeConfigInvalid           Code = "ERR_POSTERN_401" // The configuration is not valid
 	CodeFlagInvalid             Code = "ERR_POSTERN_402" // The command line is not valid
 	CodeNoServer                Code = "ERR_POSTERN_403" // No server is configured
@@ -174,6 +175,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "A rule of the endpoint made a message that cannot be sent", Fix: "Correct the header, target or status that the message names."}, true
 	case CodeHungUp:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "A rule of the endpoint ended the connection", Fix: "Nothing was sent to the visitor; look at the endpoint's rules if that was not meant."}, true
+	case CodeMemoryShort:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
 	case CodeConfigInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The configuration is not valid", Fix: "Correct the line that the message names."}, true
 	case CodeFlagInvalid:
@@ -263,6 +266,7 @@ func Codes() []Code {
 		CodeRequestTimeout,
 		CodeHeadInvalid,
 		CodeHungUp,
+		CodeMemoryShort,
 		CodeConfigInvalid,
 		CodeFlagInvalid,
 		CodeNoServer,

@@ -294,6 +294,10 @@ func TestDocumentation(t *testing.T) {
 	page.WriteString("Without a file and without a domain the server runs in development mode: `domain` is localhost, `listen.https`\n")
 	page.WriteString("127.0.0.1:8443, `listen.http` 127.0.0.1:8880, `log.format` console, and `data_dir` is `postern/server` in the\n")
 	page.WriteString("user's data directory (`XDG_DATA_HOME`, else `~/.local/share`).\n\n")
+	page.WriteString("Memory: where `GOMEMLIMIT` (for example `900MiB`) is in the environment, or else the control group has a limit, of\n")
+	page.WriteString("which 85 % are taken, the server keeps below it. When what it needs passes three quarters, new connections are\n")
+	page.WriteString("refused (503 on plain HTTP, closed elsewhere) until less is needed; those that are open go on. Close to the limit\n")
+	page.WriteString("visitors who do not take what is sent to them are cut, the slowest first.\n\n")
 	page.WriteString("| key | value | default | meaning |\n|---|---|---|---|\n")
 	defaults := server.Default()
 	for _, setting := range server.Settings() {

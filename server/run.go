@@ -64,6 +64,7 @@ func (s *Server) addServices(group *run.Group) {
 	})
 	group.Add("routes", run.StopServices, s.builder.Run, nil)
 	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
+	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("configuration", run.StopServices, s.watchConfig, nil)
 	addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)
 	if s.listeners.admin != nil {

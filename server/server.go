@@ -58,6 +58,7 @@ type Server struct {
 	ca        *pki.LocalCA // nil in the mode files
 	access    *accessLog
 	registry  *prometheus.Registry
+	memory    memory
 
 	ready   atomic.Bool
 	closing sync.Once
@@ -149,6 +150,7 @@ func (s *Server) assembleTraffic() error {
 	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
 	s.edge = edge.New(s.edgeConfig(access))
 	s.control = control.New(s.controlConfig(key))
+	s.registerMemory()
 	return nil
 }
 

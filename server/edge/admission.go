@@ -32,6 +32,7 @@ const (
 	rejectHandshake = "handshake"
 	rejectName      = "unknown_name"
 	rejectFiles     = "file_descriptors"
+	rejectMemory    = "memory"
 )
 
 // group is the unit of the per-address cap: an IPv4 address, or the /64 that one
@@ -174,6 +175,10 @@ func (e *Edge) pause(ctx context.Context, d time.Duration) bool {
 func (e *Edge) admit(conn net.Conn, l listener) {
 	live := e.live.Load()
 	peer := addrPort(conn.RemoteAddr())
+	if e.Pressure() >= PressureHigh {
+		e.turnAway(conn, l, rejectMemory)
+		return
+	}
 	if !e.admission.enter(live.Limits.Connections) {
 		e.turnAway(conn, l, rejectTotal)
 		return
@@ -251,9 +256,9 @@ func (e *Edge) readProxyHeader(v *visitor, live *Live) bool {
 // can be told why without reading anything; the reply fits every socket buffer.
 func (e *Edge) turnAway(conn net.Conn, l listener, reason string) {
 	e.metrics.rejected(reason)
-	if l.name == "http" && reason == rejectAddress {
+	if reply := repliesBefore[reason]; l.name == "http" && reply != nil {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write(tooManyReply)
+		_, _ = conn.Write(reply)
 	}
 	_ = conn.Close()
 }

@@ -31,7 +31,8 @@ type Edge struct {
 	mu            sync.Mutex
 	stopping      bool
 	patient       atomic.Int64 // visitors who wait for an address to come back
-	draining      atomic.Bool  // like stopping, for those who must not wait for the lock
+	pressure      atomic.Int32
+	draining      atomic.Bool // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}
 	conversations map[*conversation]struct{}

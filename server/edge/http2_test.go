@@ -38,10 +38,15 @@ func (s *site) framer() (net.Conn, *http2.Framer) {
 	return conn, f
 }
 
-func head(fields ...string) []byte {
+func head(fields ...string) []byte { return headFor("/", fields...) }
+
+// large asks for what is larger than any window.
+func large() []byte { return headFor("/large") }
+
+func headFor(path string, fields ...string) []byte {
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
-	fields = append([]string{":method", "GET", ":scheme", "https", ":authority", "app." + domain, ":path", "/"}, fields...)
+	fields = append([]string{":method", "GET", ":scheme", "https", ":authority", "app." + domain, ":path", path}, fields...)
 	for i := 0; i < len(fields); i += 2 {
 		_ = e.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
 	}

@@ -112,15 +112,21 @@ func (p page) text() []byte {
 	return []byte(out.String())
 }
 
-// tooManyReply is what a visitor of the plain HTTP port gets who has too many
-// connections: nothing is read from it first.
-var tooManyReply = func() []byte {
-	entry := postern.CodeTooManyConnections.Entry()
+// repliesBefore are what a visitor of the plain HTTP port gets whose connection has no
+// place, by the reason: nothing is read from it first.
+var repliesBefore = map[string][]byte{
+	rejectAddress: replyBefore(postern.CodeTooManyConnections, 1),
+	rejectMemory:  replyBefore(postern.CodeMemoryShort, 5),
+}
+
+func replyBefore(code postern.Code, retryAfter int) []byte {
+	entry := code.Entry()
 	body := entry.Title + ".\n" + entry.Fix + "\n\n" + string(entry.Code) + "\n" + string(entry.Wire) + "\n"
-	return []byte("HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: 1\r\n" +
+	return []byte("HTTP/1.1 " + strconv.Itoa(entry.Status) + " " + http.StatusText(entry.Status) +
+		"\r\nConnection: close\r\nCache-Control: no-store\r\nRetry-After: " + strconv.Itoa(retryAfter) + "\r\n" +
 		"Ngrok-Error-Code: " + string(entry.Wire) + "\r\nPostern-Error-Code: " + string(entry.Code) + "\r\n" +
 		"Content-Type: text/plain; charset=utf-8\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
-}()
+}
 
 // form is how a page is written.
 type form int

@@ -27,7 +27,9 @@ func (x *webExchange) newStall() *stall {
 	if x.r.ProtoMajor == 1 {
 		return nil
 	}
-	return &stall{x: x, patience: x.live.pace().begin()}
+	s := &stall{x: x, patience: x.live.pace().begin()}
+	x.visitor.addStall(s)
+	return s
 }
 
 const (
@@ -93,8 +95,22 @@ func (s *stall) look() {
 	_ = s.x.control.SetWriteDeadline(time.Unix(1, 0))
 }
 
+// pending is how long the write that is under way has waited; 0 for none.
+func (s *stall) pending() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.writing {
+		return 0
+	}
+	return time.Since(s.began)
+}
+
 func (s *stall) stop() {
-	if s != nil && s.timer != nil {
+	if s == nil {
+		return
+	}
+	s.x.visitor.dropStall(s)
+	if s.timer != nil {
 		s.timer.Stop()
 	}
 }

@@ -47,8 +47,9 @@ type visitor struct {
 	closed  atomic.Bool
 	private atomic.Bool // upstream connections must not be shared: NTLM was seen
 
-	mu    sync.Mutex
-	owned map[*upstreamConn]struct{} // upstream connections that die with this one
+	mu     sync.Mutex
+	owned  map[*upstreamConn]struct{} // upstream connections that die with this one
+	stalls map[*stall]struct{}        // of HTTP/2 streams that are being answered
 }
 
 func newVisitor(e *Edge, conn net.Conn, peer netip.AddrPort, listener string) *visitor {

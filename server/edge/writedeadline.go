@@ -106,6 +106,17 @@ func (d *writeDeadline) set(conn net.Conn, t time.Time) error {
 	return nil
 }
 
+// pending is how long the write that is under way has waited; 0 for none, and for who
+// is held to no pace (an agent).
+func (d *writeDeadline) pending() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.paced || d.writing.IsZero() {
+		return 0
+	}
+	return time.Since(d.writing)
+}
+
 // waited is how long writes have waited for the visitor so far, the one that is under
 // way included.
 func (d *writeDeadline) waited() time.Duration {
