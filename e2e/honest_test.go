@@ -34,11 +34,14 @@ func (s *server) honestVisitor() *http.Client {
 	transport := s.transport()
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(honestAddress)}}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-		port := s.https
-		if _, name, _ := net.SplitHostPort(address); name == "80" {
-			port = s.http
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
 		}
-		return from.DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
+		if port == "443" {
+			port = fmt.Sprint(s.https)
+		}
+		return from.DialContext(ctx, network, "127.0.0.1:"+port)
 	}
 	transport.MaxIdleConnsPerHost = honestVisitors
 	transport.ForceAttemptHTTP2 = false

@@ -78,9 +78,8 @@ func (s *Server) lookAtMemory(ctx context.Context, look *collections, limit int6
 		s.logPressure(ctx, was, now, used, limit)
 	}
 	if now == edge.PressureCritical {
-		if cut := s.edge.Relieve(); cut > 0 {
-			s.log.WarnContext(ctx, "visitors who kept the server waiting were cut to free memory", "connections", cut)
-		}
+		cut := s.edge.Relieve()
+		s.log.DebugContext(ctx, "visitors who kept the server waiting were cut to free memory", "connections", cut)
 	}
 	if now != edge.PressureNone && time.Since(look.last) > collectAfter {
 		runtime.GC()

@@ -33,6 +33,7 @@ const (
 	rejectName      = "unknown_name"
 	rejectFiles     = "file_descriptors"
 	rejectMemory    = "memory"
+	rejectWaiting   = "memory_waiting" // was served before, see Relieve
 )
 
 // group is the unit of the per-address cap: an IPv4 address, or the /64 that one

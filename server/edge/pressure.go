@@ -56,6 +56,7 @@ func (e *Edge) Relieve() int {
 	slices.SortFunc(all, func(a, b waiting) int { return cmp.Compare(b.since, a.since) })
 	all = all[:min(len(all), max(leastRelieved, len(all)/relieveShare))]
 	for _, one := range all {
+		e.metrics.rejected(rejectWaiting)
 		one.visitor.abort(&postern.Error{Code: postern.CodeMemoryShort})
 	}
 	return len(all)
