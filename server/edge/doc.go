@@ -9,6 +9,9 @@
 // certificates, agents and the server's own hosts are handed in as functions. So a
 // database that is down cannot stop traffic.
 //
+// Whatever looks at requests, or changes them, is a Subscriber: it says for each route
+// what it needs, and the path is chosen from that. The access log and metrics are two.
+//
 // Promises that the tests hold it to: every read from a stranger has a deadline and
 // a byte budget; a message is parsed once and written anew, and nothing ambiguous is
 // passed on; a body is never held whole; what broke on one side never looks complete
