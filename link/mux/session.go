@@ -61,8 +61,10 @@ type Session struct {
 
 	incoming   chan *Stream
 	aside      atomic.Pointer[aside] // nil until SetAside
-	done       chan struct{}         // the session has ended
-	closed     chan struct{}         // the connection is closed, nothing of ours runs any more
+	done       <-chan struct{}       // the session has ended
+	life       context.Context       // ends with done
+	endLife    context.CancelFunc
+	closed     chan struct{} // the connection is closed, nothing of ours runs any more
 	readerDone chan struct{}
 	peerDrains chan struct{} // closed by the reader alone
 	drainOnce  sync.Once
@@ -95,12 +97,13 @@ func New(conn net.Conn, c Config) *Session {
 		limits:     c.Limits,
 		incoming:   make(chan *Stream, c.AcceptBacklog),
 		keeper:     keeper{kicked: make(chan struct{}, 1)},
-		done:       make(chan struct{}),
 		closed:     make(chan struct{}),
 		readerDone: make(chan struct{}),
 		peerDrains: make(chan struct{}),
 		nextID:     2,
 	}
+	s.life, s.endLife = context.WithCancel(context.Background())
+	s.done = s.life.Done()
 	if c.Client {
 		s.nextID = 3
 	}
@@ -212,6 +215,10 @@ func (s *Session) Close(why *postern.Error) {
 // Done is closed once the session has ended, for whatever reason.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
+// AfterDone runs f on a goroutine of its own once the session has ended, at once if
+// it has; stop takes that back. It costs no goroutine meanwhile.
+func (s *Session) AfterDone(f func()) (stop func() bool) { return context.AfterFunc(s.life, f) }
+
 // Closed is closed a moment after Done: goodbye has been said and the connection
 // is closed.
 func (s *Session) Closed() <-chan struct{} { return s.closed }
@@ -248,7 +255,7 @@ func (s *Session) die(why *postern.Error, code muxCode, abrupt bool) {
 		s.roomy.Broadcast()
 		s.wmu.Unlock()
 
-		close(s.done)
+		s.endLife()
 		go s.finish()
 		s.config.Logger.DebugContext(context.Background(), "mux session ended", "cause", why, "after", time.Since(s.start))
 		s.failStreams(why)

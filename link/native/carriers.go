@@ -291,6 +291,9 @@ func (c *carriers) Close(why *postern.Error) { c.zero.Close(why) }
 // Done is closed when carrier 0 has ended, and with it the session.
 func (c *carriers) Done() <-chan struct{} { return c.zero.Done() }
 
+// AfterDone runs f once the session has ended; stop takes that back.
+func (c *carriers) AfterDone(f func()) (stop func() bool) { return c.zero.AfterDone(f) }
+
 // Cause says why carrier 0 ended.
 func (c *carriers) Cause() *postern.Error { return c.zero.Cause() }
 

@@ -70,6 +70,9 @@ func (c *carrier) Close(why *postern.Error) { c.session.Close(why) }
 // Done is closed once the session has ended.
 func (c *carrier) Done() <-chan struct{} { return c.session.Done() }
 
+// AfterDone runs f once the session has ended; stop takes that back.
+func (c *carrier) AfterDone(f func()) (stop func() bool) { return c.session.AfterDone(f) }
+
 // Cause says why it ended.
 func (c *carrier) Cause() *postern.Error { return c.session.Cause() }
 

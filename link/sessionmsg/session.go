@@ -58,6 +58,10 @@ func (s *Session) Close(why *postern.Error) { s.carrier.Close(why) }
 // Done implements link.Session.
 func (s *Session) Done() <-chan struct{} { return s.carrier.Done() }
 
+// AfterDone runs f once the session has ended; stop takes that back. See
+// link.AfterDone.
+func (s *Session) AfterDone(f func()) (stop func() bool) { return link.AfterDone(s.carrier, f) }
+
 // Cause implements link.Session.
 func (s *Session) Cause() *postern.Error { return s.carrier.Cause() }
 

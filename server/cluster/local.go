@@ -93,7 +93,7 @@ func (l *Local) drop(m *member) {
 		delete(l.pools, route.KeyOf(m.pool.route.URL))
 		l.recent.Lose(m.pool.route.URL)
 	}
-	close(m.done)
+	m.end()
 	l.announce()
 }
 

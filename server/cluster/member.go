@@ -17,7 +17,8 @@ type member struct {
 	session link.Session
 	options postern.EndpointOptions
 	pool    *pool
-	done    chan struct{} // closed by Local when the member goes offline
+	online  context.Context
+	end     context.CancelFunc // called by Local when the member goes offline
 	busy    atomic.Int64
 	place   int    // in its session's attendance; guarded by Local.mu
 	health  health // guarded by pool.mu
@@ -27,15 +28,16 @@ type member struct {
 }
 
 func newMember(live Live, p *pool) *member {
-	return &member{
+	m := &member{
 		id:      live.Endpoint.ID,
 		bindID:  live.BindID,
 		session: live.Session,
 		options: live.Endpoint.Options,
 		pool:    p,
-		done:    make(chan struct{}),
 		live:    live,
 	}
+	m.online, m.end = context.WithCancel(context.Background())
+	return m
 }
 
 // ID implements route.Member.
@@ -48,7 +50,10 @@ func (m *member) Options() postern.EndpointOptions { return m.options }
 func (m *member) Transport() string { return m.session.Transport() }
 
 // Done implements route.Member.
-func (m *member) Done() <-chan struct{} { return m.done }
+func (m *member) Done() <-chan struct{} { return m.online.Done() }
+
+// AfterDone runs f once the member is offline; see link.AfterDone.
+func (m *member) AfterDone(f func()) (stop func() bool) { return context.AfterFunc(m.online, f) }
 
 // Open implements link.Opener, in the member's own name.
 func (m *member) Open(ctx context.Context, h link.Header, first []byte) (link.Stream, error) {

@@ -9,18 +9,18 @@ import (
 // attendance is a session and what it has online.
 type attendance struct {
 	members []*member
-	gone    chan struct{} // closed when nothing is left: ends the watcher
+	unwatch func() bool
 }
 
-// attend makes sure that m leaves with its session. There is one watcher for a
-// session, however much it has online. l.mu is held.
+// attend makes sure that m leaves with its session. A session is watched
+// once, however much it has online. l.mu is held.
 func (l *Local) attend(m *member) {
 	session := m.live.Session
 	a := l.sessions[session]
 	if a == nil {
-		a = &attendance{gone: make(chan struct{})}
+		a = &attendance{}
 		l.sessions[session] = a
-		go l.watch(session, a)
+		a.unwatch = link.AfterDone(session, func() { l.sessionEnded(a) })
 	}
 	m.place = len(a.members)
 	a.members = append(a.members, m)
@@ -40,18 +40,12 @@ func (l *Local) leave(m *member) {
 	a.members = a.members[:last]
 	if last == 0 {
 		delete(l.sessions, m.live.Session)
-		close(a.gone)
+		a.unwatch()
 	}
 }
 
-// watch takes everything of a session offline when it ends. It runs until then, or
-// until nothing is online any more.
-func (l *Local) watch(session link.Session, a *attendance) {
-	select {
-	case <-a.gone:
-		return
-	case <-session.Done():
-	}
+// sessionEnded takes everything of a session offline.
+func (l *Local) sessionEnded(a *attendance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range slices.Clone(a.members) {

@@ -37,6 +37,7 @@ type upstream struct {
 	shared    bool            // connections serve all visitors
 	serial    bool            // one request after the other on a connection: HTTP/1
 	gone      atomic.Bool     // the member has left, or the edge ends
+	unwatch   func() bool     // from the member's end
 }
 
 // closeIdle closes every connection that waits for a request.
@@ -80,16 +81,12 @@ func (u *upstreams) of(m route.Member) (*upstream, error) {
 		u.by = make(map[postern.EndpointID]*upstream)
 	}
 	u.by[m.ID()] = at
-	u.edge.all.Go(func() { u.watch(at) })
+	at.unwatch = link.AfterDone(m, func() { u.drop(at) })
 	return at, nil
 }
 
-// watch drops the upstream when its member goes, or the edge does.
-func (u *upstreams) watch(at *upstream) {
-	select {
-	case <-at.member.Done():
-	case <-u.edge.ctx.Done():
-	}
+// drop ends an upstream whose member has gone.
+func (u *upstreams) drop(at *upstream) {
 	u.mu.Lock()
 	delete(u.by, at.member.ID())
 	u.mu.Unlock()
@@ -108,11 +105,16 @@ func (u *upstreams) closeIdle() {
 	}
 }
 
-// close makes every later request fail; watch ends what there is.
+// close makes every later request fail and ends what there is.
 func (u *upstreams) close() {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.closed = true
+	all := slices.Collect(maps.Values(u.by))
+	u.mu.Unlock()
+	for _, at := range all {
+		at.unwatch()
+		u.drop(at)
+	}
 }
 
 func (e *Edge) newUpstream(m route.Member) *upstream {
