@@ -65,6 +65,7 @@ const (
 	CodeFileUnreadable          Code = "ERR_POSTERN_408" // A file cannot be read
 	CodeProxyRefused            Code = "ERR_POSTERN_409" // The proxy cannot be used
 	CodeIntercepted             Code = "ERR_POSTERN_410" // Something else answers in the server's place
+	CodeHandOverRefused         Code = "ERR_POSTERN_411" // The running server did not hand over
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -197,6 +198,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The proxy cannot be used", Fix: "Check proxy_url, https_proxy and no_proxy; \"postern diagnose\" shows what the proxy answers."}, true
 	case CodeIntercepted:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "Something else answers in the server's place", Fix: "Leave --transport at auto, or check --connect-url; \"postern diagnose\" shows who answers."}, true
+	case CodeHandOverRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "The running server did not hand over", Fix: "It goes on as before. Correct what the message names, or stop the server and start the new one."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -277,6 +280,7 @@ func Codes() []Code {
 		CodeFileUnreadable,
 		CodeProxyRefused,
 		CodeIntercepted,
+		CodeHandOverRefused,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

@@ -51,6 +51,15 @@ type Session interface {
 	Streams() int
 }
 
+// Mover is implemented by sessions whose agent may be able to go over to a new
+// session without a gap.
+type Mover interface {
+	// AskToMove asks the agent to make a new session, over which it binds what it has
+	// bound here. Until this one is closed it still takes streams, and those that are
+	// open live on. It tells whether the agent understands.
+	AskToMove() bool
+}
+
 // Command is something that an operator asks of an agent's process.
 type Command struct {
 	Action      Action

@@ -151,6 +151,7 @@ func (s *Server) socketServer() *http.Server {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(a) // who asked may be gone
 	})
+	mux.HandleFunc("POST "+handOverPath, s.handOver)
 	return &http.Server{Handler: mux, ReadHeaderTimeout: askTime, ReadTimeout: askTime, WriteTimeout: askTime,
 		MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}
 }

@@ -97,6 +97,7 @@ type Timeouts struct {
 	ResponseHeader time.Duration // upstream's answer
 	Authentication time.Duration
 	Drain          time.Duration // at shutdown
+	UpgradeDrain   time.Duration // after another process has taken over
 }
 
 // Log says how and how much the server logs, on standard error.
@@ -115,7 +116,7 @@ func Default() Config {
 			Authentications: 32, FailuresPerMinute: 60},
 		Timeouts: Timeouts{Handshake: 10 * time.Second, RequestHeader: 10 * time.Second,
 			Idle: 2 * time.Minute, Patience: 20 * time.Second, Transfer: 5 * time.Minute, ResponseHeader: 2 * time.Minute,
-			Authentication: 10 * time.Second, Drain: 30 * time.Second},
+			Authentication: 10 * time.Second, Drain: 30 * time.Second, UpgradeDrain: time.Hour},
 		AccessLog: "off",
 		Log:       Log{Level: "info", Format: "json"},
 	}

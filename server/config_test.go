@@ -111,7 +111,7 @@ func chosen() map[string]string {
 		"limits.http2_streams": "50", "limits.least_rate": "32", "limits.sessions_per_account": "5", "limits.endpoints_per_session": "6",
 		"limits.authentications": "7", "limits.failures_per_minute": "8",
 		"timeouts.handshake": "1s", "timeouts.request_header": "2s", "timeouts.idle": "3s", "timeouts.patience": "15s", "timeouts.transfer": "4s",
-		"timeouts.response_header": "5s", "timeouts.authentication": "6s", "timeouts.drain": "7s",
+		"timeouts.response_header": "5s", "timeouts.authentication": "6s", "timeouts.drain": "7s", "timeouts.upgrade_drain": "8h0m0s",
 		"access_log": "stdout", "log.level": "debug", "log.format": "console",
 	}
 }

@@ -17,6 +17,7 @@ const (
 	lockName     = "lock"
 	databaseName = "postern.db"
 	socketName   = "control.sock"
+	processesDir = "run" // a socket of each process that uses the directory
 	caName       = "ca"
 	signingName  = "signing.key" // signs what agents keep: cookies and tokens
 	namesName    = "names.key"   // derives assigned names
@@ -28,6 +29,15 @@ const keySize = 32
 type dataDir struct {
 	path string
 	lock *os.File
+}
+
+// inheritDataDir uses a directory whose lock another process has shared with us.
+func inheritDataDir(path string, lock *os.File) (*dataDir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	return &dataDir{path: path, lock: lock}, nil
 }
 
 // openDataDir makes the directory if it is missing, and locks it. CodeDataDirLocked
@@ -66,8 +76,13 @@ func reason(err error) error {
 	return err
 }
 
-// close gives the directory back.
-func (d *dataDir) close() error { return d.lock.Close() }
+// close gives the directory back, unless that was done before.
+func (d *dataDir) close() error {
+	if err := d.lock.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
 

@@ -9,13 +9,15 @@ import (
 	"syscall"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/handover"
 )
 
 // listeners are the sockets of a node; nil where one is switched off.
 type listeners struct{ https, http, agent, admin net.Listener }
 
-// listen binds everything, or nothing.
-func listen(ctx context.Context, c Config) (*listeners, error) {
+// listen binds everything, or nothing. What is among the inherited under the same name
+// and address is used instead of a new one.
+func listen(ctx context.Context, c Config, inherited []handover.Listener) (*listeners, error) {
 	l := &listeners{}
 	for _, one := range []struct {
 		key, address string
@@ -29,6 +31,10 @@ func listen(ctx context.Context, c Config) (*listeners, error) {
 		if one.address == "" {
 			continue
 		}
+		if ln := find(inherited, one.key, one.address); ln != nil {
+			*one.to = ln
+			continue
+		}
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", one.address)
 		if err != nil {
 			l.close()
@@ -37,6 +43,32 @@ func listen(ctx context.Context, c Config) (*listeners, error) {
 		*one.to = ln
 	}
 	return l, nil
+}
+
+// find returns the inherited listener of a key and address, nil for none.
+func find(inherited []handover.Listener, key, address string) net.Listener {
+	for _, ln := range inherited {
+		if ln.Name == key && ln.Address == address {
+			return ln.Listener
+		}
+	}
+	return nil
+}
+
+// toHandOver names the listeners for another process.
+func (l *listeners) toHandOver(c Config, socket net.Listener) []handover.Listener {
+	all := []handover.Listener{{Name: socketName, Address: socketName, Listener: socket}}
+	for _, one := range []handover.Listener{
+		{Name: "listen.https", Address: c.Listen.HTTPS, Listener: l.https},
+		{Name: "listen.http", Address: c.Listen.HTTP, Listener: l.http},
+		{Name: "listen.agent", Address: c.Listen.Agent, Listener: l.agent},
+		{Name: "listen.admin", Address: c.Listen.Admin, Listener: l.admin},
+	} {
+		if one.Listener != nil {
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 func cannotListen(key, address string, err error) error {

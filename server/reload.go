@@ -39,6 +39,9 @@ func (s *Server) watchConfig(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-s.retired:
+			<-ctx.Done() // the other process follows the configuration
+			return nil
 		case <-hangup:
 			seen = stampOf(path)
 			s.reloadLogged(ctx)

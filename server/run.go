@@ -24,6 +24,8 @@ const (
 // way finish, for timeouts.drain at most; end the services; close the store. nil
 // after an orderly stop.
 func (s *Server) Run(ctx context.Context) error {
+	ctx, s.finish = context.WithCancel(ctx)
+	defer s.finish()
 	drain := s.settings().Timeouts.Drain
 	group := run.Group{Logger: s.log, Deadlines: map[run.Phase]time.Duration{
 		run.TellAgents: mostTelling + slack,
@@ -66,29 +68,56 @@ func (s *Server) addServices(group *run.Group) {
 	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("configuration", run.StopServices, s.watchConfig, nil)
-	addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)
+	group.Add("succession", run.StopServices, s.leave, nil)
+	s.addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)
 	if s.listeners.admin != nil {
-		addHTTP(group, "admin", s.adminServer(), s.listeners.admin)
+		s.addHTTP(group, "admin", s.adminServer(), s.listeners.admin)
 	}
 }
 
-func addHTTP(group *run.Group, name string, server *http.Server, ln net.Listener) {
-	group.Add(name, run.StopServices,
-		func(context.Context) error { return server.Serve(ln) },
-		func(ctx context.Context) error {
-			// What an operator still watches, such as a profile, is not waited for long.
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			if server.Shutdown(ctx) != nil {
-				return server.Close()
-			}
+// addHTTP serves what is for operators, from when this process serves until another has
+// taken over.
+func (s *Server) addHTTP(group *run.Group, name string, server *http.Server, ln net.Listener) {
+	stop := func(ctx context.Context) error {
+		// What an operator still watches, such as a profile, is not waited for long.
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			return server.Close()
+		}
+		return nil
+	}
+	start := func(ctx context.Context) error {
+		if !s.accepts(ctx) {
 			return nil
-		})
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(ln) }()
+		select {
+		case err := <-ended:
+			return err
+		case <-s.retired:
+			_ = stop(ctx) // closing all is what remains where it failed
+			<-ctx.Done()
+			return nil
+		}
+	}
+	group.Add(name, run.StopServices, start, stop)
+}
+
+// accepts waits until this process serves; false means that it ends before.
+func (s *Server) accepts(ctx context.Context) bool {
+	select {
+	case <-s.serving:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (s *Server) becomeReady(ctx context.Context) error {
-	if err := s.builder.Sync(ctx); err != nil {
-		return err
+	if !s.accepts(ctx) {
+		return nil
 	}
 	s.ready.Store(true)
 	c := s.settings()
@@ -122,6 +151,9 @@ func (s *Server) becomeUnready(ctx context.Context) error {
 // serveEdge serves every public listener until the edge is shut down; the first
 // that fails is the result.
 func (s *Server) serveEdge(ctx context.Context) error {
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
 	serving := []func() error{func() error { return s.edge.ServeHTTPS(ctx, s.listeners.https) }}
 	if s.listeners.http != nil {
 		serving = append(serving, func() error { return s.edge.ServeHTTP(ctx, s.listeners.http) })
@@ -129,15 +161,20 @@ func (s *Server) serveEdge(ctx context.Context) error {
 	if s.listeners.agent != nil {
 		serving = append(serving, func() error { return s.edge.ServeAgents(ctx, s.listeners.agent) })
 	}
+	whole := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan error, len(serving))
 	for _, serve := range serving {
 		go func() { ended <- serve() }()
 	}
+	s.begin(ctx)
 	var err error
 	for range serving {
 		err = errors.Join(err, <-ended)
+		if s.isRetired() && err == nil {
+			<-whole.Done() // what is under way goes on
+		}
 		cancel() // one listener less is no server: end the others, too
 	}
 	return err
@@ -163,7 +200,9 @@ func (s *Server) watchRevocations(ctx context.Context) error {
 		case delivery.Resync:
 			s.checkCredentials(ctx)
 		default:
-			s.control.CredentialRevoked(postern.CredentialID(delivery.Record.Subject))
+			id := postern.CredentialID(delivery.Record.Subject)
+			s.control.CredentialRevoked(id)
+			s.peers.CredentialRevoked(ctx, id)
 		}
 	}
 }

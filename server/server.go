@@ -35,6 +35,10 @@ type Options struct {
 
 	Stdout, Stderr io.Writer // of an access log; nil: the process's own
 
+	// Upgrade has the server take over from the one that uses the data directory, if any,
+	// without a visitor's noticing.
+	Upgrade bool
+
 	// Load reads the configuration again, at SIGHUP and when its file has changed;
 	// nil: it never changes.
 	Load func() (Config, error)
@@ -46,6 +50,7 @@ type Server struct {
 	log     *slog.Logger
 	dir     *dataDir
 	*state
+	succession
 	listeners *listeners
 	socket    net.Listener // bootstrap's
 	bus       *event.Bus
@@ -76,8 +81,9 @@ func New(c Config, o Options) (*Server, error) {
 	s := &Server{
 		options: o, log: o.Logger, config: c,
 		bus: event.NewBus(), cluster: cluster.New(), routes: &route.Current{},
-		access:   &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
-		registry: prometheus.NewRegistry(),
+		access:     &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
+		registry:   prometheus.NewRegistry(),
+		succession: succession{serving: make(chan struct{}), retired: make(chan struct{}), finish: func() {}},
 	}
 	if err := s.assemble(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -94,11 +100,21 @@ func writer(w, otherwise io.Writer) io.Writer {
 
 // assemble makes the parts, from the data directory to the edge.
 func (s *Server) assemble(ctx context.Context) error {
+	if s.options.Upgrade {
+		if err := s.takeOver(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
-	if s.dir, err = openDataDir(s.config.DataDir); err != nil {
+	if s.taker != nil {
+		s.dir, err = inheritDataDir(s.config.DataDir, s.taker.Lock)
+	} else {
+		s.dir, err = openDataDir(s.config.DataDir)
+	}
+	if err != nil {
 		return err
 	}
-	if s.listeners, err = listen(ctx, s.config); err != nil {
+	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
 	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.online, s.log); err != nil {
@@ -107,10 +123,13 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
-	if s.socket, err = s.dir.listenSocket(); err != nil {
-		return err
+	if s.socket = find(s.inherited(), socketName, socketName); s.socket == nil {
+		if s.socket, err = s.dir.listenSocket(); err != nil {
+			return err
+		}
 	}
-	return s.assembleTraffic()
+	s.closeUnused()
+	return errors.Join(s.assembleTraffic(), s.openPeers())
 }
 
 func (s *Server) openCertificates() error {
@@ -300,6 +319,9 @@ func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	var failures []error
+	if s.peers != nil {
+		failures = append(failures, s.peers.Close())
+	}
 	if s.control != nil {
 		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
 	}
@@ -310,6 +332,9 @@ func (s *Server) close() error {
 	}
 	if s.socket != nil {
 		_ = s.socket.Close()
+	}
+	if s.taker != nil {
+		s.taker.Close()
 	}
 	if s.listeners != nil {
 		s.listeners.close()

@@ -132,6 +132,7 @@ func timeoutSettings() []Setting {
 		timeout("transfer", "A transfer in which nothing moves; one that moves may last for ever.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Transfer }),
 		timeout("response_header", "The service's answer to a request.", 24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.ResponseHeader }),
 		fixed("authentication", "An agent's first message.", 5*time.Minute, func(c *Config) *time.Duration { return &c.Timeouts.Authentication }),
+		fixed("upgrade_drain", "What is under way in a server process when another has taken over.", 30*24*time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.UpgradeDrain }),
 		fixed("drain", "What is under way at shutdown.", time.Hour, func(c *Config) *time.Duration { return &c.Timeouts.Drain }),
 	}
 }

@@ -91,10 +91,14 @@ func (l *live) detach() {
 	}
 }
 
-// retire lets the streams of a draining session finish. The server ends it; the
-// bound here is for one that does not.
+// mostRetired is over how long the streams of a session that was replaced may go on.
+// The server that drains decides, and ends the session; this is for one that does not.
+const mostRetired = 24 * time.Hour
+
+// retire lets the streams of a draining session finish: a long download goes on
+// although the session's successor has taken over.
 func (l *live) retire() {
-	timer := time.NewTimer(l.s.config.DrainTimeout)
+	timer := time.NewTimer(mostRetired)
 	defer timer.Stop()
 	select {
 	case <-l.client.Done():

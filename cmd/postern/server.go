@@ -39,6 +39,7 @@ func serverCommand(streams ioStreams) *cobra.Command {
 			return runServer(cmd, streams)
 		},
 	}
+	command.Flags().Bool("upgrade", false, "take over from the server that runs with the same data directory, without a visitor's noticing; start by itself if none runs")
 	serverFlags(command.PersistentFlags())
 	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams))
 	return command
@@ -84,6 +85,10 @@ func runServer(cmd *cobra.Command, streams ioStreams) error {
 	if err != nil {
 		return err
 	}
+	upgrade, err := cmd.Flags().GetBool("upgrade")
+	if err != nil {
+		return err
+	}
 	level := new(slog.LevelVar)
 	level.Set(config.SlogLevel())
 	logger := slog.New(obs.NewHandler(streams.Err, config.Log.Format, level))
@@ -95,6 +100,7 @@ func runServer(cmd *cobra.Command, streams ioStreams) error {
 		Stdout:  streams.Out,
 		Stderr:  streams.Err,
 		Load:    load,
+		Upgrade: upgrade,
 	})
 	if err != nil {
 		return err

@@ -183,16 +183,22 @@ func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 func (s *Session) Drain() {
 	s.drainOnce.Do(func() {
 		s.stopOpens()
-		if !s.config.RichResets {
-			return
-		}
-		s.wmu.Lock()
-		if !s.dead {
-			s.out.putGoAway(maxStream, codeNone, &postern.Error{Code: postern.CodeLinkDraining})
-			s.kick()
-		}
-		s.wmu.Unlock()
+		s.AskToMove()
 	})
+}
+
+// AskToMove asks the peer, as Drain does, to go over to another session, and goes on
+// opening streams meanwhile. Without RichResets it does nothing.
+func (s *Session) AskToMove() {
+	if !s.config.RichResets {
+		return
+	}
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if !s.dead {
+		s.out.putGoAway(maxStream, codeNone, &postern.Error{Code: postern.CodeLinkDraining})
+		s.kick()
+	}
 }
 
 // Draining is closed once the peer has asked, with Drain, for its streams over

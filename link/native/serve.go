@@ -143,7 +143,10 @@ type server struct {
 	asked        time.Time // when further carriers were asked for; guarded by carriers.mu
 }
 
-var _ sessionmsg.Carrier = (*server)(nil)
+var (
+	_ sessionmsg.Carrier = (*server)(nil)
+	_ link.Mover         = (*server)(nil)
+)
 
 // admitted lifts the limits of strangers and picks from the agent's extensions.
 func (s *server) admitted(a *sessionmsg.Auth, _ link.Hello) *sessionmsg.Extensions {
@@ -185,6 +188,14 @@ func (s *server) Drain() {
 	if s.drains.Load() {
 		s.carriers.drain()
 	}
+}
+
+// AskToMove implements link.Mover.
+func (s *server) AskToMove() bool {
+	if s.drains.Load() {
+		s.zero.AskToMove()
+	}
+	return s.drains.Load()
 }
 
 // Open starts a stream unless the session drains.

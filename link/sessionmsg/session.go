@@ -30,7 +30,10 @@ type Session struct {
 	binder    atomic.Pointer[link.Binder] // nil before the session was admitted
 }
 
-var _ link.Session = (*Session)(nil)
+var (
+	_ link.Session = (*Session)(nil)
+	_ link.Mover   = (*Session)(nil)
+)
 
 // Open implements link.Opener. Type, header and first bytes leave in one frame:
 // SDKs accept one stream after the other and read the header inline, so half a
@@ -51,6 +54,12 @@ func (s *Session) Ping(ctx context.Context) (time.Duration, error) { return s.ca
 
 // Drain implements link.Session.
 func (s *Session) Drain() { s.carrier.Drain() }
+
+// AskToMove implements link.Mover, for carriers that can.
+func (s *Session) AskToMove() bool {
+	m, ok := s.carrier.(link.Mover)
+	return ok && m.AskToMove()
+}
 
 // Close implements link.Session.
 func (s *Session) Close(why *postern.Error) { s.carrier.Close(why) }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -12,6 +13,27 @@ type Live struct {
 	Endpoint postern.Endpoint
 	BindID   string // what the session calls it: link.Header's Endpoint
 	Session  link.Session
+
+	// Client is the agent's process behind the session, "" where that is not known, and
+	// Since is when the session began. What two processes of this node hold of one
+	// client's, the newer session has.
+	Client string
+	Since  time.Time
+
+	// Borrowed says that the session is another process's of this node, which hands over
+	// to us or to which we have handed over.
+	Borrowed bool
+}
+
+// succeeds tells whether l is of a newer session of the agent that other is of, where
+// the two are in different processes: the agent has gone over from one to the other.
+func (l Live) succeeds(other Live) bool {
+	return l.sameAgent(other) && l.Since.After(other.Since)
+}
+
+func (l Live) sameAgent(other Live) bool {
+	return l.Client != "" && l.Client == other.Client && l.Endpoint.Account == other.Endpoint.Account &&
+		(l.Borrowed || other.Borrowed)
 }
 
 // Conflict is why an endpoint could not come online: somebody else holds its key. It

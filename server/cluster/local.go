@@ -45,7 +45,9 @@ func (l *Local) Forget(u postern.URL) { l.recent.Forget(u) }
 //
 // Endpoints may share a URL if they belong to one account, all allow pooling and
 // agree on how TLS is handled; else the error is a *Conflict. A session that has
-// ended is CodeLinkLost.
+// ended is CodeLinkLost. Where an agent has gone over from one process of this node to
+// another, its newer session replaces the older one at the same URL; who comes with the
+// older one is refused with CodeLinkDraining.
 func (l *Local) Register(live Live) (release func(), err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,11 +61,18 @@ func (l *Local) Register(live Live) (release func(), err error) {
 	}
 	key := route.KeyOf(live.Endpoint.URL)
 	p := l.pools[key]
+	var former []*member
 	if p != nil {
-		if err := conflictWith(p.lives(), live); err != nil {
+		former = p.formerOf(live)
+		if err := p.admits(live, former); err != nil {
 			return nil, err
 		}
-	} else {
+		if !p.suits(live.Endpoint) { // all others are former, see conflictWith
+			l.removeAll(former)
+			former, p = nil, nil
+		}
+	}
+	if p == nil {
 		p = newPool(live.Endpoint)
 		l.pools[key] = p
 	}
@@ -71,8 +80,17 @@ func (l *Local) Register(live Live) (release func(), err error) {
 	l.members[live.Endpoint.ID] = m
 	p.add(m)
 	l.attend(m)
+	l.removeAll(former) // only now, so that the address is never without anybody
 	l.announce()
 	return sync.OnceFunc(func() { l.remove(m) }), nil
+}
+
+// removeAll takes members offline. l.mu is held.
+func (l *Local) removeAll(members []*member) {
+	for _, m := range members {
+		l.drop(m)
+		l.leave(m)
+	}
 }
 
 // remove takes m offline; a second call finds nothing to do.
@@ -126,6 +144,19 @@ func (l *Local) Owners() []*route.Route {
 		routes = append(routes, &p.route)
 	}
 	return routes
+}
+
+// Lent returns what sessions of this very process have online, in no order.
+func (l *Local) Lent() []Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lives := make([]Live, 0, len(l.members))
+	for _, m := range l.members {
+		if !m.live.Borrowed {
+			lives = append(lives, m.snapshot())
+		}
+	}
+	return lives
 }
 
 // Endpoints returns a snapshot of what is online, oldest first.

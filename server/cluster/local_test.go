@@ -7,10 +7,12 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/route"
 )
 
 func TestRegisterAndRelease(t *testing.T) {
@@ -187,6 +189,50 @@ func TestLocalRemembersWhatWasLost(t *testing.T) {
 	l.Forget(https("a.example"))
 	if !l.Recent().HTTP("a.example", true).IsZero() {
 		t.Fatal("nobody knows that it went on purpose")
+	}
+}
+
+// An agent that goes over from one process to another is there twice for a while: its
+// newer session has the address, whichever of the two is heard of first.
+func TestLocalFollowsAnAgentToAnotherProcess(t *testing.T) {
+	began := time.Now()
+	of := func(id int, s link.Session, borrowed bool, since time.Duration) cluster.Live {
+		one := live(id, https("a.example"), s, func(e *postern.Endpoint) { e.Pooling = false })
+		one.Client, one.Since, one.Borrowed = "client/0", began.Add(since), borrowed
+		return one
+	}
+	l := cluster.New()
+	old, fresh := newSession(t), newSession(t)
+	routeBefore := func() route.Owner { return l.Owners()[0].Owner }
+	register(t, l, of(1, old, true, 0))
+	owner := routeBefore()
+	register(t, l, of(2, fresh, false, time.Second)) // it has come to us
+	if owner != routeBefore() || pick(t, owner).ID() != "ep_0002" || len(l.Endpoints()) != 1 {
+		t.Fatalf("%v", l.Endpoints())
+	}
+	if !l.Recent().HTTP("a.example", true).IsZero() {
+		t.Fatal("the address was without anybody for a moment")
+	}
+	if _, err := l.Register(of(3, old, true, 0)); !postern.HasCode(err, postern.CodeLinkDraining) {
+		t.Fatalf("its former session came late: %v", err)
+	}
+	next := newSession(t)
+	register(t, l, of(4, next, true, 2*time.Second)) // and has gone on to another process
+	if lives := l.Holders(https("a.example")); len(lives) != 1 || !lives[0].Borrowed || len(l.Lent()) != 0 {
+		t.Fatalf("%+v", lives)
+	}
+	stranger := of(5, newSession(t), false, 3*time.Second)
+	stranger.Client = "another/0"
+	var conflict *cluster.Conflict
+	if _, err := l.Register(stranger); !errors.As(err, &conflict) {
+		t.Fatalf("another agent took it: %v", err)
+	}
+	// With other options the route is another one.
+	changed := of(6, newSession(t), false, 3*time.Second)
+	changed.Endpoint.URL.Scheme = postern.TLS
+	register(t, l, changed)
+	if lives := l.Lent(); len(lives) != 1 || len(l.Owners()) != 1 || l.Owners()[0].URL.Scheme != postern.TLS {
+		t.Fatalf("%+v", lives)
 	}
 }
 

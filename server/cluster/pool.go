@@ -46,6 +46,39 @@ func (p *pool) remove(m *member) int {
 	return len(p.members)
 }
 
+// formerOf returns the members that live succeeds.
+func (p *pool) formerOf(live Live) (former []*member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		if live.succeeds(m.snapshot()) {
+			former = append(former, m)
+		}
+	}
+	return former
+}
+
+// admits checks whether live may join those who are not its former.
+func (p *pool) admits(live Live, former []*member) error {
+	var others []Live
+	for _, other := range p.lives() {
+		if other.sameAgent(live) && !live.succeeds(other) {
+			return postern.Errorf(postern.CodeLinkDraining, "a newer session of the agent has %s", live.Endpoint.URL)
+		}
+		if !slices.ContainsFunc(former, func(m *member) bool { return m.id == other.Endpoint.ID }) {
+			others = append(others, other)
+		}
+	}
+	return conflictWith(others, live)
+}
+
+// suits tells whether the pool's route is right for e.
+func (p *pool) suits(e postern.Endpoint) bool {
+	of := newPool(e).route
+	return of.URL == p.route.URL && of.Account == p.route.Account && of.Termination == p.route.Termination &&
+		of.CertificatePEM == p.route.CertificatePEM && of.Key.Equal(p.route.Key)
+}
+
 func (p *pool) lives() []Live {
 	p.mu.Lock()
 	defer p.mu.Unlock()

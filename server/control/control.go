@@ -49,6 +49,8 @@ type Cluster interface {
 	Holders(u postern.URL) []cluster.Live
 	// Forget notes that a URL went offline on purpose, so that nobody waits for it.
 	Forget(u postern.URL)
+	// Find returns an endpoint that is online.
+	Find(id postern.EndpointID) (cluster.Live, bool)
 	// Update changes the details of a live endpoint.
 	Update(id postern.EndpointID, change func(*postern.Endpoint)) error
 }
@@ -182,5 +184,4 @@ func (c *Control) Region() string { return c.config.Region }
 var (
 	_ link.Registrar = (*Control)(nil)
 	_ Service        = (*service.Service)(nil)
-	_ Cluster        = (*cluster.Local)(nil)
 )

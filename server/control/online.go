@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 	e.details.URL = u
 	details := e.details
 	e.mu.Unlock()
-	unregister, err := s.control.config.Cluster.Register(cluster.Live{Endpoint: details, BindID: e.bindID, Session: s.link})
+	unregister, err := s.control.config.Cluster.Register(s.live(details, e.bindID))
 	if err != nil {
 		return err
 	}
@@ -128,11 +129,15 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 	online.Inc()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.unregister = unregister
 	var once sync.Once
 	e.release = func(mayReturn bool) {
 		once.Do(func() {
 			online.Dec()
-			unregister()
+			e.mu.Lock()
+			e.released = true
+			e.unregister()
+			e.mu.Unlock()
 			if !mayReturn {
 				s.control.config.Cluster.Forget(u)
 			}
@@ -142,6 +147,12 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 		})
 	}
 	return nil
+}
+
+// live is how an endpoint of the session is registered.
+func (s *session) live(details postern.Endpoint, bindID string) cluster.Live {
+	return cluster.Live{Endpoint: details, BindID: bindID, Session: s.link,
+		Client: s.client.id + "/" + strconv.Itoa(s.client.leg), Since: s.info.StartedAt}
 }
 
 func (c *Control) session(id postern.SessionID) *session {

@@ -35,6 +35,9 @@ type endpoint struct {
 	mu      sync.Mutex
 	details postern.Endpoint
 	release func(mayReturn bool) // idempotent; takes it offline
+
+	unregister func() // idempotent; takes it out of the registry alone
+	released   bool
 }
 
 func (s *session) context(ctx context.Context) context.Context {

@@ -114,7 +114,7 @@ func (e *Edge) serve(ctx context.Context, ln net.Listener, l listener) error {
 			pause = 0
 			e.admit(conn, l)
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			if ctx.Err() != nil || e.ending() {
+			if ctx.Err() != nil || e.ending() || e.retired.Load() {
 				return nil
 			}
 			return err

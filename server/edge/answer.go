@@ -85,7 +85,7 @@ func (c *conversation) reply(conn *upstreamConn) error {
 	if !c.upload.complete() {
 		c.lastWords()
 	}
-	if c.request.Close || c.edge.draining.Load() {
+	if c.request.Close || c.edge.lastAnswers() {
 		c.ending = true
 	}
 	lines := c.extra[:0]
@@ -243,7 +243,7 @@ func (c *conversation) say(status int, header []headerLine, text []byte) {
 	if !dated {
 		out = appendDate(out, c.x.times.Started)
 	}
-	if c.ending = c.ending || c.request.Close || c.edge.draining.Load(); c.ending {
+	if c.ending = c.ending || c.request.Close || c.edge.lastAnswers(); c.ending {
 		out = append(out, "Connection: close\r\n"...)
 	}
 	out = append(out, "\r\n"...)

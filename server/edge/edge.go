@@ -32,7 +32,9 @@ type Edge struct {
 	stopping      bool
 	patient       atomic.Int64 // visitors who wait for an address to come back
 	pressure      atomic.Int32
-	draining      atomic.Bool // like stopping, for those who must not wait for the lock
+	agents        atomic.Int64 // connections that are agents'
+	retired       atomic.Bool  // another process accepts
+	draining      atomic.Bool  // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}
 	conversations map[*conversation]struct{}
@@ -146,7 +148,7 @@ const afterwards = 5 * time.Second
 // what is left. Agents' connections live to the end, since requests in flight need
 // them. It returns ctx's error when something had to be cut.
 func (e *Edge) Shutdown(ctx context.Context) error {
-	e.stopAccepting()
+	e.closeListeners(true)
 	e.drainConversations()
 	e.mu.Lock()
 	fronts := e.fronts
@@ -168,9 +170,10 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func (e *Edge) stopAccepting() {
+// closeListeners stops accepting; with stopping nothing new begins at all.
+func (e *Edge) closeListeners(stopping bool) {
 	e.mu.Lock()
-	e.stopping = true
+	e.stopping = e.stopping || stopping
 	closing := e.listeners
 	e.listeners = make(map[net.Listener]struct{})
 	e.mu.Unlock()

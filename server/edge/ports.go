@@ -21,6 +21,7 @@ type ports struct {
 type openPort struct {
 	listener net.Listener
 	users    int
+	adopted  bool // from another process, and not served yet
 }
 
 // OpenPort listens on a TCP endpoint's port. Members of a pool share one listener:
@@ -33,6 +34,9 @@ func (e *Edge) OpenPort(port uint16) error {
 	if at := p.open[port]; at != nil {
 		at.users++
 		return nil
+	}
+	if e.retired.Load() {
+		return nil // the process that has taken over opens it, to which the endpoint is lent
 	}
 	host := ""
 	if e.config.PortAddr.IsValid() {

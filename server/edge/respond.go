@@ -44,6 +44,9 @@ func (x *webExchange) respond(response *http.Response) error {
 // sends: whatever becomes of the rest of its message, nothing after it may be read as
 // a request. The connection then lingers, so that the answer is read.
 func (x *webExchange) closeUnlessComplete() {
+	if x.edge.lastAnswers() {
+		x.w.Header().Set("Connection", "close") // HTTP/2: GOAWAY
+	}
 	if x.r.ProtoMajor != 1 || x.r.ContentLength == 0 || x.upload != nil && x.upload.complete() {
 		return
 	}

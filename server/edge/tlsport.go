@@ -165,6 +165,8 @@ func (e *Edge) handleAgent(v *visitor) {
 
 func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
 	v.unmanaged()
+	e.agents.Add(1)
+	defer e.agents.Add(-1)
 	defer v.Close()
 	e.config.Agents(e.ctx, conn, alpn)
 }

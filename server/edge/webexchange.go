@@ -114,6 +114,9 @@ func (x *webExchange) serveOwn(own http.Handler) error {
 func (x *webExchange) redirect() {
 	x.w.Header().Set("Location", x.edge.publicURL(postern.HTTPS, x.host, x.r.URL.RequestURI()))
 	x.w.Header().Set("Content-Length", "0")
+	if x.edge.lastAnswers() {
+		x.w.Header().Set("Connection", "close")
+	}
 	x.status = http.StatusPermanentRedirect
 	x.w.WriteHeader(x.status)
 }

@@ -284,6 +284,9 @@ func (s *Service) keepWriting() {
 		case <-s.stop:
 			return
 		case <-sweep.C:
+			if s.retired.Load() {
+				continue
+			}
 			s.keepInUse()
 			if err := s.Sweep(ctx); err != nil {
 				s.logger.WarnContext(ctx, "expired reservations could not be removed", "error", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -76,6 +77,7 @@ type Service struct {
 	// the bus sees this process's events in the outbox's order.
 	turn chan struct{}
 
+	retired  atomic.Bool
 	stop     chan struct{}
 	stopOnce sync.Once
 	finished chan struct{}
@@ -123,6 +125,10 @@ func (s *Service) Close(ctx context.Context) error {
 	<-s.finished
 	return s.Flush(ctx)
 }
+
+// Retire leaves the sweeping of what has lapsed to another process, which has taken over
+// from this one. Everything else goes on.
+func (s *Service) Retire() { s.retired.Store(true) }
 
 // Flush writes the session events and times of use that wait in memory, and returns
 // when all that waited at the call is in the store and published.

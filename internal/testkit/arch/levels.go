@@ -60,6 +60,7 @@ func house() []room {
 		{path: "server/api", level: 6},
 		{path: "server/web", level: 6},
 		{path: "server/inbox", level: 6},
+		{path: "server/handover", level: 6},
 		{path: "agent", level: 7},
 		{path: "server", level: 7},
 		{path: "tunnel", level: 8},

@@ -1,0 +1,248 @@
+//go:build unix
+
+package handover_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/handover"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sockets gives the two ends of a connection between two processes.
+func sockets(t *testing.T) (running, newcomer *net.UnixConn) {
+	t.Helper()
+	ln, err := handover.Listen(t.TempDir(), "s")
+	must(t, err)
+	defer ln.Close()
+	newcomer, err = handover.Dial(t.Context(), filepath.Dir(ln.Addr().String()), "s")
+	must(t, err)
+	running, err = ln.AcceptUnix()
+	must(t, err)
+	t.Cleanup(func() { running.Close(); newcomer.Close() })
+	return running, newcomer
+}
+
+func tcp(t *testing.T) net.Listener {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// running is a process that can hand over, with many ports.
+type running struct {
+	handover.Giver
+	https   net.Listener
+	ports   map[uint16]net.Listener
+	retired bool
+}
+
+func newRunning(t *testing.T, ports int) *running {
+	t.Helper()
+	lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+	must(t, err)
+	t.Cleanup(func() { lock.Close() })
+	r := &running{https: tcp(t), ports: make(map[uint16]net.Listener)}
+	for range ports {
+		ln := tcp(t)
+		r.ports[uint16(ln.Addr().(*net.TCPAddr).Port)] = ln
+	}
+	r.Giver = handover.Giver{
+		Release: "1.0", Lock: lock, Listeners: []handover.Listener{{Name: "listen.https", Address: ":443", Listener: r.https}},
+		Retire: func(give func(map[uint16]net.Listener) error) error {
+			err := give(r.ports)
+			r.retired = err == nil
+			return err
+		},
+	}
+	return r
+}
+
+// give runs the running side; what it ended with comes over the channel.
+func (r *running) give(t *testing.T, conn *net.UnixConn) <-chan error {
+	over := make(chan error, 1)
+	go func() { over <- r.Give(t.Context(), conn) }()
+	return over
+}
+
+// accepts tells whether a connection to the address is accepted by ln.
+func accepts(t *testing.T, ln net.Listener, address net.Addr) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address.String())
+	must(t, err)
+	defer conn.Close()
+	must(t, ln.(*net.TCPListener).SetDeadline(time.Now().Add(10*time.Second)))
+	taken, err := ln.Accept()
+	must(t, err)
+	taken.Close()
+}
+
+func TestListenersAndLockGoOver(t *testing.T) {
+	r := newRunning(t, 150) // more than one message can take
+	conn, newcomer := sockets(t)
+	over := r.give(t, conn)
+	taker, err := handover.Ask(t.Context(), newcomer, "2.0")
+	must(t, err)
+	defer taker.Close()
+	if taker.Release != "1.0" || len(taker.Listeners) != 1 || taker.Listeners[0].Name != "listen.https" || taker.Listeners[0].Address != ":443" {
+		t.Fatalf("%+v", taker)
+	}
+	if _, err := taker.Lock.WriteString("is the same file"); err != nil {
+		t.Fatal(err)
+	}
+	ports, err := taker.Ports(t.Context())
+	must(t, err)
+	if len(ports) != len(r.ports) {
+		t.Fatalf("%d ports of %d", len(ports), len(r.ports))
+	}
+	must(t, taker.Serving(t.Context()))
+	must(t, <-over)
+	if !r.retired {
+		t.Fatal("the running process did not retire")
+	}
+	must(t, r.https.Close())
+	accepts(t, taker.Listeners[0].Listener, r.https.Addr())
+	for port, ln := range ports {
+		must(t, r.ports[port].Close())
+		accepts(t, ln, r.ports[port].Addr())
+		must(t, ln.Close())
+	}
+	if text, err := os.ReadFile(r.Lock.Name()); string(text) != "is the same file" {
+		t.Fatalf("%q, %v", text, err)
+	}
+}
+
+// B5-4: whatever fails before the newcomer serves, the running process goes on as if
+// nothing had happened.
+func TestFailuresLeaveTheRunningProcessAsItWas(t *testing.T) {
+	cases := map[string]func(t *testing.T, conn *net.UnixConn) (ends bool){
+		"it is gone at once": func(t *testing.T, conn *net.UnixConn) bool { return conn.Close() == nil },
+		"it is gone after the offer": func(t *testing.T, conn *net.UnixConn) bool {
+			taker, err := handover.Ask(t.Context(), conn, "2.0")
+			must(t, err)
+			taker.Close()
+			return true
+		},
+		"it is gone after the ports": func(t *testing.T, conn *net.UnixConn) bool {
+			taker, err := handover.Ask(t.Context(), conn, "2.0")
+			must(t, err)
+			ports, err := taker.Ports(t.Context())
+			must(t, err)
+			for _, ln := range ports {
+				must(t, ln.Close())
+			}
+			taker.Close()
+			return true
+		},
+		"another version": func(t *testing.T, conn *net.UnixConn) bool {
+			say(t, conn, `{"Kind":"hello","Version":99}`)
+			return answered(t, conn)
+		},
+		"the wrong message": func(t *testing.T, conn *net.UnixConn) bool {
+			say(t, conn, `{"Kind":"serving"}`)
+			return answered(t, conn)
+		},
+		"no message": func(t *testing.T, conn *net.UnixConn) bool {
+			say(t, conn, `]`)
+			return answered(t, conn)
+		},
+		"too much": func(t *testing.T, conn *net.UnixConn) bool {
+			_, err := conn.Write([]byte{0xff, 0xff, 0xff, 0xff})
+			must(t, err)
+			return answered(t, conn)
+		},
+	}
+	for what, newcomer := range cases {
+		t.Run(what, func(t *testing.T) {
+			r := newRunning(t, 3)
+			conn, other := sockets(t)
+			over := r.give(t, conn)
+			newcomer(t, other)
+			if err := <-over; err == nil || r.retired {
+				t.Fatalf("retired %v, %v", r.retired, err)
+			}
+			accepts(t, r.https, r.https.Addr())
+			for _, ln := range r.ports {
+				accepts(t, ln, ln.Addr())
+			}
+		})
+	}
+}
+
+func say(t *testing.T, conn *net.UnixConn, text string) {
+	t.Helper()
+	_, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
+	must(t, err)
+}
+
+// answered tells whether the running process says why, before it closes.
+func answered(t *testing.T, conn *net.UnixConn) bool {
+	t.Helper()
+	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	text, err := io.ReadAll(conn)
+	if len(text) < 4 {
+		t.Errorf("closed without a word: %v", err)
+	}
+	return true
+}
+
+// A running process that does not hand over, or ends half-way, is an error with a code.
+func TestNewcomerIsTold(t *testing.T) {
+	t.Run("refused", func(t *testing.T) {
+		r := newRunning(t, 0)
+		r.Retire = func(func(map[uint16]net.Listener) error) error {
+			return postern.Errorf(postern.CodeServerBusy, "not now")
+		}
+		conn, newcomer := sockets(t)
+		over := r.give(t, conn)
+		taker, err := handover.Ask(t.Context(), newcomer, "2.0")
+		must(t, err)
+		defer taker.Close()
+		if _, err := taker.Ports(t.Context()); !postern.HasCode(err, postern.CodeServerBusy) {
+			t.Errorf("%v", err)
+		}
+		if err := <-over; err == nil {
+			t.Error("no error at the running process")
+		}
+	})
+	t.Run("gone", func(t *testing.T) {
+		conn, newcomer := sockets(t)
+		go func() {
+			_, _ = conn.Read(make([]byte, 4))
+			_ = conn.Close()
+		}()
+		if _, err := handover.Ask(t.Context(), newcomer, "2.0"); !postern.HasCode(err, postern.CodeHandOverRefused) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// A directory whose path is too long for a socket's is reached all the same.
+func TestLongPaths(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a-directory-with-a-name-that-is-rather-long", "and-another-one-below-it-that-is-as-long-as-the-first")
+	must(t, os.MkdirAll(dir, 0o700))
+	ln, err := handover.Listen(dir, "postern.sock")
+	must(t, err)
+	conn, err := handover.Dial(t.Context(), dir, "postern.sock")
+	must(t, err)
+	must(t, errors.Join(conn.Close(), ln.Close()))
+	again, err := handover.Listen(dir, "postern.sock") // the file of the first is still there
+	must(t, err)
+	must(t, again.Close())
+}

@@ -1,0 +1,134 @@
+package handover
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/postern-dev/postern"
+)
+
+// Taker is the newcomer's side of a hand-over: Ask, then Ports, then Serving. Until
+// Serving the running process can be left alone at any time with Close.
+type Taker struct {
+	wire *wire
+
+	// Release is the running program's.
+	Release string
+	// Listeners are the running process's fixed ones. Who does not use one closes it.
+	Listeners []Listener
+	// Lock is the data directory's: as long as one of the two processes has it open nobody
+	// else can use the directory.
+	Lock *os.File
+}
+
+// Ask asks the running process at the other end of conn to hand over. It owns conn.
+func Ask(ctx context.Context, conn *net.UnixConn, release string) (*Taker, error) {
+	t := &Taker{wire: &wire{conn: conn}}
+	if err := t.ask(ctx, release); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Taker) ask(ctx context.Context, release string) error {
+	if err := checkPeer(t.wire.conn); err != nil {
+		return err
+	}
+	if err := t.wire.send(message{Kind: kindHello, Version: Version, Release: release}); err != nil {
+		return unfinished(err)
+	}
+	offer, files, err := t.wire.receive(ctx, kindOffer, stepTime)
+	if err != nil {
+		return unfinished(err)
+	}
+	if !offer.Lock {
+		closeAll(files)
+		return unreadable(fmt.Errorf("the lock is missing"))
+	}
+	t.Release, t.Lock = offer.Release, files[0]
+	listeners, err := listenersOf(files[1:])
+	for i, ln := range listeners {
+		t.Listeners = append(t.Listeners, Listener{offer.Listeners[i].Name, offer.Listeners[i].Address, ln})
+	}
+	return err
+}
+
+// listenersOf makes listeners of descriptors, which are closed; on error those that
+// were made are returned too.
+func listenersOf(files []*os.File) (listeners []net.Listener, err error) {
+	defer closeAll(files)
+	for _, file := range files {
+		ln, err := net.FileListener(file)
+		if err != nil {
+			return listeners, fmt.Errorf("use a listener that was handed over: %w", err)
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+// Ports says that all is ready, and receives the listeners of the TCP endpoints' ports.
+// From now on the running process opens and closes none, so Serving must follow within
+// seconds.
+func (t *Taker) Ports(ctx context.Context) (map[uint16]net.Listener, error) {
+	if err := t.wire.send(message{Kind: kindReady}); err != nil {
+		return nil, unfinished(err)
+	}
+	ports := make(map[uint16]net.Listener)
+	for {
+		m, files, err := t.wire.receive(ctx, kindPorts, stepTime)
+		if err == nil {
+			var listeners []net.Listener
+			listeners, err = listenersOf(files)
+			for i, ln := range listeners {
+				ports[m.Ports[i]] = ln
+			}
+		}
+		if err != nil {
+			for _, ln := range ports {
+				_ = ln.Close()
+			}
+			return nil, unfinished(err)
+		}
+		if !m.More {
+			return ports, nil
+		}
+	}
+}
+
+// Serving says that this process accepts, upon which the other stops. An error means
+// that it did not say so: it may have ended at this very moment. Either way this
+// process is the server now.
+func (t *Taker) Serving(ctx context.Context) error {
+	defer t.wire.close()
+	if err := t.wire.send(message{Kind: kindServing}); err != nil {
+		return unfinished(err)
+	}
+	_, _, err := t.wire.receive(ctx, kindDone, stepTime)
+	if err != nil {
+		return unfinished(err)
+	}
+	return nil
+}
+
+// Close gives the hand-over up, unless Serving was called, and closes the fixed listeners
+// and the lock.
+func (t *Taker) Close() {
+	t.wire.close()
+	for _, ln := range t.Listeners {
+		_ = ln.Close()
+	}
+	if t.Lock != nil {
+		_ = t.Lock.Close()
+	}
+}
+
+func unfinished(err error) error {
+	if _, ok := err.(*postern.Error); ok {
+		return err
+	}
+	return postern.Errorf(postern.CodeHandOverRefused, "the running server did not finish the hand-over: %v", err).Because(err)
+}
