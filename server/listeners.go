@@ -48,7 +48,7 @@ func listen(ctx context.Context, c Config, inherited []handover.Listener) (*list
 // find returns the inherited listener of a key and address, nil for none.
 func find(inherited []handover.Listener, key, address string) net.Listener {
 	for _, ln := range inherited {
-		if ln.Name == key && ln.Address == address {
+		if ln.Name == key && (ln.Address == address || ln.Address == handover.AnyAddress) {
 			return ln.Listener
 		}
 	}

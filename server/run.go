@@ -128,6 +128,9 @@ func (s *Server) becomeReady(ctx context.Context) error {
 		s.log.InfoContext(ctx, "development mode, on this machine only; \"postern server bootstrap\" gives the first authtoken",
 			"connect_url", s.HTTPSAddr().String(), "connect_cas", s.CAFile())
 	}
+	if s.options.Ready != nil {
+		s.options.Ready()
+	}
 	for _, note := range c.Notes {
 		s.log.WarnContext(ctx, note)
 	}

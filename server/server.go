@@ -20,6 +20,7 @@ import (
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/handover"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
@@ -34,6 +35,13 @@ type Options struct {
 	Version string         // told to agents
 
 	Stdout, Stderr io.Writer // of an access log; nil: the process's own
+
+	// Listeners are those that the process was started with, named after the keys that
+	// they are for. The server owns them.
+	Listeners []handover.Listener
+
+	// Ready is called once the server serves; nil: nobody wants to know.
+	Ready func()
 
 	// Upgrade has the server take over from the one that uses the data directory, if any,
 	// without a visitor's noticing.

@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/handover"
 )
 
@@ -86,19 +87,20 @@ type byteReader struct{ net.Conn }
 
 func (r byteReader) Read(b []byte) (int, error) { return r.Conn.Read(b[:min(len(b), 1)]) }
 
-// inherited are the listeners that were handed over.
+// inherited are the listeners that were handed over, and those that the process was
+// started with.
 func (s *Server) inherited() []handover.Listener {
 	if s.taker == nil {
-		return nil
+		return s.options.Listeners
 	}
-	return s.taker.Listeners
+	return append(slices.Clone(s.taker.Listeners), s.options.Listeners...)
 }
 
 // closeUnused closes listeners that were handed over and are no longer configured.
 func (s *Server) closeUnused() {
 	used := s.listeners.toHandOver(s.config, s.socket)
 	for _, ln := range s.inherited() {
-		if find(used, ln.Name, ln.Address) != ln.Listener {
+		if !slices.ContainsFunc(used, func(u handover.Listener) bool { return u.Listener == ln.Listener }) {
 			_ = ln.Close()
 		}
 	}
@@ -257,7 +259,4 @@ func (s *Server) leave(ctx context.Context) error {
 	return nil
 }
 
-var _ handover.Sessions = interface {
-	Link(postern.SessionID) link.Session
-	CredentialRevoked(postern.CredentialID)
-}(nil)
+var _ handover.Sessions = (*control.Control)(nil)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/handover"
 )
 
 const serverHelp = `Run a server: it accepts visitors on public addresses and agents that dial in.
@@ -85,6 +86,10 @@ func runServer(cmd *cobra.Command, streams ioStreams) error {
 	if err != nil {
 		return err
 	}
+	listeners, err := handover.Activated(streams.Env)
+	if err != nil {
+		return err
+	}
 	upgrade, err := cmd.Flags().GetBool("upgrade")
 	if err != nil {
 		return err
@@ -101,6 +106,13 @@ func runServer(cmd *cobra.Command, streams ioStreams) error {
 		Stderr:  streams.Err,
 		Load:    load,
 		Upgrade: upgrade,
+
+		Listeners: listeners,
+		Ready: func() {
+			if err := handover.NotifyReady(streams.Env); err != nil {
+				logger.Warn("the service manager was not told that the server is ready", "error", err)
+			}
+		},
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 type notice struct {
 	Add      *lent              `json:",omitempty"` // or its details have changed
 	Remove   postern.EndpointID `json:",omitempty"`
+	Lost     *postern.URL       `json:",omitempty"` // nobody serves it right now, and it may return
 	Complete bool               `json:",omitempty"` // all that there was at the start has been told
 }
 
@@ -51,6 +52,9 @@ func (p *peer) tell() {
 		changed := p.peers.config.Cluster.Changed()
 		notices := difference(told, p.peers.config.Cluster.Lent())
 		if first {
+			for _, u := range p.peers.config.Cluster.Recent().Lost() { // asked after Lent: nothing is in neither
+				notices = append(notices, notice{Lost: &u})
+			}
 			notices = append(notices, notice{Complete: true})
 		}
 		if err := writeNotices(st, notices); err != nil {
@@ -161,6 +165,8 @@ func (p *peer) apply(notices []notice) {
 			p.add(*n.Add)
 		case n.Remove != "":
 			p.remove(n.Remove)
+		case n.Lost != nil:
+			p.peers.config.Cluster.Recent().Lose(*n.Lost)
 		case n.Complete:
 			p.once.Do(func() { close(p.complete) })
 		}

@@ -313,6 +313,19 @@ func TestRefusalsTravel(t *testing.T) {
 	}
 }
 
+// A newcomer knows what was lost a moment before it came.
+func TestNewcomersKnowWhatMayReturn(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh := newNode(t, dir), newNode(t, dir)
+	release, err := old.cluster.Register(live("ep_1", "https://a.example", old.agent("ts_old")))
+	must(t, err)
+	release()
+	must(t, fresh.Join(t.Context()))
+	if fresh.cluster.Recent().HTTP("a.example", true).IsZero() {
+		t.Error("its visitors are told that it is offline")
+	}
+}
+
 // What may be asked of another process's session.
 func TestCallsToAnotherProcess(t *testing.T) {
 	dir := t.TempDir()

@@ -22,8 +22,8 @@ type Recent struct {
 }
 
 type loss struct {
-	scheme postern.Scheme
-	at     time.Time
+	url postern.URL
+	at  time.Time
 }
 
 // Lose notes that nobody serves u any more, and that somebody may do so again soon.
@@ -45,7 +45,7 @@ func (r *Recent) Lose(u postern.URL) {
 			}
 		}
 	}
-	r.lost[KeyOf(u)] = loss{u.Scheme, now}
+	r.lost[KeyOf(u)] = loss{u, now}
 }
 
 // Forget notes that u went offline on purpose: nobody need wait for it.
@@ -56,6 +56,23 @@ func (r *Recent) Forget(u postern.URL) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.lost, KeyOf(u))
+}
+
+// Lost lists what was lost and may return.
+func (r *Recent) Lost() []postern.URL {
+	if r == nil {
+		return nil
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lost []postern.URL
+	for _, l := range r.lost {
+		if now.Sub(l.at) < ReturnTime {
+			lost = append(lost, l.url)
+		}
+	}
+	return lost
 }
 
 // HTTP returns until when to wait for the http, or with secure the https, endpoint of
@@ -96,7 +113,7 @@ func (r *Recent) until(u postern.URL) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l, found := r.lost[KeyOf(u)]
-	if until := l.at.Add(ReturnTime); found && l.scheme == u.Scheme && time.Now().Before(until) {
+	if until := l.at.Add(ReturnTime); found && l.url.Scheme == u.Scheme && time.Now().Before(until) {
 		return until
 	}
 	return time.Time{}
