@@ -40,3 +40,23 @@ func BenchmarkRelay(b *testing.B) {
 		}
 	}
 }
+
+// A message through a pipe allocates nothing, there and back, small or large.
+// (crypto/tls allocates for each record that it reads.)
+func TestPipeAllocatesNothing(t *testing.T) {
+	j := join(t, loopback, loopback, relay.Options{Idle: time.Minute, MinRate: 1 << 10})
+	go func() { _, _ = io.Copy(j.service, j.service) }()
+	for _, size := range []int{64, 64 << 10} {
+		out, in := make([]byte, size), make([]byte, size)
+		allocs := testing.AllocsPerRun(300, func() {
+			_, _ = j.visitor.Write(out)
+			_, _ = io.ReadFull(j.visitor, in)
+		})
+		if allocs != 0 {
+			t.Errorf("%d bytes there and back: %.0f allocations", size, allocs)
+		}
+	}
+	_ = j.visitor.Close()
+	_ = j.service.Close()
+	<-j.done
+}

@@ -22,7 +22,7 @@ func BenchmarkBulk(b *testing.B) {
 		name := map[bool]string{false: "OneCarrier", true: "FurtherCarriers"}[further]
 		b.Run(name, func(b *testing.B) {
 			const piece = 4 * (16<<10 - 8)
-			server, agent, closeAll := overTLS(b, further)
+			server, agent, closeAll := over(b, true, further)
 			defer closeAll()
 			b.SetBytes(piece)
 			b.ReportAllocs()
@@ -50,7 +50,7 @@ func BenchmarkBulk(b *testing.B) {
 
 // BenchmarkEcho is the round trip of a small message on a stream that can move.
 func BenchmarkEcho(b *testing.B) {
-	server, agent, closeAll := overTLS(b, true)
+	server, agent, closeAll := over(b, true, true)
 	defer closeAll()
 	go echo(agent)
 	message := make([]byte, 64)
@@ -65,8 +65,27 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// overTLS is one stream of a session over loopback.
-func overTLS(b *testing.B, further bool) (server, agent link.Stream, closeAll func()) {
+// A message on a session of one carrier allocates nothing, there and back. (crypto/tls
+// allocates for each record that it reads.)
+func TestTrafficAllocatesNothing(t *testing.T) {
+	server, agent, closeAll := over(t, false, false)
+	defer closeAll()
+	for _, size := range []int{64, 16 << 10} {
+		out, in := make([]byte, size), make([]byte, size)
+		allocs := testing.AllocsPerRun(300, func() {
+			_, _ = server.Write(out)
+			_, _ = io.ReadFull(agent, in)
+			_, _ = agent.Write(in)
+			_, _ = io.ReadFull(server, out)
+		})
+		if allocs != 0 {
+			t.Errorf("%d bytes there and back: %.0f allocations", size, allocs)
+		}
+	}
+}
+
+// over is one stream of a session over loopback, with TLS or without.
+func over(b testing.TB, secure, further bool) (server, agent link.Stream, closeAll func()) {
 	ctx := context.WithoutCancel(b.Context())
 	registrar := linktest.NewRegistrar(token)
 	config := native.Config{Registrar: registrar, Logger: testkit.Logger(b), Hub: new(native.Hub)}
@@ -84,6 +103,10 @@ func overTLS(b *testing.B, further bool) (server, agent link.Stream, closeAll fu
 		far, err := listener.Accept()
 		if err != nil {
 			return nil, err
+		}
+		if !secure {
+			go func() { _ = native.Serve(ctx, far, config) }()
+			return near, nil
 		}
 		client, secured, err := tlsPair(near, far, &tls.Config{
 			Certificates: []tls.Certificate{certificate}, RootCAs: roots, ServerName: testkit.TLSName,
@@ -125,7 +148,7 @@ func overTLS(b *testing.B, further bool) (server, agent link.Stream, closeAll fu
 }
 
 func tlsPair(near, far net.Conn, config *tls.Config) (client, server *tls.Conn, err error) {
-	client, server = tls.Client(near, config), tls.Server(far, config)
+	client, server = tls.Client(link.NewWire(near), config), tls.Server(link.NewWire(far), config)
 	served := make(chan error, 1)
 	go func() { served <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

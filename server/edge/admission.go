@@ -112,6 +112,7 @@ func (e *Edge) serve(ctx context.Context, ln net.Listener, l listener) error {
 		switch {
 		case err == nil:
 			pause = 0
+			limitUnsent(conn)
 			e.admit(conn, l)
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			if ctx.Err() != nil || e.ending() || e.retired.Load() {

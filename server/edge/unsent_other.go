@@ -1,0 +1,8 @@
+//go:build !linux
+
+package edge
+
+import "net"
+
+// limitUnsent does nothing: the kernel's own bounds hold.
+func limitUnsent(net.Conn) {}
