@@ -41,6 +41,7 @@ func (s *server) baseline() baseline {
 func (s *server) returnsTo(before baseline) {
 	s.t.Helper()
 	const heapRoom = 4 << 20
+	defer s.showGoroutines()
 	eventually(s.t, 60*time.Second, func() error {
 		now := s.baseline()
 		if now.goroutines > before.goroutines*1.05+6 || now.descriptors > before.descriptors*1.05+4 || now.heap > before.heap*1.05+heapRoom {

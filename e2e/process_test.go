@@ -27,6 +27,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	os.Setenv("POSTERN_E2E_BINARY", posternBinary) // for tests that run again in a namespace
 	return m.Run()
 }
 

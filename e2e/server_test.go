@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"io"
 	"net/http"
 	"syscall"
 	"testing"
@@ -118,4 +120,18 @@ func (s *server) metric(name string) float64 {
 		s.t.Fatal(err)
 	}
 	return value
+}
+
+// showGoroutines tells what the server is at, if the test has failed.
+func (s *server) showGoroutines() {
+	if !s.t.Failed() {
+		return
+	}
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/goroutine?debug=1", s.admin))
+	if err != nil {
+		return
+	}
+	defer response.Body.Close()
+	profile, _ := io.ReadAll(response.Body)
+	s.t.Logf("the server's goroutines:\n%s", profile)
 }

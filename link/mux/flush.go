@@ -33,11 +33,13 @@ func (s *Session) flush(rounds int) {
 func (s *Session) writeBatch() {
 	control, data := s.out.collect()
 	s.roomy.Broadcast()
+	began := time.Now()
 	if !s.dead {
-		s.extendStall(time.Now())
+		s.extendStall(began)
 	}
 	s.wmu.Unlock()
 	var err error
+	written := len(control)
 	if data == nil {
 		if len(control) > 0 {
 			err = s.write(control)
@@ -52,9 +54,12 @@ func (s *Session) writeBatch() {
 		if err == nil {
 			err = s.write(data.b[start:])
 		}
+		written += len(data.b) - controlRoom
 		data.recycle()
 	}
+	took := time.Since(began)
 	s.wmu.Lock()
+	s.out.pace.wrote(written, took)
 	if err != nil && s.writeErr == nil {
 		s.writeErr = err
 		s.wmu.Unlock()

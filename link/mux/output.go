@@ -12,7 +12,7 @@ import (
 // frame waits behind at most the batch that is on its way and the one that is
 // being gathered: 2 × gatherMost and a frame.
 const (
-	bulkMost   = 64 << 10  // above it bulk waits its turn
+	bulkMost   = 64 << 10  // above it, or above its pace, bulk waits its turn
 	gatherMost = 128 << 10 // above it everybody waits
 	smallWrite = 4 << 10   // a write up to here is not bulk
 	openMost   = 4 << 20   // above it Open waits too
@@ -50,6 +50,7 @@ type output struct {
 	quick   ring   // small writes that found no room
 	bulk    ring   // streams with more to send than there was room for
 	fresh   time.Time
+	pace    pace
 }
 
 // used is how many bytes of data wait.
@@ -132,7 +133,7 @@ func (o *output) collect() (control []byte, data *batch) {
 	}
 	for !o.bulk.empty() {
 		o.serve(&o.bulk) // once at least: small writes must not starve bulk
-		if o.used() >= bulkMost {
+		if o.used() >= o.pace.bulk() {
 			break
 		}
 	}
@@ -175,12 +176,12 @@ func (o *output) take(st *Stream) {
 func (o *output) room(st *Stream, n int) bool {
 	used := o.used()
 	if !o.busy {
-		return used < bulkMost
+		return used < o.pace.bulk()
 	}
 	if n <= smallWrite && st.share(o.epoch)+n <= maxPayload {
 		return used < gatherMost && o.quick.empty()
 	}
-	return used < bulkMost && o.quick.empty() && o.bulk.empty()
+	return used < o.pace.bulk() && o.quick.empty() && o.bulk.empty()
 }
 
 // wait queues st for room.

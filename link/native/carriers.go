@@ -29,7 +29,10 @@ const (
 	parkedMost = 1024
 	parkedWait = 10 * time.Second
 
+	// A stream considers moving each writePortion; on carrier 0 of a path that takes
+	// time already after a frame, since what it has put there cannot be taken back.
 	writePortion = 128 << 10
+	homePortion  = 16 << 10
 )
 
 // carriers is all the connections of one session, seen from one end. Carrier 0
@@ -92,9 +95,12 @@ type forcedMoves interface {
 }
 
 // portion is how much a stream writes before it considers moving again.
-func (c *carriers) portion() int {
+func (c *carriers) portion(home bool) int {
 	if c.forced != nil {
 		return c.forced.cut()
+	}
+	if home && c.far() {
+		return homePortion
 	}
 	return writePortion
 }

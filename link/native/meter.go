@@ -11,34 +11,60 @@ const (
 	fullest   = 1 << 20 // hence calm a second after the last byte
 	leak      = 1 << 20 // bytes a second
 
+	// On a carrier that takes less than a megabyte a second, everybody behind
+	// bulkAfter would wait for it.
+	bulkAfterSlow = 32 << 10
+	lookSlow      = 16 << 10
+
 	// lookEvery is how many bytes a stream may write before its rate is looked at.
 	lookEvery = 64 << 10
 )
 
-// meter is a leaky bucket of what one direction of a stream moves.
+// meter is a leaky bucket of what one direction of a stream moves. It leaks while
+// the stream has nothing to send: one that waits for a narrow path is bulk there at
+// any rate.
 type meter struct {
 	level  int64
 	unseen int
 	at     time.Time
+	held   time.Duration // spent in writes since at
 }
 
 // add counts n bytes and tells whether it is time to look at the level.
-func (m *meter) add(n int) bool {
+func (m *meter) add(n int, slow bool) bool {
 	m.unseen += n
-	return m.unseen >= lookEvery
+	return m.unseen >= lookEvery || slow && m.unseen >= lookSlow
 }
+
+// waited counts time in which the stream was not calm.
+func (m *meter) waited(d time.Duration) { m.held += d }
 
 // look brings the level up to date.
 func (m *meter) look(now time.Time) {
 	if !m.at.IsZero() {
-		m.level = max(m.level-int64(now.Sub(m.at))*leak/int64(time.Second), 0)
+		m.level = max(m.level-m.leaked(now), 0)
 	}
 	m.level = min(m.level+int64(m.unseen), fullest)
-	m.unseen, m.at = 0, now
+	m.unseen, m.at, m.held = 0, now, 0
+}
+
+// leaked is how much has leaked since the last look.
+func (m *meter) leaked(now time.Time) int64 {
+	idle := max(now.Sub(m.at)-m.held, 0)
+	return int64(min(idle, time.Minute)) * leak / int64(time.Second)
+}
+
+// bulk tells whether the stream has moved so much that it should leave carrier 0,
+// which may be slow. It then stays away until it is calm.
+func (m *meter) bulk(slow bool) bool {
+	if slow && m.level >= bulkAfterSlow {
+		m.level = max(m.level, bulkAfter)
+	}
+	return m.level >= bulkAfter
 }
 
 // calm tells whether the stream has been quiet for a while; the level is not
 // touched.
 func (m *meter) calm(now time.Time) bool {
-	return m.level+int64(m.unseen)-int64(now.Sub(m.at))*leak/int64(time.Second) < calmBelow
+	return m.level+int64(m.unseen)-m.leaked(now) < calmBelow
 }

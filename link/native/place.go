@@ -9,6 +9,9 @@ const (
 	mostNear = 4
 )
 
+// far tells a path that takes time from one on which only the processors do.
+func (c *carriers) far() bool { return c.path() >= nearPath }
+
 // hungryFor is how long a stream that found no carrier for itself counts as one that
 // wants it. A stream that is bulk asks many times a second.
 const hungryFor = time.Second
@@ -115,7 +118,7 @@ func (c *carriers) grow() {
 		}
 	}
 	most := c.most
-	if c.path() < nearPath {
+	if !c.far() {
 		most = min(most, mostNear)
 	}
 	room := most - have

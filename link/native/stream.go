@@ -80,9 +80,9 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for {
-		part := p[:min(len(p), s.carriers.portion())]
+		part := p[:min(len(p), s.carriers.portion(s.out.on == nil))]
 		s.consider(len(part))
-		k, err := s.out.Write(part)
+		k, err := s.put(part)
 		n += k
 		p = p[k:]
 		if err != nil || len(p) == 0 {
@@ -91,12 +91,25 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	}
 }
 
+// put writes to our present leg. Where the path takes time it takes the time that
+// this takes: a stream that waits is not calm. writing is held.
+func (s *stream) put(p []byte) (n int, err error) {
+	if !s.carriers.far() {
+		return s.out.Write(p)
+	}
+	began := time.Now()
+	n, err = s.out.Write(p)
+	s.meter.waited(time.Since(began))
+	return n, err
+}
+
 // consider moves the stream if that is of use, before n bytes are written. writing
 // is held.
 func (s *stream) consider(n int) {
-	look := s.meter.add(n)
-	s.moved += n
 	home := s.out.on == nil
+	slow := home && s.out.Slow()
+	look := s.meter.add(n, slow)
+	s.moved += n
 	if forced := s.carriers.forced; forced != nil {
 		if to, ok := forced.next(s.carriers, s.out.on); ok && s.mayMove() {
 			s.move(to)
@@ -115,7 +128,7 @@ func (s *stream) consider(n int) {
 		return
 	}
 	s.meter.look(now)
-	if home && s.meter.level < bulkAfter || !s.mayMove() {
+	if home && !s.meter.bulk(slow) || !s.mayMove() {
 		return
 	}
 	if to, from := s.carriers.place(s, s.moved); to != nil && !s.move(to) {

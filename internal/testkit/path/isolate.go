@@ -4,8 +4,10 @@ package path
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 )
 
@@ -25,7 +27,7 @@ func Isolate(t *testing.T, args ...string) bool {
 		argv = append(argv, "--map-root-user")
 	}
 	argv = append(argv, "sh", "-c", `ip link set lo up && exec "$0" "$@"`,
-		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=3m")
+		os.Args[0], "-test.run=^"+t.Name()+"$"+subtests(t), "-test.v", "-test.timeout=3m")
 	command := exec.CommandContext(t.Context(), argv[0], append(argv[1:], args...)...)
 	command.Env = append(os.Environ(), inside+"=1")
 	output, err := command.CombinedOutput()
@@ -36,6 +38,17 @@ func Isolate(t *testing.T, args ...string) bool {
 		t.Logf("in its namespace:\n%s", output)
 	}
 	return false
+}
+
+// subtests is the part of -test.run that chooses among the test's own, of a test at
+// the top.
+func subtests(t *testing.T) string {
+	asked := flag.Lookup("test.run").Value.String()
+	_, rest, found := strings.Cut(asked, "/")
+	if !found || strings.Contains(t.Name(), "/") || strings.Contains(asked, "|") {
+		return ""
+	}
+	return "/" + rest
 }
 
 // Between makes a Path from the caller's namespace to a fresh one, which it
