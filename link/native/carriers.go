@@ -22,7 +22,8 @@ const (
 
 	// betterAfter is how many bytes a stream moves on a carrier that it shares before
 	// it takes a spare one.
-	betterAfter = 1 << 20
+	betterAfter     = 1 << 20
+	betterAfterSlow = 64 << 10 // where it would take many seconds for those
 
 	// parkedMost bounds the legs whose stream has not arrived, parkedWait how long one
 	// waits.

@@ -20,7 +20,7 @@ const hungryFor = time.Second
 // its present carrier: to a spare one, which it then has for itself; from carrier 0
 // also to the one with least in flight. to is nil where it stays. from is where it
 // was, for putBack.
-func (c *carriers) place(s *stream, moved int) (to, from *further) {
+func (c *carriers) place(s *stream, moved int, slow bool) (to, from *further) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	from = s.placed
@@ -29,7 +29,7 @@ func (c *carriers) place(s *stream, moved int) (to, from *further) {
 	}
 	spare, least := c.choose(from)
 	switch {
-	case spare != nil && (from == nil || moved >= betterAfter):
+	case spare != nil && (from == nil || moved >= betterAfter || slow && moved >= betterAfterSlow):
 		to = spare
 	case from == nil:
 		to = least

@@ -107,7 +107,7 @@ func (s *stream) put(p []byte) (n int, err error) {
 // is held.
 func (s *stream) consider(n int) {
 	home := s.out.on == nil
-	slow := home && s.out.Slow()
+	slow := s.out.Slow()
 	look := s.meter.add(n, slow)
 	s.moved += n
 	if forced := s.carriers.forced; forced != nil {
@@ -131,7 +131,7 @@ func (s *stream) consider(n int) {
 	if home && !s.meter.bulk(slow) || !s.mayMove() {
 		return
 	}
-	if to, from := s.carriers.place(s, s.moved); to != nil && !s.move(to) {
+	if to, from := s.carriers.place(s, s.moved, slow); to != nil && !s.move(to) {
 		s.carriers.putBack(s, from)
 	}
 }
