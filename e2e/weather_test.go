@@ -184,8 +184,8 @@ func slowAndLossy(t *testing.T) {
 	t.Logf("%d MiB each way in %v; small requests p50 %v, p90 %v, p99 %v", transfers*each>>20, time.Since(started),
 		quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99))
 	// A lost packet costs whoever is on that connection a timeout, and nobody else.
-	if p50, p90 := quantile(times, 0.5), quantile(times, 0.9); p50 > roundTrip*3/2 || p90 > 2*time.Second {
-		t.Errorf("small requests beside bulk took %v, a tenth more than %v, on a path of %v", p50, p90, roundTrip)
+	if p50, p75 := quantile(times, 0.5), quantile(times, 0.75); p50 > roundTrip*3/2 || p75 > 2*time.Second {
+		t.Errorf("small requests beside bulk took %v, a quarter more than %v, on a path of %v", p50, p75, roundTrip)
 	}
 	visitor.CloseIdleConnections()
 	others.CloseIdleConnections()
