@@ -90,16 +90,6 @@ func (d dialerThere) DialContext(ctx context.Context, network, address string) (
 	return conn, err
 }
 
-// resident is the memory that the process holds, in bytes.
-func (p *process) resident() int64 {
-	p.t.Helper()
-	held, err := p.Resident()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return held
-}
-
 // quantile is the time that the share of all took at most.
 func quantile(times []time.Duration, share float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
