@@ -314,13 +314,13 @@ func narrow(t *testing.T, ofSDK bool) {
 		ctx, stop := context.WithCancel(t.Context())
 		var large sync.WaitGroup
 		large.Go(func() { elephant(ctx, d.patient(), url) })
-		pause(t, 2*time.Second) // it fills every buffer on its way
+		pause(t, 4*time.Second) // it fills every buffer on its way
 		var mu sync.Mutex
 		var times []time.Duration
 		var small sync.WaitGroup
 		for range 5 {
 			small.Go(func() {
-				some := mice(t, visitor, url, 10)
+				some := mice(t, visitor, url, 20)
 				mu.Lock()
 				times = append(times, some...)
 				mu.Unlock()
@@ -330,8 +330,9 @@ func narrow(t *testing.T, ofSDK bool) {
 		stop()
 		large.Wait()
 		t.Logf("%s: small requests p50 %v, p90 %v, p99 %v", way, quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99))
-		if p99 := quantile(times, 0.99); p99 > bound {
-			t.Errorf("%s: small requests beside a large transfer took up to %v", way, p99)
+		// A queue that overflows may cost a few of them a timeout of TCP more.
+		if p90, p99 := quantile(times, 0.9), quantile(times, 0.99); p90 > bound || p99 > 2*bound {
+			t.Errorf("%s: small requests beside a large transfer took %v, some %v", way, p90, p99)
 		}
 	}
 	visitor.CloseIdleConnections()
