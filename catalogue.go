@@ -197,7 +197,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeProxyRefused:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The proxy cannot be used", Fix: "Check proxy_url, https_proxy and no_proxy; \"postern diagnose\" shows what the proxy answers."}, true
 	case CodeIntercepted:
-		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "Something else answers in the server's place", Fix: "Leave --transport at auto, or check --connect-url; \"postern diagnose\" shows who answers."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "Something else answers in the server's place", Fix: "Leave --transport at auto, and check --connect-url; \"postern diagnose\" shows who answers."}, true
 	case CodeHandOverRefused:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "The running server did not hand over", Fix: "It goes on as before. Correct what the message names, or stop the server and start the new one."}, true
 	case CodeNotFound:

@@ -80,6 +80,7 @@ func (o *Options) endpoint(upstream string) (config.Endpoint, error) {
 // agent makes the configuration of the agent that serves one endpoint.
 func (o *Options) agent(e agent.Endpoint, events agent.Events) agent.Config {
 	return agent.Config{
+		Env:          os.Getenv, // https_proxy and its like, as for everything in Go
 		Server:       firstOf(o.Server, os.Getenv("POSTERN_CONNECT_URL")),
 		CAs:          os.Getenv("POSTERN_CONNECT_CAS"),
 		Roots:        o.Roots,

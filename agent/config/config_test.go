@@ -298,3 +298,21 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestTheWayToTheServer(t *testing.T) {
+	for text, want := range map[string]config.Config{
+		"version: 3\nagent: {proxy_url: 'http://u:p@proxy:3128', transport: websocket}": {Proxy: "http://u:p@proxy:3128", Transport: "websocket"},
+		"http_proxy: proxy:3128":           {Proxy: "proxy:3128"},
+		"socks5_proxy: 'localhost:1080'":   {Proxy: "socks5://localhost:1080"},
+		"version: 2\ntransport: tls":       {Transport: "tls"},
+		"socks5_proxy: 'socks5h://p:1080'": {Proxy: "socks5h://p:1080"},
+	} {
+		if got := parse(t, text); got.Proxy != want.Proxy || got.Transport != want.Transport {
+			t.Errorf("%s: %q %q", text, got.Proxy.Reveal(), got.Transport)
+		}
+	}
+	_, err := config.Parse("f.yml", []byte("transport: carrier-pigeon"))
+	if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.HasPrefix(err.Error(), "f.yml:1:12: ") {
+		t.Errorf("an odd transport gives %v", err)
+	}
+}
