@@ -185,6 +185,9 @@ var differences = []struct {
 	{"a control character in a chunk's extension or a trailer", regexp.MustCompile(`(?s)\r\n\r\n.*[\x00-\x08\x0b-\x1f\x7f]`)},
 }
 
+// unasked is what a story says of how much came of a request's body.
+var unasked = regexp.MustCompile(` in \d+`)
+
 // The relay and net/http give a service the same request from the same bytes, or none.
 func FuzzBothPaths(f *testing.F) {
 	for name, c := range garden {
@@ -213,6 +216,10 @@ func FuzzBothPaths(f *testing.F) {
 			synctest.Test(t, func(t *testing.T) {
 				over := serveOnce(t, raw, set...)
 				general := serveOnce(t, raw, append(slices.Clip(set), func(c *edge.Config) { c.NetHTTPOnly = true })...)
+				if over.seen == "" {
+					// How much had come of a body that nobody asked for is a matter of moments.
+					over.told, general.told = unasked.ReplaceAllString(over.told, ""), unasked.ReplaceAllString(general.told, "")
+				}
 				if over != general && !(over.seen == "" && isIntended(raw)) {
 					t.Errorf("of %q the relay makes\n%v\n\nand net/http\n%v", raw, over, general)
 				}
