@@ -32,6 +32,7 @@ type Edge struct {
 	stopping      bool
 	patient       atomic.Int64 // visitors who wait for an address to come back
 	pressure      atomic.Int32
+	agentGate     gate
 	agents        atomic.Int64 // connections that are agents'
 	retired       atomic.Bool  // another process accepts
 	draining      atomic.Bool  // like stopping, for those who must not wait for the lock
@@ -61,6 +62,7 @@ func New(c Config) *Edge {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.admission = newAdmission()
+	e.agentGate = newGate()
 	e.tls = newTLSConfigs(c.Certificate)
 	e.upstreams.edge = e
 	e.ports.edge = e

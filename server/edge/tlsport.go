@@ -121,7 +121,7 @@ func (e *Edge) handleUnknown(v *visitor) {
 
 // unlessSDK serves an SDK, and gives the connection back of whoever speaks HTTP.
 func (e *Edge) unlessSDK(v *visitor) relay.Conn {
-	conn, ok := e.handshake(v, v, e.tls.carrier)
+	conn, ok := e.agentHandshake(v, v, e.tls.carrier)
 	if !ok {
 		return nil
 	}
@@ -158,9 +158,21 @@ func (e *Edge) handleAgents(v *visitor) {
 
 // handleAgent serves somebody who can only be an agent.
 func (e *Edge) handleAgent(v *visitor) {
-	if conn, ok := e.handshake(v, link.NewWire(v), e.tls.agent); ok {
+	if conn, ok := e.agentHandshake(v, link.NewWire(v), e.tls.agent); ok {
 		e.serveAgent(v, conn, conn.ConnectionState().NegotiatedProtocol)
 	}
+}
+
+// agentHandshake is handshake when it is the agent's turn.
+func (e *Edge) agentHandshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, bool) {
+	leave, ok := e.agentGate.enter(e.ctx)
+	if !ok {
+		e.reject(v, rejectHandshake, &postern.Error{Code: postern.CodeServerBusy})
+		return nil, false
+	}
+	defer leave()
+	v.until = time.Now().Add(e.live.Load().Timeouts.Handshake) // the wait was our doing
+	return e.handshake(v, below, config)
 }
 
 func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
