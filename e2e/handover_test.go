@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -384,3 +385,66 @@ func TestUpgradesAreNotSeen(t *testing.T) {
 	}
 }
 
+// B5-4: a new process that fails leaves the running one as it was, and says why.
+func TestUpgradesThatFail(t *testing.T) {
+	s := startServer(t)
+	service := httptest.NewServer(upgradeService())
+	defer service.Close()
+	_, url := s.agent("http", service.Listener.Addr().String(), "--url", "https://app."+domain)
+	client := s.visitor()
+	awaitBody(t, client, url+"/echo", "hello", 10*time.Second)
+
+	t.Run("its configuration has a mistake", func(t *testing.T) {
+		p := s.upgrading("--limits-connections", "none")
+		if code := p.wait(20 * time.Second); code != 1 || !strings.Contains(p.output(), "is not a whole number") {
+			t.Errorf("status %d: %s", code, p.output())
+		}
+	})
+	t.Run("its address is taken", func(t *testing.T) {
+		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer taken.Close()
+		p := s.upgrading("--listen-agent", taken.Addr().String())
+		if code := p.wait(20 * time.Second); code != 1 || !strings.Contains(p.output(), "another program has it") {
+			t.Errorf("status %d: %s", code, p.output())
+		}
+		s.process.waitFor("nothing was handed over; this process goes on", 10*time.Second)
+	})
+	t.Run("it is killed, whenever that is", func(t *testing.T) {
+		for after := time.Millisecond; after < 200*time.Millisecond; after += after / 2 {
+			p := s.upgrading()
+			select {
+			case <-time.After(after):
+			case <-p.Done():
+			}
+			if strings.Contains(s.process.output(), "another process has taken over") {
+				s.process = p // it was quick enough, and is the server now
+				s.process.waitFor(`"server ready"`, 10*time.Second)
+				continue
+			}
+			p.signal(syscall.SIGKILL)
+			p.wait(5 * time.Second)
+			eventually(t, 20*time.Second, func() error {
+				if strings.Contains(s.process.output(), "another process has taken over") {
+					// Killed after it had taken over, which is the crash of a server: the next one
+					// starts beside the old process, whose agents are still there.
+					s.process = s.upgrading()
+					s.process.waitFor(`"server ready"`, 10*time.Second)
+				}
+				_, body, err := tryFetch(s.visitor(), url+"/echo")
+				if err == nil && body != "hello" {
+					t.Errorf("killed after %v: %q", after, body)
+				}
+				return err
+			})
+		}
+	})
+	t.Run("it is the first", func(t *testing.T) {
+		fresh := newServer(t)
+		fresh.process = fresh.upgrading()
+		fresh.process.waitFor("this one starts by itself", 10*time.Second)
+		fresh.process.waitFor(`"server ready"`, 10*time.Second)
+	})
+}
