@@ -25,7 +25,7 @@ const (
 	upgrades     = 20
 	perSecond    = 200
 	downloadSize = 1 << 30
-	downloadRate = 24 << 20 // bytes a second, so that it lasts for many upgrades
+	downloadRate = 36 << 20 // bytes a second, so that it lasts for many upgrades
 	socketsEach  = 3        // WebSockets on each agent
 	apart        = 1500 * time.Millisecond
 )

@@ -137,7 +137,10 @@ func (s *Server) assemble(ctx context.Context) error {
 		}
 	}
 	s.closeUnused()
-	return errors.Join(s.assembleTraffic(), s.openPeers())
+	if err := s.assembleTraffic(); err != nil {
+		return err
+	}
+	return s.openPeers()
 }
 
 func (s *Server) openCertificates() error {

@@ -130,6 +130,9 @@ func (s *Server) prepare(ctx context.Context) error {
 			s.edge.AdoptPort(port, ln)
 		}
 	}
+	if handover.Supported() != nil {
+		return s.builder.Sync(ctx) // nobody can have been before
+	}
 	switch err := s.peers.Join(ctx); {
 	case err != nil && s.taker != nil:
 		return err

@@ -18,7 +18,8 @@ const (
 
 	// A session that cannot be asked to move is moved in a pause of its traffic: requests
 	// are held back for holdTime at most, in which it has to become quiet. If it does not,
-	// because of a long transfer, it is tried again later, and ever less often.
+	// because of a long transfer, it is tried again later, and ever less often; and at once
+	// when nothing is open.
 	holdTime      = 250 * time.Millisecond
 	quietFor      = 20 * time.Millisecond
 	holdLook      = 5 * time.Millisecond
@@ -86,7 +87,17 @@ func (s *session) leave(ctx context.Context) {
 		if s.leaveInPause(ctx) {
 			return
 		}
-		pause(ctx, again)
+		s.awaitQuiet(ctx, again)
+	}
+}
+
+// awaitQuiet waits for d, or for less should nothing be open on the session.
+func (s *session) awaitQuiet(ctx context.Context, d time.Duration) {
+	for until := time.Now().Add(d); ctx.Err() == nil && time.Now().Before(until); {
+		pause(ctx, leaveLook)
+		if s.link.Streams() == 0 {
+			return
+		}
 	}
 }
 
