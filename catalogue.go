@@ -66,6 +66,7 @@ const (
 	CodeProxyRefused            Code = "ERR_POSTERN_409" // The proxy cannot be used
 	CodeIntercepted             Code = "ERR_POSTERN_410" // Something else answers in the server's place
 	CodeHandOverRefused         Code = "ERR_POSTERN_411" // The running server did not hand over
+	CodeReplayImpossible        Code = "ERR_POSTERN_412" // The captured request cannot be sent again
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -200,6 +201,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "Something else answers in the server's place", Fix: "Leave --transport at auto, and check --connect-url; \"postern diagnose\" shows who answers."}, true
 	case CodeHandOverRefused:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "The running server did not hand over", Fix: "It goes on as before. Correct what the message names, or stop the server and start the new one."}, true
+	case CodeReplayImpossible:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The captured request cannot be sent again", Fix: "It was not kept whole; raise inspect_db_size and let it come again."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -281,6 +284,7 @@ func Codes() []Code {
 		CodeProxyRefused,
 		CodeIntercepted,
 		CodeHandOverRefused,
+		CodeReplayImpossible,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,
