@@ -133,9 +133,10 @@ func serveOnce(t *testing.T, raw []byte, change ...func(*edge.Config)) (all serv
 	listener.conns <- far
 	_ = near.SetDeadline(time.Now().Add(time.Hour))
 	go near.Write(raw)
-	response, err := http.ReadResponse(bufio.NewReader(near), nil)
+	answers := bufio.NewReader(near)
+	response, err := http.ReadResponse(answers, nil)
 	for err == nil && response.StatusCode < 200 {
-		response, err = http.ReadResponse(bufio.NewReader(near), nil)
+		response, err = http.ReadResponse(answers, nil)
 	}
 	if err == nil && len(config.Subscribers) > 0 {
 		text, _ := io.ReadAll(response.Body)
