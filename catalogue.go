@@ -67,6 +67,7 @@ const (
 	CodeIntercepted             Code = "ERR_POSTERN_410" // Something else answers in the server's place
 	CodeHandOverRefused         Code = "ERR_POSTERN_411" // The running server did not hand over
 	CodeReplayImpossible        Code = "ERR_POSTERN_412" // The captured request cannot be sent again
+	CodeNotReady                Code = "ERR_POSTERN_413" // The agent has no session with the server yet
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -203,6 +204,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "The running server did not hand over", Fix: "It goes on as before. Correct what the message names, or stop the server and start the new one."}, true
 	case CodeReplayImpossible:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The captured request cannot be sent again", Fix: "It was not kept whole; raise inspect_db_size and let it come again."}, true
+	case CodeNotReady:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 503, Title: "The agent has no session with the server yet", Fix: "Wait until the agent is online and ask again; its status says what keeps it from being online."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -285,6 +288,7 @@ func Codes() []Code {
 		CodeIntercepted,
 		CodeHandOverRefused,
 		CodeReplayImpossible,
+		CodeNotReady,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

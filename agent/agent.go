@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -16,19 +18,32 @@ import (
 	"github.com/postern-dev/postern/link"
 )
 
-// Config makes an Agent. Server and Authtoken are required.
+// Config makes an Agent. Server (or Servers) and Authtoken are required.
 type Config struct {
 	Server    string         // host[:port]; without a port, 443
-	CAs       string         // who may vouch for the server: "" or "trusted" or "host" is this system, else a PEM file
+	Servers   []string       // several addresses of the same server, tried in turn; they win over Server
+	CAs       string         // who may vouch for the server: "" or "trusted" is this system and SavedCAs, "host" this system alone, else a PEM file
+	SavedCAs  string         // PEM file of who may as well; one that is not there is no error
 	Roots     *x509.CertPool // the same, already loaded; it wins over CAs
 	Authtoken postern.Secret
 	Transport session.Transport   // session.Auto takes the first that works
 	Proxy     postern.Secret      // URL of the proxy to the server; "" is the environment's
 	Env       func(string) string // where https_proxy and its like are looked up; nil: nowhere
 	Metadata  string              // of the session, for its operator
-	Endpoints []Endpoint
+	Region    string              // that old configurations ask for; a server that is elsewhere is warned of
+	Endpoints []Endpoint          // may be empty: the agent stays connected
 	Events    Events
 	Logger    *slog.Logger // nil: silent
+
+	ConnectTimeout   time.Duration // of one attempt to make a session; 0 is 10 seconds
+	ConnectInterface string        // name or address of the network interface to the server; "" is the system's choice
+	DNSResolvers     []netip.Addr  // asked for the server's address instead of the system's
+	Heartbeat        time.Duration // told to the server; 0 is what the agent does, see session.PingInterval
+	Tolerance        time.Duration // told to the server; 0 is session.PingPatience
+
+	Management session.Management // what the server's operator may do to the agent
+	Tap        session.Tap        // looks at http endpoints but those with NoInspect; nil: nobody does
+	Meter      session.Meter      // hears of every stream; nil: nobody does
 
 	Version    string // of the program, e.g. "1.2.3"
 	ClientType string // "" is "postern"
@@ -38,57 +53,61 @@ type Config struct {
 	DrainTimeout time.Duration
 }
 
-// Events tell what happens. They are called one at a time and must not block; nil
-// functions are not called.
-type Events struct {
-	Status  func(session.Status)
-	Online  func(Online)
-	Refused func(name string, why *postern.Error) // asked for again from time to time
-	Stopped func(name string, why *postern.Error) // taken offline by the server, for good
-}
-
 // Online is an endpoint that visitors reach now.
 type Online struct {
 	Name     string
+	Label    string // Name, or "NAME (http)" for the twin of an https endpoint
 	URL      string // as visitors type it
 	Upstream string // where its traffic goes; "" for an endpoint with a Handler
 }
 
 // Agent keeps endpoints online. Make one with New.
 type Agent struct {
-	config    Config
-	session   *session.Supervisor
-	upstreams map[string]string // by endpoint name
+	config  Config
+	session *session.Supervisor
+
+	// changing is held while endpoints are added, changed or removed, the server's
+	// answers included; mu guards what it changes.
+	changing sync.Mutex
+	mu       sync.Mutex
+	known    map[string]known // by endpoint name
+	heard    []*Events
 }
 
 // New checks everything that can be checked without the server: its address, the
 // token's presence, every endpoint's upstream and certificates. Errors are
 // *postern.Error: CodeNoServer, CodeNoToken, CodeUpstreamAddressInvalid,
-// CodeConfigInvalid, CodeFlagInvalid. Nothing is sent before Run.
+// CodeConfigInvalid, CodeFlagInvalid, CodeFileUnreadable. Nothing is sent before Run.
 func New(c Config) (*Agent, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Agent{config: c, upstreams: map[string]string{}}
-	dialer, err := a.dialer()
+	a := &Agent{config: c, known: map[string]known{}, heard: []*Events{&c.Events}}
+	if c.Authtoken == "" && (c.Server != "" || len(c.Servers) > 0) {
+		return nil, &postern.Error{Code: postern.CodeNoToken}
+	}
+	connect, err := connector(c)
 	if err != nil {
 		return nil, err
 	}
 	endpoints := make([]session.Endpoint, 0, len(c.Endpoints))
 	for _, e := range c.Endpoints {
-		assembled, err := e.assemble(c.Logger)
+		k, err := a.prepare(e)
 		if err != nil {
 			return nil, err
 		}
-		a.upstreams[e.Name] = assembled.Address
-		endpoints = append(endpoints, assembled)
+		k.configured = true
+		a.known[e.Name] = k
+		endpoints = append(endpoints, k.assembled)
 	}
 	a.session = session.New(session.Config{
-		Connect:      dialer.Connect,
-		Hello:        a.hello(),
+		Connect:      connect,
+		Hello:        c.Hello(),
 		Endpoints:    endpoints,
 		Events:       a.events(),
 		Logger:       c.Logger,
+		Meter:        c.Meter,
+		Management:   c.Management,
 		DrainTimeout: c.DrainTimeout,
 	})
 	return a, nil
@@ -105,19 +124,34 @@ func (a *Agent) Stop() { a.session.Stop() }
 // Status is a snapshot of the session.
 func (a *Agent) Status() session.Status { return a.session.Status() }
 
-func (a *Agent) dialer() (*session.Dialer, error) {
-	if a.config.Server == "" {
-		return nil, &postern.Error{Code: postern.CodeNoServer}
+// connector makes what reaches the server, at one address or at several.
+func connector(c Config) (session.Connect, error) {
+	if len(c.Servers) < 2 {
+		dialer, err := NewDialer(c)
+		if err != nil {
+			return nil, err
+		}
+		return dialer.Connect, nil
 	}
-	if a.config.Authtoken == "" {
-		return nil, &postern.Error{Code: postern.CodeNoToken}
+	several := &session.Several{Logger: c.Logger}
+	for _, server := range c.Servers {
+		one := c
+		one.Server, one.Servers = server, nil
+		dialer, err := NewDialer(one)
+		if err != nil {
+			return nil, err
+		}
+		several.Dialers = append(several.Dialers, dialer)
 	}
-	return NewDialer(a.config)
+	return several.Connect, nil
 }
 
-// NewDialer makes what reaches the server that c names, without an agent; c's token
-// and endpoints do not matter. Errors are New's.
+// NewDialer makes what reaches the server that c names, the first of several, without
+// an agent; c's token and endpoints do not matter. Errors are New's.
 func NewDialer(c Config) (*session.Dialer, error) {
+	if len(c.Servers) > 0 {
+		c.Server = c.Servers[0]
+	}
 	if c.Server == "" {
 		return nil, &postern.Error{Code: postern.CodeNoServer}
 	}
@@ -127,7 +161,7 @@ func NewDialer(c Config) (*session.Dialer, error) {
 	}
 	roots := c.Roots
 	if roots == nil {
-		if roots, err = dial.Pool(c.CAs); err != nil {
+		if roots, err = dial.ServerPool(c.CAs, c.SavedCAs); err != nil {
 			return nil, err
 		}
 	}
@@ -137,7 +171,10 @@ func NewDialer(c Config) (*session.Dialer, error) {
 	}
 	return &session.Dialer{
 		Server: server, Roots: roots, Transport: c.Transport, UserAgent: c.userAgent(),
-		Net: dial.Dialer{Proxy: proxy}, Logger: c.Logger,
+		Net: dial.Dialer{
+			Proxy: proxy, Resolver: dial.Resolver(c.DNSResolvers), Interface: c.ConnectInterface, Timeout: c.ConnectTimeout,
+		},
+		Patience: c.ConnectTimeout, Logger: c.Logger,
 	}, nil
 }
 
@@ -156,8 +193,6 @@ func (c *Config) clientType() string { return cmp.Or(c.ClientType, "postern") }
 
 func (c *Config) userAgent() string { return fmt.Sprintf("%s/%s", c.clientType(), c.Version) }
 
-func (a *Agent) hello() link.Hello { return a.config.Hello() }
-
 // Hello is what an agent says of itself.
 func (c *Config) Hello() link.Hello {
 	// Without a name the server's operator sees the address only.
@@ -173,19 +208,8 @@ func (c *Config) Hello() link.Hello {
 			Hostname:   hostname,
 			Metadata:   c.Metadata,
 		},
-		Heartbeat:   session.PingInterval,
-		Tolerance:   session.PingPatience,
-		Unsupported: session.Unsupported(),
+		Heartbeat:   cmp.Or(c.Heartbeat, session.PingInterval),
+		Tolerance:   cmp.Or(c.Tolerance, session.PingPatience),
+		Unsupported: c.Management.Unsupported(),
 	}
-}
-
-func (a *Agent) events() session.Events {
-	e := a.config.Events
-	events := session.Events{Status: e.Status, Refused: e.Refused, Stopped: e.Stopped}
-	if e.Online != nil {
-		events.Bound = func(name string, b link.Bound) {
-			e.Online(Online{Name: name, URL: b.PublicURL, Upstream: a.upstreams[name]})
-		}
-	}
-	return events
 }

@@ -126,10 +126,14 @@ func (l *live) bindOne(b *binding) {
 	if err != nil {
 		b.on = nil
 		b.refusal = postern.AsError(err)
+		b.removed = b.removed || b.once
 	} else {
-		b.bound, b.refusal = bound, nil
+		b.bound, b.refusal, b.granted = bound, nil, l
+		if b.since.IsZero() {
+			b.since = time.Now()
+		}
 	}
-	removed := b.removed
+	removed, once := b.removed, b.once
 	announce(&l.s.answered)
 	l.s.mu.Unlock()
 	switch {
@@ -137,7 +141,7 @@ func (l *live) bindOne(b *binding) {
 		_ = l.unbind(l.ctx, []*binding{b}) // best effort: the session's end does it too
 	case err == nil:
 		l.tellBound(b, before, bound)
-	default:
+	case !once: // else whoever waits for the answer is told
 		l.tellRefused(b, postern.AsError(err), again)
 	}
 }
@@ -150,7 +154,7 @@ func (l *live) tellBound(b *binding, before, bound link.Bound) {
 	l.s.log.Log(l.ctx, level, "started tunnel", slog.String("obj", "tunnels"), slog.String("name", b.label),
 		slog.String("addr", b.address), slog.String("url", bound.PublicURL))
 	if level == slog.LevelInfo && l.s.config.Events.Bound != nil {
-		l.s.tell(func(e Events) { e.Bound(b.name, bound) })
+		l.s.tell(func(e Events) { e.Bound(b.name, b.label, bound) })
 	}
 }
 

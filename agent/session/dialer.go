@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 )
 
 // connectPatience bounds one attempt to make a session, from the dial to the answer
-// about the token.
+// about the token, where Dialer.Patience does not.
 const connectPatience = 10 * time.Second
 
 // Dialer makes sessions over our native wire: TLS 1.3 with ALPN postern/1, on TCP or,
@@ -30,7 +31,8 @@ type Dialer struct {
 	UserAgent   string // in HTTP
 	Network     string // "tcp", or "tcp4" or "tcp6" for one family alone; "" is tcp
 	Net         dial.Dialer
-	Logger      *slog.Logger // nil: silent
+	Patience    time.Duration // with one attempt, from the dial to the answer about the token; 0 is 10 seconds
+	Logger      *slog.Logger  // nil: silent
 
 	ladder ladder
 }
@@ -81,10 +83,11 @@ func (d *Dialer) Connect(ctx context.Context, h link.Hello, c Callbacks) (Client
 
 // connectOver makes a session over one transport; another tells that more may follow.
 func (d *Dialer) connectOver(ctx context.Context, over Transport, another bool, h link.Hello, c Callbacks) (Client, link.Welcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	allowed := cmp.Or(d.Patience, connectPatience)
+	ctx, cancel := context.WithTimeout(ctx, allowed)
 	defer cancel()
 	d.ladder.tried(over, time.Now())
-	dialling, stop := patience(ctx, another)
+	dialling, stop := patience(ctx, allowed, another)
 	conn, err := d.Dial(dialling, over, nil)
 	stop()
 	if err != nil {

@@ -2,6 +2,10 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync/atomic"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -34,6 +38,29 @@ type Endpoint struct {
 	// Address is what the log calls the service; display only.
 	Address string
 	Handler Handler
+	// Tap looks at the streams, where the Handler is Tappable; nil: nobody does.
+	Tap Tap
+	// TTL is how long the endpoint stays, from when it is online; 0: for good.
+	TTL time.Duration
+}
+
+// EndpointStatus is a snapshot of one URL of an endpoint.
+type EndpointStatus struct {
+	Name    string // of the endpoint
+	Label   string // unique within the agent: "web", and "web (http)" for its twin
+	ID      string // 32 hexadecimal digits, the same for as long as the agent has it
+	URL     string // as visitors type it; "" before it was first granted
+	Scheme  postern.Scheme
+	Address string // of the service
+	Online  bool
+	Refusal *postern.Error // why it is not online; nil where it is, or nobody answered yet
+	Streams Counts
+}
+
+// Counts are the streams of an endpoint.
+type Counts struct {
+	Total uint64 // since the endpoint was made
+	Open  int    // now
 }
 
 // binding is one URL of an endpoint and what is known of it. The Supervisor's lock
@@ -41,32 +68,69 @@ type Endpoint struct {
 type binding struct {
 	name    string // of the endpoint
 	label   string // unique within the agent: "web", and "web (http)" for its twin
+	id      string
 	address string
 	handler Handler
+	tap     Tap
+	ttl     time.Duration
 	request link.BindRequest
 	first   *binding // whose host this one copies; nil for an endpoint's own request
+	streams streamCount
+	// once: whoever adds it waits for the answer, and a refusal is the end.
+	once bool
 
 	on      *live      // where it is online or being bound; nil: nowhere
+	granted *live      // which session's server has granted it last
 	bound   link.Bound // the latest
 	refusal *postern.Error
 	removed bool
+	since   time.Time // when it was first online
+}
+
+// streamCount counts the streams of a binding.
+type streamCount struct {
+	total atomic.Uint64
+	open  atomic.Int64
+}
+
+func (c *streamCount) began() {
+	c.total.Add(1)
+	c.open.Add(1)
+}
+
+func (c *streamCount) ended() { c.open.Add(-1) }
+
+// status is a snapshot; the Supervisor's lock is held.
+func (b *binding) status() EndpointStatus {
+	return EndpointStatus{
+		Name: b.name, Label: b.label, ID: b.id, URL: b.bound.PublicURL, Scheme: b.request.URL.Scheme, Address: b.address,
+		Online: b.on != nil && b.granted == b.on, Refusal: b.refusal,
+		Streams: Counts{Total: b.streams.total.Load(), Open: int(b.streams.open.Load())},
+	}
 }
 
 // bindings makes the bindings of an endpoint: its own, then one for each of Also.
 func (e Endpoint) bindings() []*binding {
 	request := e.Request
 	request.Name = e.Name
-	own := &binding{name: e.Name, label: e.Name, address: e.Address, handler: e.Handler, request: request}
+	own := e.binding(e.Name, request)
 	all := []*binding{own}
 	for _, scheme := range e.Also {
-		twin := *own
-		twin.label = e.Name + " (" + string(scheme) + ")"
-		twin.request.URL.Scheme = scheme
-		twin.request.Subdomain = ""
+		request.URL.Scheme, request.Subdomain = scheme, ""
+		twin := e.binding(e.Name+" ("+string(scheme)+")", request)
 		twin.first = own
-		all = append(all, &twin)
+		all = append(all, twin)
 	}
 	return all
+}
+
+func (e *Endpoint) binding(label string, request link.BindRequest) *binding {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails: crypto/rand ends the process instead
+	return &binding{
+		name: e.Name, label: label, id: hex.EncodeToString(id[:]), address: e.Address,
+		handler: e.Handler, tap: e.Tap, ttl: e.TTL, request: request,
+	}
 }
 
 // next is what to ask for now: with the id, token and URL of the last time, where

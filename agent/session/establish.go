@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
 )
 
 // logObject marks the lines of the session for the tools that read ngrok's log.
@@ -83,30 +82,6 @@ func (s *Supervisor) connect(ctx, work context.Context) (*live, error) {
 	})
 	l.start()
 	return l, nil
-}
-
-// command carries out what the server's operator asks. Stopping is all that an
-// agent can do to itself.
-func (s *Supervisor) command(ctx context.Context, c link.Command) error {
-	switch c.Action {
-	case link.Stop:
-		s.log.InfoContext(ctx, "received stop request", slog.String("obj", "app"))
-		s.Stop()
-		return nil
-	case link.Restart:
-		return postern.Errorf(postern.CodeRestartUnsupported, "%s", Unsupported()[link.Restart])
-	case link.Update:
-		return postern.Errorf(postern.CodeUpdateUnsupported, "%s", Unsupported()[link.Update])
-	}
-	return postern.Errorf(postern.CodeCommandFailed, "the agent does not know the command %q", string(c.Action))
-}
-
-// Unsupported is what an agent tells the server that it cannot do.
-func Unsupported() map[link.Action]string {
-	return map[link.Action]string{
-		link.Restart: "this agent cannot restart itself; restart it where it runs",
-		link.Update:  "this agent cannot update itself; install the new version where it runs",
-	}
 }
 
 // sleep waits; false: ctx ended first.

@@ -45,29 +45,46 @@ type Forward struct {
 
 // ServeStream dials the service and relays until both directions have ended.
 func (f *Forward) ServeStream(ctx context.Context, h link.Header, stream link.Stream) {
+	_ = f.serve(ctx, h, stream, nil) // it has logged what there is to say
+}
+
+// ServeTapped is ServeStream with somebody who looks.
+func (f *Forward) ServeTapped(ctx context.Context, h link.Header, stream link.Stream, tap StreamTap) {
+	tap.End(f.serve(ctx, h, stream, tap))
+}
+
+func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, tap StreamTap) error {
 	proxyHeader, err := f.takeProxyHeader(h, stream)
 	if err != nil {
 		stream.Reset(postern.AsError(err))
 		f.logger().WarnContext(ctx, "stream without the PROXY header that was asked for", f.attrs(h, err)...)
-		return
+		return err
 	}
 	visitor, err := f.terminate(ctx, stream)
 	if err != nil {
 		relay.Abort(stream, postern.AsError(err))
 		f.logger().InfoContext(ctx, "TLS handshake with a visitor failed", f.attrs(h, err)...)
-		return
+		return err
+	}
+	if tap != nil {
+		visitor = &tapped{visitor, tap}
 	}
 	service, err := f.dial(ctx, h, proxyHeader)
 	if err != nil {
+		if tap != nil {
+			showWhatCame(visitor)
+		}
 		// What was dialled, and why it failed, is for the owner of the agent only.
 		relay.Abort(visitor, &postern.Error{Code: postern.CodeUpstreamUnreachable})
 		f.logger().WarnContext(ctx, "failed to open private leg", f.attrs(h, err)...)
-		return
+		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s cannot be reached", f.Upstream).Because(err)
 	}
 	result := relay.Pipe(ctx, visitor, service, relay.Options{})
 	if result.Err != nil {
 		f.logger().DebugContext(ctx, "connection ended early", f.attrs(h, result.Err)...)
+		return result.Err
 	}
+	return nil
 }
 
 // takeProxyHeader cuts the PROXY header off the stream where something stands

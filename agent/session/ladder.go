@@ -147,9 +147,9 @@ func conclude(tried []Transport, failures []error) error {
 }
 
 // patience gives a transport its time: less where another may follow.
-func patience(ctx context.Context, another bool) (context.Context, context.CancelFunc) {
+func patience(ctx context.Context, allowed time.Duration, another bool) (context.Context, context.CancelFunc) {
 	if another {
-		return context.WithTimeout(ctx, rungPatience)
+		return context.WithTimeout(ctx, min(allowed, rungPatience))
 	}
-	return context.WithTimeout(ctx, connectPatience)
+	return context.WithTimeout(ctx, allowed)
 }

@@ -148,7 +148,7 @@ func (l *live) serveStream(h link.Header, stream link.Stream) {
 		l.s.log.InfoContext(l.ctx, "join connections", slog.String("obj", "join"),
 			slog.String("id", joinID()), slog.String("l", b.address), slog.String("r", h.ClientAddr.String()))
 	}
-	b.handler.ServeStream(l.ctx, h, stream)
+	l.s.serveCounted(l.ctx, b, h, stream)
 }
 
 // find looks an endpoint up by its bind id. A stream can overtake the answer to

@@ -35,7 +35,8 @@ type Status struct {
 // called one at a time and must not block: the session waits for them.
 type Events struct {
 	Status  func(Status)
-	Bound   func(name string, b link.Bound)       // online; again after a reconnect if the URL changed
-	Refused func(name string, why *postern.Error) // not online; it is asked for again
-	Stopped func(name string, why *postern.Error) // taken offline by the server
+	Bound   func(name, label string, b link.Bound) // online; again after a reconnect if the URL changed
+	Refused func(name string, why *postern.Error)  // not online; it is asked for again
+	Stopped func(name string, why *postern.Error)  // taken offline by the server, or its TTL has passed
+	Removed func(name, label string)               // forgotten, as somebody asked for
 }

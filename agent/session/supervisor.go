@@ -4,11 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -19,6 +17,8 @@ type Config struct {
 	Endpoints []Endpoint
 	Events    Events
 	Logger    *slog.Logger // nil: silent
+	Meter     Meter        // nil: nobody measures
+	Management
 	// DrainTimeout is how long open streams may take to finish when Run is ending;
 	// 0 is 30 seconds.
 	DrainTimeout time.Duration
@@ -48,7 +48,7 @@ type Supervisor struct {
 	mu       sync.Mutex
 	bindings []*binding
 	added    chan struct{} // closed and replaced when there is more to bind
-	answered chan struct{} // closed and replaced when a bind was answered
+	answered chan struct{} // closed and replaced when a bind was answered, or a binding has gone
 	current  *live
 	status   Status
 	hello    link.Hello
@@ -102,6 +102,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.collectStreams()
 	}()
 	defer s.setStatus(func(st *Status) { st.State = Stopped })
+	s.retired.Go(func() { s.watchTTLs(work) })
 	for first := true; ; first = false {
 		l, err := s.establish(ctx, work, first)
 		if err != nil {
@@ -130,44 +131,6 @@ func (s *Supervisor) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status
-}
-
-// Add takes one more endpoint online, now or with the next session. It does not
-// wait for that: Events tell. A name that is in use is CodeConflict.
-func (s *Supervisor) Add(e Endpoint) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	taken := func(b *binding) bool { return b.name == e.Name }
-	if slices.ContainsFunc(s.bindings, taken) {
-		return postern.Errorf(postern.CodeConflict, "endpoint %q exists already", e.Name)
-	}
-	s.bindings = append(s.bindings, e.bindings()...)
-	announce(&s.added)
-	return nil
-}
-
-// Remove takes an endpoint offline and forgets it; streams that are open live on.
-// An unknown name is CodeNotFound. It waits for the server's answer, until ctx
-// ends; the endpoint is gone from here either way.
-func (s *Supervisor) Remove(ctx context.Context, name string) error {
-	s.mu.Lock()
-	var gone []*binding
-	s.bindings = slices.DeleteFunc(s.bindings, func(b *binding) bool {
-		if b.name == name {
-			b.removed = true
-			gone = append(gone, b)
-		}
-		return b.name == name
-	})
-	current := s.current
-	s.mu.Unlock()
-	if len(gone) == 0 {
-		return postern.Errorf(postern.CodeNotFound, "there is no endpoint %q", name)
-	}
-	if current != nil {
-		return current.unbind(ctx, gone)
-	}
-	return nil
 }
 
 // announce wakes everybody who waits on the channel. The Supervisor's lock is held.

@@ -30,7 +30,7 @@ func TestBindsAndServes(t *testing.T) {
 		s := &server{}
 		var urls []string
 		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{webEndpoint("a", echo), webEndpoint("b", echo)},
-			Events: session.Events{Bound: func(_ string, b link.Bound) { urls = append(urls, b.PublicURL) }}})
+			Events: session.Events{Bound: func(_, _ string, b link.Bound) { urls = append(urls, b.PublicURL) }}})
 		synctest.Wait()
 		if want := []string{"https://assigned1.example.com", "https://assigned2.example.com"}; !slices.Equal(urls, want) {
 			t.Errorf("online: %v, want %v", urls, want)
@@ -64,7 +64,7 @@ func TestTwinHasTheSameHost(t *testing.T) {
 		e.Also = []postern.Scheme{postern.HTTP}
 		var urls []string
 		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{e},
-			Events: session.Events{Bound: func(_ string, b link.Bound) { urls = append(urls, b.PublicURL) }}})
+			Events: session.Events{Bound: func(_, _ string, b link.Bound) { urls = append(urls, b.PublicURL) }}})
 		synctest.Wait()
 		if want := []string{"https://assigned1.example.com", "http://assigned1.example.com"}; !slices.Equal(urls, want) {
 			t.Errorf("online: %v, want %v", urls, want)
@@ -242,7 +242,7 @@ func TestRefusedBindLeavesOthersOnline(t *testing.T) {
 		var told []string
 		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{webEndpoint("a", echo), webEndpoint("b", echo)},
 			Events: session.Events{
-				Bound: func(name string, _ link.Bound) { mu.Lock(); defer mu.Unlock(); told = append(told, name+" bound") },
+				Bound: func(name, _ string, _ link.Bound) { mu.Lock(); defer mu.Unlock(); told = append(told, name+" bound") },
 				Refused: func(name string, _ *postern.Error) {
 					mu.Lock()
 					defer mu.Unlock()

@@ -19,6 +19,9 @@ type Dialer struct {
 	Resolver *net.Resolver // nil is the system's
 	Timeout  time.Duration // of a whole Dial, all addresses together; 0 is DefaultTimeout
 	Proxy    *Proxy        // where TCP connections go through; nil: none
+	// Interface is the name of the network interface that TCP connections leave by, or
+	// an address of it that they leave from; "" is the system's choice.
+	Interface string
 }
 
 // Dial connects to addr, "host:port", or a path where network is "unix".
@@ -36,6 +39,11 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	plain := &net.Dialer{Resolver: d.Resolver}
+	if d.Interface != "" && strings.HasPrefix(network, "tcp") {
+		if err := leaveBy(plain, network, d.Interface); err != nil {
+			return nil, err
+		}
+	}
 	if d.Proxy != nil && strings.HasPrefix(network, "tcp") {
 		conn, err := dialAny(ctx, plain, network, d.Proxy.addr())
 		if err != nil {

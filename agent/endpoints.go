@@ -1,0 +1,229 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/session"
+)
+
+// EndpointStatus is a snapshot of one URL of an endpoint.
+type EndpointStatus struct {
+	session.EndpointStatus
+	Config Endpoint // as it was asked for
+}
+
+// known is an endpoint of the agent.
+type known struct {
+	config     Endpoint
+	assembled  session.Endpoint
+	configured bool // by Config or Apply, and not by Add
+}
+
+// prepare checks and assembles an endpoint.
+func (a *Agent) prepare(e Endpoint) (known, error) {
+	assembled, err := e.assemble(a.config.Logger)
+	if err != nil {
+		return known{}, err
+	}
+	if a.config.Tap != nil && e.inspected() {
+		assembled.Tap = a.config.Tap
+	}
+	return known{config: e, assembled: assembled}, nil
+}
+
+// inspected tells whether the endpoint's requests may be looked at.
+func (e *Endpoint) inspected() bool {
+	scheme := e.URL.Scheme
+	return !e.NoInspect && (scheme == "" || scheme == postern.HTTP || scheme == postern.HTTPS)
+}
+
+// Endpoints is a snapshot of every URL: of each endpoint its own, then its twins.
+func (a *Agent) Endpoints() []EndpointStatus {
+	statuses := a.session.Endpoints()
+	all := make([]EndpointStatus, len(statuses))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, status := range statuses {
+		all[i] = EndpointStatus{status, a.known[status.Name].config}
+	}
+	return all
+}
+
+// Add takes one more endpoint online and waits for the server's answer, until ctx
+// ends. It gives what is online: the endpoint's own URL first, then its twins. Where it
+// fails nothing is kept, so the name is free. Errors are *postern.Error: New's for what
+// is wrong with the endpoint, CodeConflict where the name is in use, CodeNotReady where
+// there is no session, or the server's.
+func (a *Agent) Add(ctx context.Context, e Endpoint) ([]Online, error) {
+	k, err := a.prepare(e)
+	if err != nil {
+		return nil, err
+	}
+	if !a.claim(e.Name, k) {
+		return nil, postern.Errorf(postern.CodeConflict, "tunnel %q already exists", e.Name)
+	}
+	granted, err := a.session.TakeOnline(ctx, k.assembled)
+	if err != nil {
+		a.release(e.Name)
+		return nil, err
+	}
+	online := make([]Online, len(granted))
+	for i, g := range granted {
+		online[i] = Online{Name: g.Name, Label: g.Label, URL: g.URL, Upstream: g.Address}
+	}
+	return online, nil
+}
+
+// claim makes an endpoint known, unless there is one of its name.
+func (a *Agent) claim(name string, k known) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, taken := a.known[name]; taken && a.kept(name) {
+		return false
+	}
+	a.known[name] = k
+	return true
+}
+
+// kept tells whether the session still has URLs of an endpoint: the server may have
+// stopped them, or their TTL.
+func (a *Agent) kept(name string) bool {
+	return slices.ContainsFunc(a.session.Endpoints(), func(s session.EndpointStatus) bool { return s.Name == name })
+}
+
+// release forgets an endpoint of which nothing is left.
+func (a *Agent) release(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.kept(name) {
+		delete(a.known, name)
+	}
+}
+
+// Remove takes an endpoint offline and forgets it, twins included; the label of a twin
+// removes that alone. Connections that are open live on. An unknown name is
+// CodeNotFound. It waits for the server's answer, until ctx ends; the endpoint is gone
+// from here either way.
+func (a *Agent) Remove(ctx context.Context, name string) error {
+	err := a.session.Remove(ctx, name)
+	a.release(name)
+	return err
+}
+
+// RemoveLabel is Remove of one URL alone: of an endpoint's own its twins stay.
+func (a *Agent) RemoveLabel(ctx context.Context, label string) error {
+	err := a.session.RemoveLabel(ctx, label)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name := range a.known {
+		if !a.kept(name) {
+			delete(a.known, name)
+		}
+	}
+	return err
+}
+
+// Apply makes the endpoints of the configuration those given: what is new is taken
+// online, what is gone is removed, what differs is bound anew, and the rest is not
+// touched. Endpoints that Add brought stay. Nothing is changed where one of those given
+// cannot be: errors are New's, and CodeConflict for a name that Add has taken. It waits
+// for the server's word on those that are removed, until ctx ends; whether new ones are
+// granted Events tell.
+func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	wanted := make(map[string]known, len(endpoints))
+	for _, e := range endpoints {
+		k, err := a.prepare(e)
+		if err != nil {
+			return err
+		}
+		if _, twice := wanted[e.Name]; twice {
+			return postern.Errorf(postern.CodeConflict, "tunnel %q is there twice", e.Name)
+		}
+		k.configured = true
+		wanted[e.Name] = k
+	}
+	gone, err := a.outdated(wanted)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, name := range gone {
+		if err := a.Remove(ctx, name); err != nil && !postern.HasCode(err, postern.CodeNotFound) {
+			failures = append(failures, err)
+		}
+	}
+	for _, e := range endpoints {
+		a.mu.Lock()
+		_, unchanged := a.known[e.Name]
+		if !unchanged {
+			a.known[e.Name] = wanted[e.Name]
+		}
+		a.mu.Unlock()
+		if !unchanged {
+			failures = append(failures, a.session.Add(wanted[e.Name].assembled))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// outdated names the endpoints of the configuration that are not as wanted.
+func (a *Agent) outdated(wanted map[string]known) ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var gone []string
+	for name, now := range a.known {
+		want, found := wanted[name]
+		switch {
+		case found && !now.configured && a.kept(name):
+			return nil, postern.Errorf(postern.CodeConflict, "tunnel %q was started by other means already", name)
+		case now.configured && !(found && same(now, want)):
+			gone = append(gone, name)
+		}
+	}
+	slices.Sort(gone)
+	return gone, nil
+}
+
+// same tells whether two descriptions make the same endpoint, the contents of the files
+// that they name included.
+func same(a, b known) bool {
+	one, other := a.config, b.config
+	one.Where, other.Where = "", ""
+	return reflect.DeepEqual(one.Endpoint, other.Endpoint) &&
+		reflect.DeepEqual(a.assembled.Request, b.assembled.Request) &&
+		one.Terminate == other.Terminate && one.UpstreamRoots == other.UpstreamRoots &&
+		sameHandler(a.assembled.Handler, b.assembled.Handler)
+}
+
+// sameHandler compares what files hold. Handlers of an embedding program differ unless
+// they are the same value.
+func sameHandler(a, b session.Handler) bool {
+	one, ok := a.(*session.Forward)
+	other, also := b.(*session.Forward)
+	if !ok || !also {
+		return ok == also && reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
+	}
+	return sameTLS(one.TLS, other.TLS) && sameTLS(one.Terminate, other.Terminate)
+}
+
+func sameTLS(a, b *tls.Config) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	sameChain := func(a, b tls.Certificate) bool {
+		return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
+	}
+	return slices.EqualFunc(a.Certificates, b.Certificates, sameChain) &&
+		samePool(a.RootCAs, b.RootCAs) && samePool(a.ClientCAs, b.ClientCAs)
+}
+
+func samePool(a, b *x509.CertPool) bool { return a == b || a != nil && b != nil && a.Equal(b) }
