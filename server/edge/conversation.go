@@ -56,6 +56,7 @@ type conversation struct {
 	answer       http1.Buffer // from the service
 	pair         borrowed
 	watch        watch
+	parting      *parting // nil before the first body that came in parts
 }
 
 // What a conversation is doing, for Shutdown.

@@ -151,20 +151,22 @@ func TestKeptConnectionThatDies(t *testing.T) {
 // the next request meets it, and our half is closed as well.
 func TestServiceThatClosesIdleConnections(t *testing.T) {
 	s := start(t)
-	var open atomic.Int64
+	var open, served atomic.Int64
 	s.serve("http://app."+domain, rawUpstream(t, func(conn *net.TCPConn) {
 		answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")(conn)
 		open.Add(1)
 		_ = conn.CloseWrite()
+		served.Add(1)
 		_, _ = io.Copy(io.Discard, conn) // until the edge closes too
 		open.Add(-1)
 	}))
-	for range 3 {
+	for n := range int64(3) {
 		response, err := s.client("http/1.1").Post("http://app."+domain, "text/plain", strings.NewReader("x"))
 		must(t, err)
 		if got := body(t, response); got != "ok" {
 			t.Errorf("got %d %q", response.StatusCode, got)
 		}
+		eventually(t, "the service has closed", func() bool { return served.Load() == n+1 })
 	}
 	eventually(t, "its connections are closed", func() bool { return open.Load() == 0 })
 }

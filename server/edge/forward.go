@@ -30,7 +30,9 @@ func (x *webExchange) try(m route.Member) error {
 	ctx, cancel := context.WithCancel(context.WithValue(x.r.Context(), exchangeKey{}, x))
 	defer cancel()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn, Got1xxResponse: a.interim})
-	response, err := up.transport.RoundTrip(x.outbound(ctx, up))
+	out := x.outbound(ctx, up)
+	x.upload.cancels(cancel)
+	response, err := up.transport.RoundTrip(out)
 	a.headDone()
 	if err != nil {
 		return err

@@ -65,7 +65,7 @@ func TestRelieveCutsWhoKeepsUsWaiting(t *testing.T) {
 		cut += s.edge.Relieve()
 		return m.streams.Load() == 1
 	})
-	if cut != 2 || time.Since(began) < time.Second {
+	if cut != 2 || time.Since(began) < time.Second-100*time.Millisecond { // they began to wait before we saw it
 		t.Errorf("%d were cut after %v", cut, time.Since(began))
 	}
 }

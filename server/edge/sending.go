@@ -151,13 +151,25 @@ func (u *sending) write(pair *upstreamConn, b []byte, last bool) bool {
 		u.c.watch.fail(failure)
 		return false
 	}
-	if _, err := pair.Write(b); err != nil {
+	parting := u.c.partings()
+	parting.begin()
+	_, err := pair.Write(b)
+	parting.end()
+	if err != nil {
 		return false
 	}
 	if last {
 		u.done.Store(true)
 	}
 	return true
+}
+
+// partings looks out for the visitor while the service takes no more of its body.
+func (c *conversation) partings() *parting {
+	if c.parting == nil {
+		c.parting = &parting{conn: c.visitor.NetConn(), gone: func() { c.watch.fail(errVisitorGone) }}
+	}
+	return c.parting
 }
 
 // tooSlow is the error for a visitor who ran out of patience.

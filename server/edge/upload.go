@@ -34,14 +34,44 @@ type upload struct {
 	over     bool // stop was called
 	patience patience
 	failure  *postern.Error
+	cancel   func() // ends the request to the service; nil for none yet
+
+	parting parting // HTTP/2 needs none: its connections are always read
 }
 
 // newUpload wraps r's body.
 func (x *webExchange) newUpload() *upload {
-	return &upload{
+	u := &upload{
 		body: x.r.Body, control: x.control, patience: x.live.pace().begin(), http2: x.r.ProtoMajor > 1,
 		endless: x.r.ContentLength < 0, trailer: x.r.Trailer,
 	}
+	u.parting.gone = u.visitorLeft
+	if x.visitor != nil {
+		u.parting.conn = x.visitor.NetConn()
+	}
+	return u
+}
+
+// visitorLeft ends the request to a service that takes no more of the body.
+func (u *upload) visitorLeft() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.failure == nil {
+		u.failure = &postern.Error{Code: postern.CodeStreamReset}
+	}
+	if u.cancel != nil {
+		u.cancel()
+	}
+}
+
+// cancels says how the request to the service is ended.
+func (u *upload) cancels(cancel func()) {
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cancel = cancel
 }
 
 // toMember says where the body goes. declared is where allowed trailers go once they are
@@ -64,13 +94,18 @@ func (u *upload) toMember(declared http.Header, conversation bool) {
 // Read implements io.Reader for the transport.
 func (u *upload) Read(b []byte) (int, error) {
 	u.touched.Store(true)
+	u.parting.end()
 	if err := u.begin(); err != nil {
 		return 0, err
 	}
 	started := time.Now()
 	n, err := u.body.Read(b)
 	u.bytes.Add(int64(n))
-	return n, u.end(n, time.Since(started), err)
+	err = u.end(n, time.Since(started), err)
+	if err == nil && !u.http2 {
+		u.parting.begin() // until the transport wants more
+	}
+	return n, err
 }
 
 // again lets the transport take another connection when the one it had kept turns out
@@ -149,6 +184,7 @@ func (u *upload) failed() *postern.Error {
 // stop ends reading, also a read that is waiting. It holds the body's lock, for which
 // the server would wait too.
 func (u *upload) stop() {
+	u.parting.stop()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.over = true
