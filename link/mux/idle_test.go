@@ -31,7 +31,7 @@ func TestIdleSessionHasOneGoroutine(t *testing.T) {
 		for range 3 {
 			time.Sleep(10 * time.Second) // a ping each way, and what follows it
 			synctest.Wait()
-			if n := runtime.NumGoroutine(); n != before {
+			if n := runtime.NumGoroutine(); n > before { // fewer: what a test before this one left
 				t.Errorf("two idle sessions have %d goroutines more than at their start", n-before)
 			}
 		}

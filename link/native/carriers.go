@@ -58,6 +58,7 @@ type carriers struct {
 	mu      sync.Mutex
 	on      bool // the extension is in force
 	homing  bool // legs on carrier 0 are taken
+	closes  bool // carriers that are idle; the end that dials does
 	ended   bool
 	most    int
 	all     map[uint32]*further
@@ -65,6 +66,7 @@ type carriers struct {
 	hungry  map[*stream]time.Time // bulk, and shared a carrier then
 	streams map[uint32]*stream
 	parked  map[uint32]leg
+	looking *time.Timer    // at what is idle; nil while there are no further carriers
 	serving sync.WaitGroup // who watches zero and who accepts on further carriers
 }
 
@@ -202,6 +204,7 @@ func (c *carriers) add(number uint32, session *mux.Session, joining bool) (*furt
 		c.serving.Go(c.takeHomecoming)
 	}
 	c.all[number] = f
+	c.watch()
 	return f, nil
 }
 
@@ -255,6 +258,9 @@ func (c *carriers) snapshot() []*stream {
 func (c *carriers) end(why *postern.Error) {
 	c.mu.Lock()
 	c.ended = true
+	if c.looking != nil {
+		c.looking.Stop()
+	}
 	streams := c.snapshot()
 	clear(c.streams)
 	clear(c.parked) // their carriers end

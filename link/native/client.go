@@ -100,7 +100,6 @@ func (c *Client) endWithCarrier() {
 	<-c.zero.Done()
 	c.end()
 	c.carriers.end(c.zero.Cause())
-	c.stopLooking()
 	c.serving.Wait()
 	<-c.zero.Closed()
 	close(c.closed)
@@ -120,7 +119,7 @@ func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
 	agreed := response.Extra.Postern
 	if err == nil && agreed != nil && c.config.Dial != nil && slices.Contains(agreed.Names, extensionCarriers) {
 		c.dial, c.session, c.secret = c.config.Dial, agreed.Session, agreed.Secret
-		c.more = c.dialMore
+		c.more, c.closes = c.dialMore, true
 		c.enable(agreed.Carriers)
 	}
 	return welcome, err

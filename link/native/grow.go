@@ -23,11 +23,6 @@ const (
 
 	// askAgain is how long the server waits for carriers that it has asked for.
 	askAgain = 2 * time.Second
-
-	// A further carrier that nobody has used for idleLimit is drained, and closed at
-	// one of the next looks.
-	idleLimit = 30 * time.Second
-	lookIdle  = 5 * time.Second
 )
 
 // askForMore has the agent dial n carriers. mu is held.
@@ -72,7 +67,6 @@ type dialler struct {
 	last    uint32 // number given
 	pause   time.Duration
 	notTill time.Time
-	looking *time.Timer // at idle carriers; nil while there are none
 }
 
 // dialMore starts n dials, or fewer. mu is held.
@@ -125,9 +119,6 @@ func (c *Client) bring(number uint32) {
 		c.notTill = time.Now().Add(c.pause)
 	} else {
 		c.pause = 0
-		if c.looking == nil {
-			c.looking = time.AfterFunc(lookIdle, c.look)
-		}
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -170,48 +161,4 @@ func (c *Client) join(number uint32) (*further, error) {
 	f.joining = false
 	c.mu.Unlock()
 	return f, nil
-}
-
-// look closes carriers that have been idle for long: first it asks the server to
-// move nothing to them, at the next look they go if nothing came meanwhile.
-func (c *Client) look() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.carriers.ended || len(c.all) == 0 {
-		c.looking = nil
-		return
-	}
-	now := time.Now()
-	keep := 0
-	for _, f := range c.all {
-		used := f.uses != f.seen || f.Streams() > 0
-		f.seen = f.uses
-		if used {
-			f.idle = now
-			keep = spares
-		}
-	}
-	for _, f := range c.all {
-		switch {
-		case f.joining || f.idle == now:
-		case f.retiring:
-			f.Close(nil)
-		case now.Sub(f.idle) < idleLimit:
-		case keep > 0:
-			keep-- // bulk goes on elsewhere
-		default:
-			f.retiring = true
-			f.Drain()
-		}
-	}
-	c.looking.Reset(lookIdle)
-}
-
-// stopLooking ends the timer with the session.
-func (c *Client) stopLooking() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.looking != nil {
-		c.looking.Stop()
-	}
 }
