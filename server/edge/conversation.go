@@ -3,7 +3,6 @@ package edge
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -258,7 +257,7 @@ func (c *conversation) foreign() bool {
 // true: the connection is no longer ours.
 func (c *conversation) handOver() bool {
 	ahead := bytes.Clone(c.in.Unread())
-	conn := &replayed{Conn: c.conn, from: io.MultiReader(bytes.NewReader(ahead), c.conn)}
+	conn := &replayed{Conn: c.conn, ahead: ahead}
 	c.front.takeHTTP1(c.visitor, conn)
 	return true
 }

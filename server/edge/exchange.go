@@ -37,6 +37,7 @@ type Exchange struct {
 	received int64 // bytes of the request's body, or from an upgraded visitor
 	sent     int64 // bytes of the answer's body, or to an upgraded visitor
 	moved    *relay.Counters
+	joined   *joined // after a switch, until both ends have ended; nil for others
 	failure  *postern.Error
 
 	id postern.RequestID
@@ -164,7 +165,13 @@ func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	}
 	x.member = m.ID()
 	end := m.Begin()
-	defer func() { end(reachable(err)) }() // also where an answer is cut off by a panic
+	defer func() { // also where an answer is cut off by a panic
+		if x.joined != nil {
+			x.joined.leave = end
+			return
+		}
+		end(reachable(err))
+	}()
 	return f.try(m)
 }
 

@@ -32,13 +32,13 @@ func (x *webExchange) try(m route.Member) error {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: a.gotConn, Got1xxResponse: a.interim})
 	out := x.outbound(ctx, up)
 	x.upload.cancels(cancel)
-	response, err := up.transport.RoundTrip(out)
+	response, err := up.web(x.live).RoundTrip(out)
 	a.headDone()
 	if err != nil {
 		return err
 	}
 	x.times.FirstByte = time.Now()
-	defer response.Body.Close()
+	defer x.closeUnlessJoined(response.Body)
 	if namesPrivateConnection(response.Header["Www-Authenticate"]) {
 		x.visitor.private.Store(true)
 	}
@@ -53,6 +53,13 @@ func (x *webExchange) try(m route.Member) error {
 	}
 	a.ended()
 	return nil
+}
+
+// closeUnlessJoined ends the service's side of an exchange that was not upgraded.
+func (x *webExchange) closeUnlessJoined(body io.Closer) {
+	if x.joined == nil {
+		_ = body.Close()
+	}
 }
 
 // attempt is what is noted while the transport has the request.

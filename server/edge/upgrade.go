@@ -25,12 +25,12 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 	if err := x.review(response); err != nil {
 		return err
 	}
-	if !ok || !x.edge.beginRelay() {
+	if !ok || !x.edge.beginUpgrade() {
 		return &postern.Error{Code: postern.CodeLinkDraining}
 	}
-	defer x.edge.relays.Done()
 	visitor, err := x.hijack()
 	if err != nil {
+		x.edge.endUpgrade()
 		return err
 	}
 	x.status = http.StatusSwitchingProtocols
@@ -38,16 +38,60 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 		x.failure = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
 		relay.Abort(visitor, x.failure)
 		_ = x.visitor.Close()
+		x.edge.endUpgrade()
 		return nil
 	}
 	conn.busy.Store(0) // from now on a clean end of one side is one of the other
 	x.visitor.paced(x.live.pace())
 	x.moved = new(relay.Counters)
 	x.upgraded()
-	result := relay.Pipe(x.edge.ctx, visitor, &upgraded{upstreamConn: conn, from: body}, relay.Options{Counters: x.moved})
-	_ = x.visitor.Close()
-	x.gotten, x.sent, x.failure = result.AToB, result.BToA, result.Err
+	x.joined = &joined{visitor: visitor, service: &upgraded{upstreamConn: conn, from: body}}
 	return nil
+}
+
+// joined is the two ends of an exchange whose protocol was switched.
+type joined struct {
+	visitor, service relay.Conn
+	leave            func(ok bool) // the member's, see route.Member
+}
+
+// beginUpgrade counts a relay in that has a goroutine of its own, unless the edge is
+// ending.
+func (e *Edge) beginUpgrade() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopping {
+		return false
+	}
+	e.relays.Add(1)
+	e.all.Add(1)
+	return true
+}
+
+func (e *Edge) endUpgrade() {
+	e.relays.Done()
+	e.all.Done()
+}
+
+// forgetHTTP lets go of what net/http needs no more after a switch: the handler is about
+// to return, and what its connection read and wrote through goes with its goroutine.
+func (x *webExchange) forgetHTTP() {
+	x.detach()
+	x.w, x.control, x.upload, x.body, x.edited = nil, nil, nil, nil, nil
+	x.r.Body, x.request, x.response.body = http.NoBody, Request{}, nil
+}
+
+// join relays between visitor and service until both have ended. It runs on a goroutine
+// of its own, which holds a quarter of what the handler's would: that has a stack that a
+// request has grown, and two buffers.
+func (x *webExchange) join() {
+	defer x.edge.endUpgrade()
+	defer x.leaveContext()
+	result := relay.Pipe(x.edge.ctx, x.joined.visitor, x.joined.service, relay.Options{Counters: x.moved})
+	_ = x.visitor.Close()
+	x.joined.leave(true)
+	x.received, x.sent, x.failure = x.received+result.AToB, result.BToA, result.Err
+	x.account()
 }
 
 // containsToken tells whether list, as upgradeOf gives it, has token.
@@ -66,10 +110,13 @@ func (x *webExchange) hijack() (relay.Conn, error) {
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "").Because(err)
 	}
-	conn := taken.(*onlooker).Conn // *tls.Conn, *relay.Peeked or *visitor
+	conn := taken.(*onlooker).Conn // *tls.Conn, *relay.Peeked, *visitor or *replayed
+	if r, ok := conn.(*replayed); ok && len(r.ahead) == 0 {
+		conn = r.Conn
+	}
 	ahead, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
 	if len(ahead) > 0 {
-		conn = &replayed{Conn: conn, from: io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), conn)}
+		conn = &replayed{Conn: conn, ahead: bytes.Clone(ahead)}
 	}
 	return conn, nil
 }
@@ -89,10 +136,20 @@ func switchingHead(response *http.Response, protocol string) []byte {
 // replayed is a connection some of whose bytes were read ahead.
 type replayed struct {
 	relay.Conn
-	from io.Reader
+	ahead []byte
 }
 
-func (r *replayed) Read(b []byte) (int, error) { return r.from.Read(b) }
+// Read gives out what was read ahead, then what comes.
+func (r *replayed) Read(b []byte) (int, error) {
+	if len(r.ahead) == 0 {
+		return r.Conn.Read(b)
+	}
+	n := copy(b, r.ahead)
+	if r.ahead = r.ahead[n:]; len(r.ahead) == 0 {
+		r.ahead = nil // lets the memory go
+	}
+	return n, nil
+}
 
 // NetConn lets relay.Abort reach the connection below.
 func (r *replayed) NetConn() net.Conn { return r.Conn }

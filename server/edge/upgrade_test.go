@@ -7,11 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/postern-dev/postern/server/edge"
 )
 
 func TestWebSocket(t *testing.T) {
@@ -156,5 +159,52 @@ func TestShutdownCutsUpgraded(t *testing.T) {
 	}
 	if _, err := reader.ReadByte(); err == nil {
 		t.Error("still open")
+	}
+}
+
+// After a switch nothing of net/http is held: its goroutine has ended, whose stack and
+// buffers cost more than the relay's. Followers' context lives on to the real end.
+func TestUpgradedLeavesNetHTTP(t *testing.T) {
+	told, contexts := new(story), make(chan context.Context, 1)
+	r := &rule{name: "rule", needs: edge.NeedHead, request: func(x *edge.Exchange) (*edge.Answer, error) {
+		contexts <- x.Context()
+		return nil, nil
+	}}
+	var atEnd error
+	r.end = func(x *edge.Exchange) { atEnd = x.Context().Err() }
+	s := start(t, subscribed(told, r))
+	s.serve("http://app."+domain, rawUpstream(t, func(conn *net.TCPConn) {
+		answer("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")(conn)
+		_, _ = io.Copy(conn, conn)
+	}))
+	conn := s.dial(s.http)
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app."+domain+"\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n")
+	must(t, err)
+	reader := bufio.NewReader(conn)
+	_, err = http.ReadResponse(reader, nil)
+	must(t, err)
+	stacks := make([]byte, 4<<20)
+	eventually(t, "the handler returns", func() bool {
+		all := string(stacks[:runtime.Stack(stacks, true)])
+		return strings.Contains(all, "(*webExchange).join") && !strings.Contains(all, "(*Edge).serveRequest(")
+	})
+	ctx := <-contexts
+	_, err = io.WriteString(conn, "echo")
+	must(t, err)
+	echo := make([]byte, 4)
+	if _, err := io.ReadFull(reader, echo); err != nil || string(echo) != "echo" {
+		t.Fatalf("got %q, %v", echo, err)
+	}
+	if ctx.Err() != nil {
+		t.Error("the exchange's context ended with the handler")
+	}
+	must(t, conn.CloseWrite())
+	told.over(t, 1)
+	if atEnd != nil {
+		t.Error("the exchange's context ended before End")
+	}
+	eventually(t, "the context ends", func() bool { return ctx.Err() != nil })
+	if got := told.String(); !strings.HasSuffix(got, "rule: end 101 in 4 out 4 ") {
+		t.Errorf("told %s", got)
 	}
 }

@@ -29,21 +29,30 @@ type upstreams struct {
 // upstream is one member's connections. They are kept between requests, which saves
 // opening a stream, dialling the service and parsing at the agent for each.
 type upstream struct {
-	member    route.Member
-	options   postern.EndpointOptions
-	transport *http.Transport // of the path on net/http
-	pairs     pairs           // of the relay
-	private   bool            // connections are kept for one visitor's connection each
-	shared    bool            // connections serve all visitors
-	serial    bool            // one request after the other on a connection: HTTP/1
-	gone      atomic.Bool     // the member has left, or the edge ends
-	unwatch   func() bool     // from the member's end
+	member  route.Member
+	options postern.EndpointOptions
+	pairs   pairs       // of the relay
+	private bool        // connections are kept for one visitor's connection each
+	shared  bool        // connections serve all visitors
+	serial  bool        // one request after the other on a connection: HTTP/1
+	gone    atomic.Bool // the member has left, or the edge ends
+	unwatch func() bool // from the member's end
+
+	// Of the path on net/http; nil until it is needed. Most members never do, and it
+	// takes 2 KiB.
+	transport atomic.Pointer[http.Transport]
 }
 
 // closeIdle closes every connection that waits for a request.
 func (u *upstream) closeIdle() {
-	u.transport.CloseIdleConnections()
+	u.closeIdleWeb()
 	u.pairs.closeIdle(false)
+}
+
+func (u *upstream) closeIdleWeb() {
+	if transport := u.transport.Load(); transport != nil {
+		transport.CloseIdleConnections()
+	}
 }
 
 const (
@@ -91,7 +100,7 @@ func (u *upstreams) drop(at *upstream) {
 	delete(u.by, at.member.ID())
 	u.mu.Unlock()
 	at.gone.Store(true)
-	at.transport.CloseIdleConnections()
+	at.closeIdleWeb()
 	at.pairs.closeIdle(true)
 }
 
@@ -126,30 +135,36 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 		// its application the visitor's address as that of the connection.
 		shared: strings.HasPrefix(m.Transport(), "postern/") && !m.Options().VisitorAddress,
 	}
-	protocols := new(http.Protocols)
-	if m.Options().UpstreamProtocol == postern.HTTP2 {
-		protocols.SetUnencryptedHTTP2(true)
-	} else {
-		protocols.SetHTTP1(true)
-		u.serial = true
-	}
-	most := 0 // no limit beside idlePerKey
+	u.serial = u.options.UpstreamProtocol != postern.HTTP2
 	if !u.shared {
-		most = idleUnshared
+		u.pairs.most = idleUnshared
 	}
-	u.pairs.most = most
-	u.transport = &http.Transport{
-		MaxIdleConns:           most,
+	return u
+}
+
+// web is the transport, with the timeouts of the time of its first use.
+func (u *upstream) web(l *Live) *http.Transport {
+	if made := u.transport.Load(); made != nil {
+		return made
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(u.serial)
+	protocols.SetUnencryptedHTTP2(!u.serial)
+	made := &http.Transport{
+		MaxIdleConns:           u.pairs.most, // 0: no limit beside idlePerKey
 		DialContext:            u.dial,
 		Protocols:              protocols,
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    idlePerKey,
 		IdleConnTimeout:        idleUpstream,
-		ResponseHeaderTimeout:  e.live.Load().Timeouts.ResponseHeader,
+		ResponseHeaderTimeout:  l.Timeouts.ResponseHeader,
 		ExpectContinueTimeout:  continueWait,
 		MaxResponseHeaderBytes: maxResponseHead,
 	}
-	return u
+	if !u.transport.CompareAndSwap(nil, made) {
+		return u.transport.Load()
+	}
+	return made
 }
 
 // maxResponseHead bounds what a service may say before its body.

@@ -16,31 +16,32 @@ type webExchange struct {
 	r       *http.Request
 	control *http.ResponseController
 	upload  *upload // the request's body, nil for none
-	gotten  int64   // bytes from upgraded visitors
 
 	// Where followers were shown the request.
 	edited http.Header   // what goes on
 	body   *followedBody // nil for none
+
+	life life
 }
 
 func (e *Edge) newWebExchange(w http.ResponseWriter, r *http.Request) *webExchange {
-	return &webExchange{
+	x := &webExchange{
 		Exchange: Exchange{
-			edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()), head: webHead{r},
+			edge: e, live: e.live.Load(), visitor: visitorFrom(r.Context()),
 			times: Times{Started: time.Now()},
 		},
 		w: w, r: r, control: http.NewResponseController(w),
 	}
+	x.head = x
+	return x
 }
 
-// webHead is a request's head as net/http has parsed it.
-type webHead struct{ r *http.Request }
-
-func (h webHead) method() string              { return h.r.Method }
-func (h webHead) hostText() string            { return h.r.Host }
-func (h webHead) path() string                { return h.r.URL.EscapedPath() }
-func (h webHead) protocol() string            { return h.r.Proto }
-func (h webHead) values(name string) []string { return h.r.Header[name] }
+// method and the following implement requestHead, by what net/http has parsed.
+func (x *webExchange) method() string              { return x.r.Method }
+func (x *webExchange) hostText() string            { return x.r.Host }
+func (x *webExchange) path() string                { return x.r.URL.EscapedPath() }
+func (x *webExchange) protocol() string            { return x.r.Proto }
+func (x *webExchange) values(name string) []string { return x.r.Header[name] }
 
 // serveRequest answers one visitor's request.
 func (e *Edge) serveRequest(w http.ResponseWriter, r *http.Request) {
@@ -148,14 +149,19 @@ func (x *webExchange) abort(why *postern.Error) {
 	panic(http.ErrAbortHandler)
 }
 
-// finish accounts for the exchange, however it ended.
+// finish accounts for the exchange, however it ended; one that was upgraded lives on.
 func (x *webExchange) finish() {
-	x.received = x.gotten
 	if x.upload != nil {
 		x.upload.stop()
 		x.received += x.upload.received()
 	}
+	if x.joined != nil {
+		x.forgetHTTP()
+		go x.join()
+		return
+	}
 	x.account()
+	x.leaveContext()
 }
 
 // statusRecorder notes what one of our own sites answered.
@@ -184,5 +190,5 @@ func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter 
 
 var (
 	_ forwarder   = (*webExchange)(nil)
-	_ requestHead = webHead{}
+	_ requestHead = (*webExchange)(nil)
 )

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/postern-dev/postern"
@@ -65,8 +66,39 @@ func (b *followedBody) again() (io.ReadCloser, error) {
 	return b, nil
 }
 
+// life is the context of an exchange, made when somebody asks for it. net/http's own ends
+// when the handler returns, which after a switch is not the end.
+type life struct {
+	once   sync.Once
+	ctx    context.Context
+	end    context.CancelFunc
+	detach func() bool // from net/http's
+}
+
 // context implements requestHead.
-func (h webHead) context() context.Context { return h.r.Context() }
+func (x *webExchange) context() context.Context {
+	l := &x.life
+	l.once.Do(func() {
+		of := x.r.Context()
+		l.ctx, l.end = context.WithCancel(context.WithoutCancel(of))
+		l.detach = context.AfterFunc(of, l.end)
+	})
+	return l.ctx
+}
+
+// detach lets the context outlive the handler, whose own has not ended yet.
+func (x *webExchange) detach() {
+	if x.life.detach != nil {
+		x.life.detach()
+	}
+}
+
+// leaveContext ends the context with the exchange.
+func (x *webExchange) leaveContext() {
+	if x.life.end != nil {
+		x.life.end()
+	}
+}
 
 // target is what is asked for, as URL and as text.
 func (x *webExchange) target() (*url.URL, string) {
