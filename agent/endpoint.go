@@ -45,13 +45,13 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 			VisitorAddress:   e.Handler != nil, // whoever embeds sees who calls
 		},
 	}
-	assembled := session.Endpoint{Name: e.Name, Also: e.Also, Address: e.Upstream, Handler: e.Handler}
+	assembled := session.Endpoint{Name: e.Name, Also: e.Also, Address: e.Upstream, Handler: e.Handler, TTL: e.TTL}
 	if e.Handler == nil {
-		upstream, forward, err := e.forward(logger)
+		upstream, handler, err := e.handler(logger)
 		if err != nil {
 			return session.Endpoint{}, err
 		}
-		assembled.Handler, assembled.Address = forward, upstream.String()
+		assembled.Handler, assembled.Address = handler, upstream.String()
 		if strings.EqualFold(e.HostHeader, config.RewriteHost) {
 			request.Options.HostHeader = upstream.HostHeader()
 		}
@@ -69,16 +69,37 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 	return assembled, nil
 }
 
-// forward makes the handler that brings streams to the service.
-func (e *Endpoint) forward(logger *slog.Logger) (session.Upstream, *session.Forward, error) {
+// handler makes what serves the streams of the service at e.Upstream.
+func (e *Endpoint) handler(logger *slog.Logger) (session.Upstream, session.Handler, error) {
 	if err := e.Validate(); err != nil {
 		return session.Upstream{}, nil, err
 	}
 	upstream, err := session.ParseUpstream(e.Upstream, e.URL.Scheme)
 	if err != nil {
+		coded := *postern.AsError(err)
+		coded.Message = "Tunnel '" + e.Name + "' specifies an " + coded.Text()
+		return session.Upstream{}, nil, e.located(&coded)
+	}
+	if upstream.Network == "file" {
+		files, err := session.NewFiles(upstream.Address, logger)
+		if err == nil && e.ProxyProtocol != 0 {
+			err = postern.Errorf(postern.CodeConfigInvalid, "tunnel '%s': files are served by the agent, which has no use for a PROXY header; remove proxy_proto", e.Name)
+		}
+		if err != nil {
+			return session.Upstream{}, nil, e.located(err)
+		}
+		return upstream, files, nil
+	}
+	forward, err := e.forward(upstream, logger)
+	if err != nil {
 		return session.Upstream{}, nil, e.located(err)
 	}
-	forward := &session.Forward{
+	return upstream, forward, nil
+}
+
+// forward makes the handler that brings streams to a service.
+func (e *Endpoint) forward(upstream session.Upstream, logger *slog.Logger) (forward *session.Forward, err error) {
+	forward = &session.Forward{
 		Upstream:      upstream,
 		HTTP:          e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS,
 		Protocol:      e.Protocol,
@@ -92,16 +113,16 @@ func (e *Endpoint) forward(logger *slog.Logger) (session.Upstream, *session.Forw
 	case e.VerifyTLS || e.VerifyCAs != "":
 		roots, err := dial.Pool(e.VerifyCAs)
 		if err != nil {
-			return session.Upstream{}, nil, e.located(err)
+			return nil, err
 		}
 		forward.TLS = &tls.Config{RootCAs: roots}
 	}
 	if e.Termination == config.AtAgent {
 		if forward.Terminate, err = e.terminateHere(); err != nil {
-			return session.Upstream{}, nil, e.located(err)
+			return nil, err
 		}
 	}
-	return upstream, forward, nil
+	return forward, nil
 }
 
 // terminateHere loads the certificate with which the agent ends visitors' TLS.

@@ -207,16 +207,19 @@ func same(a, b known) bool {
 // sameHandler compares what files hold. Handlers of an embedding program differ unless
 // they are the same value.
 func sameHandler(a, b session.Handler) bool {
-	one, ok := a.(*session.Forward)
-	other, also := b.(*session.Forward)
-	if !ok || !also {
-		return ok == also && reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
+	switch one := a.(type) {
+	case *session.Files: // of the same directory, or the address would differ
+		_, also := b.(*session.Files)
+		return also
+	case *session.Forward:
+		other, also := b.(*session.Forward)
+		return also && sameTLS(one.TLS, other.TLS) && sameTLS(one.Terminate, other.Terminate)
 	}
-	return sameTLS(one.TLS, other.TLS) && sameTLS(one.Terminate, other.Terminate)
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
 }
 
 func sameTLS(a, b *tls.Config) bool {
-	if a == nil || b == nil {
+	if a == nil || b == nil || a == b {
 		return a == b
 	}
 	sameChain := func(a, b tls.Certificate) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,48 +27,54 @@ const (
 // and those that are added later. A refusal of one is never another's problem.
 func (l *live) keepBound() {
 	wait := firstRebind
+	all, again := true, time.Time{}
 	for first := true; ; first = false {
 		l.s.mu.Lock()
 		added := l.s.added
 		l.s.mu.Unlock()
-		refusals := l.bindMissing()
+		refusals := l.bindMissing(all)
 		if first {
 			close(l.bound)
 		}
-		if refusals == 0 {
-			wait = firstRebind
+		switch {
+		case refusals == 0:
+			wait, again = firstRebind, time.Time{}
+		case all || again.IsZero():
+			again = time.Now().Add(wait)
+			wait = min(2*wait, mostRebind)
 		}
-		if !l.pauseBinding(added, refusals > 0, wait) {
+		var more bool
+		if all, more = l.pauseBinding(added, again); !more {
 			return
 		}
-		wait = min(2*wait, mostRebind)
 	}
 }
 
-// pauseBinding waits for a reason to bind again; false: the session has ended.
-func (l *live) pauseBinding(added <-chan struct{}, again bool, wait time.Duration) bool {
+// pauseBinding waits for a reason to bind: something that was added, or the time to ask
+// again for everything. more false: the session has ended.
+func (l *live) pauseBinding(added <-chan struct{}, again time.Time) (all, more bool) {
 	var timeout <-chan time.Time
-	if again {
-		timer := time.NewTimer(wait)
+	if !again.IsZero() {
+		timer := time.NewTimer(time.Until(again))
 		defer timer.Stop()
 		timeout = timer.C
 	}
 	select {
 	case <-added:
+		return false, true
 	case <-timeout:
+		return true, true
 	case <-l.client.Done():
-		return false
 	case <-l.ctx.Done():
-		return false
 	}
-	return true
+	return false, false
 }
 
-// bindMissing asks for every binding that is not online, twins after their firsts,
-// and returns how many were refused.
-func (l *live) bindMissing() (refusals int) {
+// bindMissing asks for every binding that is not online, twins after their firsts, and
+// returns how many were refused. Without all, those that were refused before wait.
+func (l *live) bindMissing(all bool) (refusals int) {
 	for range 2 { // the second round is for the twins of what the first granted
-		missing, atOnce := l.missing()
+		missing, atOnce := l.missing(all)
 		slots := make(chan struct{}, atOnce)
 		var asked sync.WaitGroup
 		for _, b := range missing {
@@ -90,7 +97,7 @@ func (l *live) bindMissing() (refusals int) {
 }
 
 // missing lists what can be asked for now and how many at a time.
-func (l *live) missing() (missing []*binding, atOnce int) {
+func (l *live) missing(all bool) (missing []*binding, atOnce int) {
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
 	atOnce = 1
@@ -98,7 +105,7 @@ func (l *live) missing() (missing []*binding, atOnce int) {
 		if b.bound.ID != "" {
 			atOnce = bindsAtOnce
 		}
-		if b.ready() {
+		if b.ready() && (all || b.refusal == nil) {
 			missing = append(missing, b)
 		}
 	}
@@ -235,11 +242,14 @@ func (l *live) endpointStopped(id string, why *postern.Error) {
 	}
 	l.s.mu.Lock()
 	var name string
-	for _, b := range l.s.bindings {
-		if b.bound.ID == id && b.on == l {
+	l.s.bindings = slices.DeleteFunc(l.s.bindings, func(b *binding) bool {
+		stopped := b.bound.ID == id && b.on == l
+		if stopped {
 			name, b.removed, b.on = b.name, true, nil
 		}
-	}
+		return stopped
+	})
+	announce(&l.s.answered)
 	l.s.mu.Unlock()
 	if name == "" {
 		return

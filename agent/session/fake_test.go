@@ -28,6 +28,7 @@ type server struct {
 	binds    []link.BindRequest
 	unbinds  []string
 	next     int
+	slow     time.Duration // what a bind takes
 }
 
 func (s *server) Connect(_ context.Context, h link.Hello, c session.Callbacks) (session.Client, link.Welcome, error) {
@@ -88,6 +89,7 @@ type client struct {
 	mu       sync.Mutex
 	cause    *postern.Error
 	deaf     bool // pings are not answered
+	pings    int
 	done     chan struct{}
 	draining chan struct{}
 	streams  chan opened
@@ -104,8 +106,17 @@ func (c *client) Accept(ctx context.Context) (link.Header, link.Stream, error) {
 	}
 }
 
-func (c *client) Bind(_ context.Context, r link.BindRequest) (link.Bound, error) {
+func (c *client) Bind(ctx context.Context, r link.BindRequest) (link.Bound, error) {
 	s := c.server
+	if s.slow > 0 {
+		select {
+		case <-time.After(s.slow):
+		case <-c.done:
+			return link.Bound{}, c.Cause()
+		case <-ctx.Done():
+			return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the server did not answer").Because(ctx.Err())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -140,6 +151,7 @@ func (c *client) Unbind(_ context.Context, id string) error {
 func (c *client) Ping(ctx context.Context) (time.Duration, error) {
 	c.mu.Lock()
 	deaf := c.deaf
+	c.pings++
 	c.mu.Unlock()
 	if deaf {
 		select {
@@ -149,6 +161,12 @@ func (c *client) Ping(ctx context.Context) (time.Duration, error) {
 		return 0, postern.Errorf(postern.CodeLinkLost, "no answer")
 	}
 	return 5 * time.Millisecond, nil
+}
+
+func (c *client) pinged() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pings
 }
 
 func (c *client) Draining() <-chan struct{} { return c.draining }

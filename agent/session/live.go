@@ -178,43 +178,6 @@ func (l *live) find(id string) *binding {
 	}
 }
 
-// watchLiveness pings, and ends the session when nothing came back for too long.
-func (l *live) watchLiveness() {
-	ticker := time.NewTicker(PingInterval)
-	defer ticker.Stop()
-	alive := time.Now()
-	for {
-		select {
-		case <-ticker.C:
-		case <-l.client.Done():
-			return
-		case <-l.ctx.Done():
-			return
-		}
-		ctx, cancel := context.WithDeadline(l.ctx, alive.Add(PingPatience))
-		latency, err := l.client.Ping(ctx)
-		cancel()
-		if err != nil {
-			l.timedOut()
-			return
-		}
-		alive = time.Now()
-		l.s.setStatus(func(st *Status) { st.Latency = latency })
-	}
-}
-
-func (l *live) timedOut() {
-	select {
-	case <-l.client.Done():
-		return // it ended for a reason of its own
-	case <-l.ctx.Done():
-		return
-	default:
-	}
-	l.s.log.WarnContext(l.ctx, "heartbeat timeout, terminating session", logObject)
-	l.client.Close(postern.Errorf(postern.CodeLinkLost, "the server did not answer for %s", PingPatience))
-}
-
 // joinID marks the log lines of one stream.
 func joinID() string {
 	var b [6]byte

@@ -24,6 +24,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Random draws the jitter, in [0, 1); nil: math/rand.
 	Random func() float64
+	// WallClock tells the time of day, by which a sleep of the machine is noticed; nil:
+	// time.Now.
+	WallClock func() time.Time
 }
 
 // Liveness, by the one rule for all our links.

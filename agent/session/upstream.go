@@ -13,7 +13,7 @@ import (
 // Upstream is the address of a service. Make one with ParseUpstream; the zero value
 // is no service.
 type Upstream struct {
-	Network string // "tcp" or "unix"
+	Network string // "tcp", "unix" or "file"
 	Address string // "host:port" or a path
 	Secure  bool   // the service expects TLS
 	text    string
@@ -26,6 +26,7 @@ type Upstream struct {
 //	http://… https://…      for http and https endpoints
 //	tcp://… tls://…         for tcp and tls endpoints
 //	unix:///run/app.sock    a socket of this machine
+//	file:///srv/site        a directory whose files are served, for http and https
 //
 // Port 443 means TLS unless a scheme says otherwise (not for tcp endpoints, whose
 // bytes pass as they are). Errors are CodeUpstreamAddressInvalid and name the text.
@@ -35,8 +36,11 @@ func ParseUpstream(text string, endpoint postern.Scheme) (Upstream, error) {
 		scheme, rest = "", strings.TrimSpace(text)
 	}
 	scheme = strings.ToLower(scheme)
-	if scheme == "unix" {
+	switch scheme {
+	case "unix":
 		return unixUpstream(text, rest)
+	case "file":
+		return fileUpstream(text, rest, endpoint)
 	}
 	if err := checkUpstreamScheme(text, scheme, endpoint); err != nil {
 		return Upstream{}, err
@@ -57,6 +61,26 @@ func unixUpstream(text, socket string) (Upstream, error) {
 		return Upstream{}, invalidUpstream(text, "a unix socket is written unix:///path/of/the.sock")
 	}
 	return Upstream{Network: "unix", Address: socket, text: "unix://" + socket}, nil
+}
+
+// fileUpstream takes the path as it stands: nothing in it is decoded. On Windows
+// file:///C:/site and file://C:\\site are the same.
+func fileUpstream(text, directory string, endpoint postern.Scheme) (Upstream, error) {
+	drive := strings.TrimPrefix(directory, "/")
+	windows := len(drive) > 2 && drive[1] == ':' && (drive[2] == '/' || drive[2] == '\\')
+	switch {
+	case endpoint != postern.HTTP && endpoint != postern.HTTPS:
+		return Upstream{}, invalidUpstream(text, "files are for http endpoints")
+	case strings.ContainsRune(directory, 0) || !windows && !path.IsAbs(directory):
+		return Upstream{}, invalidUpstream(text, "a directory is written file:///path/of/it")
+	case windows:
+		directory = drive
+	}
+	shown := "file://" + directory
+	if windows {
+		shown = "file:///" + directory
+	}
+	return Upstream{Network: "file", Address: directory, text: shown}, nil
 }
 
 func checkUpstreamScheme(text, scheme string, endpoint postern.Scheme) error {
@@ -159,7 +183,7 @@ func (u Upstream) String() string { return u.text }
 // HostHeader is what a request sent straight to the service would carry as Host:
 // without the port where that is the scheme's default.
 func (u Upstream) HostHeader() string {
-	if u.Network == "unix" {
+	if u.Network != "tcp" {
 		return "localhost"
 	}
 	host, port, err := net.SplitHostPort(u.Address)
@@ -198,5 +222,5 @@ func invalidUpstream(text, problem string) *postern.Error {
 	if len(text) > most {
 		text = text[:most] + "…"
 	}
-	return postern.Errorf(postern.CodeUpstreamAddressInvalid, "the address %q of the service cannot be read: %s", text, problem)
+	return postern.Errorf(postern.CodeUpstreamAddressInvalid, "invalid or malformed address: %s (%s)", text, problem)
 }

@@ -32,6 +32,10 @@ func TestParseUpstream(t *testing.T) {
 		{postern.HTTPS, "[::1]:80", want{"http://[::1]:80", false, "[::1]"}},
 		{postern.HTTPS, "[fe80::1%eth0]:8080", want{"http://[fe80::1%eth0]:8080", false, "[fe80::1%eth0]:8080"}},
 		{postern.HTTPS, "unix:///run/app.sock", want{"unix:///run/app.sock", false, "localhost"}},
+		{postern.HTTPS, "file:///", want{"file:///", false, "localhost"}},
+		{postern.HTTP, "FILE:///srv/my site", want{"file:///srv/my site", false, "localhost"}},
+		{postern.HTTP, `file://C:\site`, want{`file:///C:\site`, false, "localhost"}},
+		{postern.HTTP, "file:///C:/site", want{"file:///C:/site", false, "localhost"}},
 		{postern.TCP, "22", want{"localhost:22", false, "localhost:22"}},
 		{postern.TCP, "tcp://db:5432", want{"db:5432", false, "db:5432"}},
 		{postern.TCP, "db:443", want{"db:443", false, "db:443"}},
@@ -60,7 +64,7 @@ func TestParseUpstreamRefuses(t *testing.T) {
 		{postern.HTTPS, "http://user@h"}, {postern.HTTPS, "h?q"}, {postern.HTTPS, "0"}, {postern.HTTPS, "65536"},
 		{postern.HTTPS, "h:"}, {postern.HTTPS, "h:+80"}, {postern.HTTPS, "h:x"}, {postern.HTTPS, "::1"}, {postern.HTTPS, "::1:80"},
 		{postern.HTTPS, "[::1"}, {postern.HTTPS, "[1.2.3.4]:80"}, {postern.HTTPS, "a b:80"}, {postern.HTTPS, "a\r\nb:80"},
-		{postern.HTTPS, "ftp://h"}, {postern.HTTPS, "file:///srv"}, {postern.HTTPS, "tcp://h:1"}, {postern.HTTPS, "unix://relative"},
+		{postern.HTTPS, "ftp://h"}, {postern.TCP, "file:///srv"}, {postern.HTTPS, "file://srv"}, {postern.HTTPS, "file://"}, {postern.HTTPS, "file:///a\x00"}, {postern.HTTPS, "tcp://h:1"}, {postern.HTTPS, "unix://relative"},
 		{postern.TCP, "h"}, {postern.TCP, "http://h:80"}, {postern.TLS, "h"}, {postern.HTTPS, `h\x`},
 	} {
 		if u, err := session.ParseUpstream(c.text, c.scheme); !postern.HasCode(err, postern.CodeUpstreamAddressInvalid) {
@@ -93,7 +97,7 @@ func TestParseServer(t *testing.T) {
 
 // What parses is shown in a form that parses to the same, and can be dialled.
 func FuzzParseUpstream(f *testing.F) {
-	for _, seed := range []string{"8080", ":1", "h", "h:80", "https://h", "[::1]:80", "unix:///a", "tls://h:1", "http://h:443", "\x00"} {
+	for _, seed := range []string{"8080", ":1", "h", "h:80", "https://h", "[::1]:80", "unix:///a", "file:///a", "file://C:/", "tls://h:1", "http://h:443", "\x00"} {
 		f.Add(seed, 0)
 		f.Add(seed, 2)
 	}
