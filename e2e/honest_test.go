@@ -89,9 +89,20 @@ func (h *honest) ask() {
 	}
 }
 
-// lap ends a measurement and begins the next: it gives the 99th percentile of what
-// answers took, and complains about every one that was wrong.
-func (h *honest) lap(during string) time.Duration {
+// latency is how long answers took: half of them less than p50, and all but one in a
+// hundred less than p99.
+type latency struct{ p50, p99 time.Duration }
+
+// suffers tells whether visitors notice what happens now, compared with a calm time. The
+// bounds leave room for machines with two processors that also run the attack and the
+// tests beside it: the burst in which hundreds of connections open is felt by a few.
+func (l latency) suffers(calm latency) bool {
+	return l.p50 > 10*calm.p50+20*time.Millisecond || l.p99 > 10*calm.p99+500*time.Millisecond
+}
+
+// lap ends a measurement and begins the next, and complains about answers that were
+// wrong.
+func (h *honest) lap(during string) latency {
 	h.t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,13 +111,13 @@ func (h *honest) lap(during string) time.Duration {
 	}
 	if len(h.took) == 0 {
 		h.t.Errorf("%s: no honest request was answered", during)
-		return 0
+		return latency{}
 	}
 	slices.Sort(h.took)
-	p99 := h.took[len(h.took)*99/100]
-	h.t.Logf("%s: %d honest requests, p50 %v, p99 %v", during, len(h.took), h.took[len(h.took)/2], p99)
+	l := latency{h.took[len(h.took)/2], h.took[len(h.took)*99/100]}
+	h.t.Logf("%s: %d honest requests, p50 %v, p99 %v", during, len(h.took), l.p50, l.p99)
 	h.took, h.wrong = h.took[:0], nil
-	return p99
+	return l
 }
 
 func (h *honest) end() {
