@@ -113,7 +113,7 @@ func (c *Config) Select(names []string) ([]Endpoint, error) {
 
 func (c *Config) undefined(name string) error {
 	text := "Tunnel '%s' is not defined in the config files.\nTunnels available: %s\nConfig files read: [%s]"
-	if near := nearest(name, c.names()); near != "" {
+	if near := Nearest(name, c.names()); near != "" {
 		return postern.Errorf(postern.CodeConfigInvalid, text+"\nDid you mean %s?", clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "), near)
 	}
 	return postern.Errorf(postern.CodeConfigInvalid, text, clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "))
@@ -127,6 +127,20 @@ func (c *Config) All() ([]Endpoint, error) {
 		}
 	}
 	return c.Endpoints, nil
+}
+
+// Check is an error with what is wrong with any endpoint, a line each.
+func (c *Config) Check() error {
+	var lines []string
+	for _, e := range c.Endpoints {
+		if e.Problem != nil {
+			lines = append(lines, e.Problem.Text())
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, "%s", strings.Join(lines, "\n"))
 }
 
 func (c *Config) names() []string {

@@ -2,9 +2,9 @@ package config
 
 import "slices"
 
-// nearest finds the candidate that a typing error of key most likely meant; "" when
-// none is close.
-func nearest(key string, candidates []string) string {
+// Nearest finds the candidate that a typing error of key most likely meant; "" when
+// none is close. It sorts the candidates.
+func Nearest(key string, candidates []string) string {
 	slices.Sort(candidates) // a stable choice
 	best, least := "", len(key)/3+2
 	for _, candidate := range candidates {

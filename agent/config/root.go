@@ -170,7 +170,7 @@ func (r *reader) warn(e entry, why string) {
 // unknown passes a key over with a warning, as old agents did: files that worked for
 // years must not stop an agent. What may be meant to guard an endpoint is refused.
 func (r *reader) unknown(e entry, known []string, guards bool) error {
-	near := nearest(e.key, known)
+	near := Nearest(e.key, known)
 	switch {
 	case near == "":
 		r.warn(e, "is not understood and has no effect")

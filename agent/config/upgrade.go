@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,10 +19,10 @@ type Upgraded struct {
 }
 
 // Upgrade rewrites a file of an older generation, ngrok 1.x included, as version 2 or
-// 3. Comments stay where their keys stay. Errors are CodeConfigInvalid: what is there
+// 3; to "" is the next one up. Comments stay where their keys stay. Errors are CodeConfigInvalid: what is there
 // cannot be read, or is newer than to.
 func Upgrade(name string, text []byte, to string) (Upgraded, error) {
-	if to != "2" && to != "3" {
+	if to != "" && to != "2" && to != "3" {
 		return Upgraded{}, postern.Errorf(postern.CodeConfigInvalid, "version %q is not one of 2, 3", clip(to))
 	}
 	if token := strings.TrimSpace(string(text)); token != "" && !strings.ContainsAny(token, ": \n") {
@@ -37,6 +38,10 @@ func Upgrade(name string, text []byte, to string) (Upgraded, error) {
 	u := &upgrade{root: root, from: "none"}
 	if v, found := u.get("version"); found {
 		u.from = fmt.Sprint(v)
+	}
+	if to == "" {
+		to = map[string]string{"none": "2", "1": "2"}[u.from]
+		to = cmp.Or(to, "3")
 	}
 	if u.from > to && u.from != "none" {
 		return Upgraded{}, postern.Errorf(postern.CodeConfigInvalid, "%s: the file is of version %s already; it cannot go back to %s", name, u.from, to)

@@ -22,7 +22,7 @@ type agentCommand struct {
 // run takes endpoints online and serves them until ctx ends. choose picks them once
 // the configuration files are read.
 func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]config.Endpoint, error)) error {
-	file, err := c.resolve(c.streams.Env)
+	file, err := c.resolve(c.streams)
 	if err != nil {
 		return err
 	}
@@ -35,6 +35,7 @@ func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]co
 		return err
 	}
 	defer closeLog()
+	c.logFiles(ctx, c.streams, file.Files, log)
 	for _, warning := range file.Warnings {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}

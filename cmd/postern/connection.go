@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"log/slog"
+	"os"
+
 	"github.com/spf13/pflag"
 
 	"github.com/postern-dev/postern"
@@ -26,23 +30,71 @@ func (c *connection) register(flags *pflag.FlagSet) {
 	flags.StringVar(&c.token, "authtoken", "", "the authtoken (env POSTERN_AUTHTOKEN, NGROK_AUTHTOKEN)")
 	flags.StringVar(&c.proxy, "proxy-url", "", "`URL` of the proxy to the server, http, https or socks5 (env POSTERN_PROXY_URL; default: https_proxy, http_proxy or all_proxy of the environment)")
 	flags.StringVar(&c.transport, "transport", "", "how to reach the server: auto, tls or websocket (env POSTERN_TRANSPORT; default auto)")
-	flags.StringArrayVar(&c.configFiles, "config", nil, "configuration `file`; may be repeated, later files win")
+	flags.StringArrayVar(&c.configFiles, "config", nil, "configuration `file`; may be repeated, later files win (default: those in your home directory)")
+	flags.StringVar(&c.url, "server-addr", "", "the same as --connect-url")
+	flags.StringVar(&c.cas, "root-cas", "", "the same as --connect-cas")
+	hide(flags, "server-addr", "root-cas")
 }
 
 // resolve reads the files and fills in what no flag gave.
-func (c *connection) resolve(env func(string) string) (config.Config, error) {
-	merged, err := config.Load(c.configFiles...)
+func (c *connection) resolve(streams ioStreams) (config.Config, error) {
+	merged, err := c.readFiles(streams)
 	if err != nil {
 		return config.Config{}, err
 	}
+	env := streams.Env
 	if given := firstOf(c.url, env("POSTERN_CONNECT_URL")); given != "" {
 		merged.Servers = []string{given}
 	}
 	merged.CAs = firstOf(c.cas, env("POSTERN_CONNECT_CAS"), merged.CAs)
 	merged.Authtoken = postern.Secret(firstOf(c.token, env("POSTERN_AUTHTOKEN"), env("NGROK_AUTHTOKEN"), merged.Authtoken.Reveal()))
+	merged.APIKey = postern.Secret(firstOf(env("POSTERN_API_KEY"), env("NGROK_API_KEY"), merged.APIKey.Reveal()))
+	merged.APIURL = firstOf(env("POSTERN_API_URL"), merged.APIURL)
 	merged.Proxy = postern.Secret(firstOf(c.proxy, env("POSTERN_PROXY_URL"), merged.Proxy.Reveal()))
 	merged.Transport = firstOf(c.transport, env("POSTERN_TRANSPORT"), merged.Transport)
 	return merged, nil
+}
+
+// readFiles reads the files of --config, else the default ones. Files that are given
+// count alone, except where they name no server: then the one that "postern login"
+// saved does, with its CA, and its token where they have none. So a file that a program
+// wrote for ngrok's agent works after a login.
+func (c *connection) readFiles(streams ioStreams) (config.Config, error) {
+	given := splitPaths(c.configFiles)
+	if len(given) == 0 {
+		return config.LoadFound(streams.defaultPaths()...)
+	}
+	merged, err := config.Load(given...)
+	if err != nil || len(merged.Servers) > 0 {
+		return merged, err
+	}
+	saved, err := config.LoadFound(streams.defaultPaths()...)
+	if err != nil {
+		merged.Warnings = append(merged.Warnings, "the default configuration file was passed over: "+postern.AsError(err).Text())
+		return merged, nil
+	}
+	merged.Servers = saved.Servers
+	merged.CAs = firstOf(merged.CAs, saved.CAs)
+	merged.Authtoken = postern.Secret(firstOf(merged.Authtoken.Reveal(), saved.Authtoken.Reveal()))
+	return merged, nil
+}
+
+// logFiles tells which files were read, in the words that tools and people look for.
+func (c *connection) logFiles(ctx context.Context, streams ioStreams, read []string, log *slog.Logger) {
+	if len(splitPaths(c.configFiles)) == 0 {
+		log.InfoContext(ctx, "no configuration paths supplied")
+		if defaults := streams.defaultPaths(); len(read) == 0 && len(defaults) > 0 {
+			last := defaults[len(defaults)-1]
+			_, err := os.Stat(last)
+			log.InfoContext(ctx, "ignoring default config path, could not stat it", slog.String("path", last), slog.Any("err", err))
+		}
+		for _, path := range read {
+			log.InfoContext(ctx, "using configuration at default config path", slog.String("path", path))
+		}
+	}
+	for _, path := range read {
+		log.InfoContext(ctx, "open config file", slog.String("path", path), slog.Any("err", nil))
+	}
 }
 
 // agent is what the files, flags and environment say about the way to the server.

@@ -50,7 +50,7 @@ func (c *diagnoseCommand) run(ctx context.Context) error {
 	if c.format != "text" && c.format != "json" {
 		return postern.Errorf(postern.CodeFlagInvalid, "the format %q is not text or json", c.format)
 	}
-	file, err := c.resolve(c.streams.Env)
+	file, err := c.resolve(c.streams)
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,8 @@ func endpointCommand(streams ioStreams, flags *endpointFlags, fallback postern.S
 	command := &cobra.Command{
 		Args: oneAddress,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return run.run(cmd.Context(), func(config.Config) ([]config.Endpoint, error) {
-				endpoint, err := flags.endpoint(fallback, args[0])
+			return run.run(cmd.Context(), func(file config.Config) ([]config.Endpoint, error) {
+				endpoint, err := flags.endpoint(cmd.Context(), fallback, args[0], file.FirstGeneration())
 				return []config.Endpoint{endpoint}, err
 			})
 		},

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/pflag"
 
 	"github.com/postern-dev/postern"
@@ -18,10 +21,12 @@ type endpointFlags struct {
 	hostHeader, protocol         string
 	proxyProtocol                string
 	bindings                     []string
-	pooling                      bool
+	pooling, inspect             bool
+	ttl                          time.Duration
 	verifyTLS                    bool
 	verifyCAs                    string
 	certificate, key, terminates string
+	middlewareFlags
 }
 
 func (f *endpointFlags) registerCommon(flags *pflag.FlagSet) {
@@ -32,9 +37,14 @@ func (f *endpointFlags) registerCommon(flags *pflag.FlagSet) {
 	flags.StringVar(&f.proxyProtocol, "upstream-proxy-protocol", "", "the same")
 	flags.StringArrayVar(&f.bindings, "binding", nil, "where the endpoint is reachable: public")
 	flags.BoolVar(&f.pooling, "pooling-enabled", false, "share the URL, and its load, with other endpoints that have this set")
+	flags.BoolVar(&f.inspect, "inspect", true, "keep requests for the local API to show and replay")
+	flags.DurationVar(&f.ttl, "ttl", 0, "take the endpoint offline after this time, e.g. 8h (default: never)")
 	flags.BoolVar(&f.verifyTLS, "upstream-tls-verify", false, "check the certificate of a service behind TLS")
 	flags.StringVar(&f.verifyCAs, "upstream-tls-verify-cas", "", "PEM `file` of who may vouch for the service")
-	hide(flags, "upstream-proxy-protocol")
+	flags.BoolVar(&f.verifyTLS, "verify-upstream-tls", false, "the same as --upstream-tls-verify")
+	flags.StringVar(&f.verifyCAs, "upstream-ca-path", "", "the same as --upstream-tls-verify-cas")
+	hide(flags, "upstream-proxy-protocol", "verify-upstream-tls", "upstream-ca-path")
+	f.middlewareFlags.registerCommon(flags)
 }
 
 // registerNames adds the ways to ask for a host name; all but --url are ngrok's
@@ -48,12 +58,14 @@ func (f *endpointFlags) registerNames(flags *pflag.FlagSet) {
 
 func (f *endpointFlags) registerHTTP(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "url", "", "URL to serve, e.g. https://app.example.com (default: one is assigned)")
-	flags.StringVar(&f.bindTLS, "bind-tls", "", "true: https only (default); false: http only; both")
-	flags.StringSliceVar(&f.schemes, "scheme", nil, "http, https or both, separated by a comma (default https)")
+	flags.StringVar(&f.bindTLS, "bind-tls", "", "true: https only; false: http only; both (default both, unless a configuration file of version 2 or 3 is read)")
+	flags.StringSliceVar(&f.schemes, "scheme", nil, "http, https or both, separated by a comma")
+	flags.StringSliceVar(&f.schemes, "schemes", nil, "the same")
 	flags.StringVar(&f.hostHeader, "host-header", "", "Host `header` that the service gets: rewrite (its own address), preserve, or a value")
 	flags.StringVar(&f.protocol, "upstream-protocol", "", "HTTP version that the service speaks: http1 or http2")
 	flags.StringVar(&f.protocol, "app-protocol", "", "the same")
-	hide(flags, "app-protocol")
+	hide(flags, "app-protocol", "schemes")
+	f.middlewareFlags.registerHTTP(flags)
 }
 
 func (f *endpointFlags) registerTCP(flags *pflag.FlagSet) {
@@ -67,32 +79,64 @@ func (f *endpointFlags) registerTLS(flags *pflag.FlagSet) {
 	flags.StringVar(&f.certificate, "crt", "", "PEM `file` of the certificate that visitors see; TLS then ends at the server, or where --terminate-at says")
 	flags.StringVar(&f.key, "key", "", "PEM `file` of its key")
 	flags.StringVar(&f.terminates, "terminate-at", "", "who ends visitors' TLS: upstream, agent or edge")
+	f.middlewareFlags.registerTLS(flags)
 }
 
-// endpoint makes the endpoint for one protocol and the address of its service.
-func (f *endpointFlags) endpoint(fallback postern.Scheme, address string) (config.Endpoint, error) {
+// endpoint makes the endpoint for one protocol and the address of its service. both
+// tells that an http endpoint that does not say has two URLs. A policy that is given
+// by URL is fetched now.
+func (f *endpointFlags) endpoint(ctx context.Context, fallback postern.Scheme, address string, both bool) (config.Endpoint, error) {
 	e := config.Endpoint{
 		Name: f.name, Description: f.description, Metadata: f.metadata,
 		Upstream: address, Subdomain: f.subdomain, Pooling: f.pooling, Bindings: f.bindings,
 		VerifyTLS: f.verifyTLS, VerifyCAs: f.verifyCAs,
 		Certificate: f.certificate, Key: f.key,
+		NoInspect: !f.inspect, TTL: f.ttl,
 	}
 	if f.hostHeader != "preserve" {
 		e.HostHeader = f.hostHeader
 	}
-	var err error
-	if e.URL, err = postern.ParseURLRequest(firstOf(f.url, f.domain, f.hostname, f.remoteAddr), fallback); err != nil {
+	asked, err := f.asked()
+	if err != nil {
+		return config.Endpoint{}, err
+	}
+	if e.URL, err = postern.ParseURLRequest(asked, fallback); err != nil {
 		return config.Endpoint{}, err
 	}
 	if err := checkScheme(e.URL.Scheme, fallback); err != nil {
 		return config.Endpoint{}, err
 	}
-	if err := f.parsed(&e); err != nil {
+	if both && fallback == postern.HTTPS && f.url == "" {
+		e.SetSchemes([]postern.Scheme{postern.HTTPS, postern.HTTP})
+	}
+	if e.Middleware, err = f.middleware(ctx); err == nil {
+		err = f.parsed(&e)
+	}
+	if err != nil {
 		coded := *postern.AsError(err)
-		coded.Code = postern.CodeFlagInvalid
+		if coded.Code == postern.CodeConfigInvalid {
+			coded.Code = postern.CodeFlagInvalid
+		}
 		return config.Endpoint{}, &coded
 	}
 	return e, nil
+}
+
+// asked is the address that one of several flags asks for.
+func (f *endpointFlags) asked() (string, error) {
+	asked, by := "", ""
+	for _, flag := range []struct{ name, value string }{
+		{"--url", f.url}, {"--domain", f.domain}, {"--hostname", f.hostname}, {"--remote-addr", f.remoteAddr},
+	} {
+		switch {
+		case flag.value == "":
+		case by != "":
+			return "", postern.Errorf(postern.CodeFlagInvalid, "Give %s or %s, not both: each asks for an address", by, flag.name)
+		default:
+			asked, by = flag.value, flag.name
+		}
+	}
+	return asked, nil
 }
 
 func (f *endpointFlags) parsed(e *config.Endpoint) (err error) {
@@ -104,6 +148,9 @@ func (f *endpointFlags) parsed(e *config.Endpoint) (err error) {
 	}
 	if e.Termination, err = config.ParseTermination(f.terminates); err != nil {
 		return err
+	}
+	if f.ttl < 0 {
+		return postern.Errorf(postern.CodeFlagInvalid, "--ttl %s is negative", f.ttl)
 	}
 	if e.Certificate != "" && f.terminates == "" {
 		e.Termination = config.AtEdge

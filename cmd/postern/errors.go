@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
 )
 
 // printError writes a failure the way people and scripts know it from ngrok:
@@ -35,6 +40,52 @@ func asCommandError(err error) *postern.Error {
 		return postern.Errorf(postern.CodeFlagInvalid, "%s", err.Error())
 	}
 	return coded
+}
+
+// flagError makes a coded error of what the flag parser refuses, with the flag that
+// was meant: one of the command's, or the command that has it.
+func flagError(command *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	missing, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || missing.GetSpecifiedShortnames() != "" {
+		return postern.Errorf(postern.CodeFlagInvalid, "%s", err.Error())
+	}
+	name := missing.GetSpecifiedName()
+	text := "unknown flag: --" + name
+	var owners, known []string
+	command.Flags().VisitAll(func(flag *pflag.Flag) { known = append(known, flag.Name) })
+	for _, other := range command.Root().Commands() {
+		if other.Flags().Lookup(name) != nil {
+			owners = append(owners, other.Name())
+		}
+	}
+	switch near := config.Nearest(name, known); {
+	case len(owners) > 0:
+		text += fmt.Sprintf("\n%q has no such flag; %s has", command.CommandPath(), strings.Join(owners, ", "))
+	case near != "":
+		text += "\nDid you mean --" + near + "?"
+	}
+	return postern.Errorf(postern.CodeFlagInvalid, "%s", text)
+}
+
+// subcommandOnly refuses arguments of a command that has commands below it.
+func subcommandOnly(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], command.CommandPath())
+	var known []string
+	for _, child := range command.Commands() {
+		if child.IsAvailableCommand() {
+			known = append(known, child.Name())
+		}
+	}
+	if near := config.Nearest(args[0], known); near != "" {
+		text += "\nDid you mean " + near + "?"
+	}
+	return postern.Errorf(postern.CodeFlagInvalid, "%s", text)
 }
 
 // isUsageError recognises what cobra and pflag return: they have no error types

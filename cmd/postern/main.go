@@ -12,7 +12,9 @@ import (
 )
 
 func main() {
-	os.Exit(execute(os.Args[1:], ioStreams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}))
+	os.Exit(execute(os.Args[1:], ioStreams{
+		Name: programName(os.Args[0]), In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv,
+	}))
 }
 
 // errToldAlready ends a command badly whose output has said why.
@@ -27,8 +29,12 @@ func execute(args []string, streams ioStreams) int {
 	defer stop()
 
 	root := rootCommand(streams)
-	root.SetArgs(normalizeArgs(root, args))
-	if err := root.ExecuteContext(ctx); err != nil {
+	args, err := normalizeArgs(root, args)
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	if err != nil {
 		if !errors.Is(err, errToldAlready) {
 			printError(streams.Err, err)
 		}

@@ -14,7 +14,7 @@ import (
 // TestMain lets scripts run this program under its name, and looks for goroutines
 // that outlived the tests.
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"postern": main})
+	testscript.Main(leakChecked{m}, map[string]func(){"postern": main, "ngrok": main})
 }
 
 type leakChecked struct{ *testing.M }
@@ -39,6 +39,8 @@ func TestScripts(t *testing.T) {
 			for _, name := range []string{"POSTERN_CONNECT_URL", "POSTERN_CONNECT_CAS", "POSTERN_AUTHTOKEN", "NGROK_AUTHTOKEN"} {
 				env.Setenv(name, "")
 			}
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CONFIG_HOME", "")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await},

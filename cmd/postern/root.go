@@ -2,43 +2,71 @@ package main
 
 import (
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
 
 // ioStreams is what a command touches of the process: tests hand in their own.
 type ioStreams struct {
-	In  io.Reader
-	Out io.Writer
-	Err io.Writer
-	Env func(string) string // os.Getenv's contract
+	Name string // of the program: "postern" or "ngrok"
+	In   io.Reader
+	Out  io.Writer
+	Err  io.Writer
+	Env  func(string) string // os.Getenv's contract
 }
 
 // rootCommand assembles the command tree. Errors are returned, never printed, by
-// the commands; run prints them once, in one form.
+// the commands; execute prints them once, in one form.
 func rootCommand(streams ioStreams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "postern",
+		Use:           streams.Name,
 		Short:         "Self-hosted ingress for services behind firewalls",
+		Long:          rootHelp(streams),
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          subcommandOnly,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	root.SetVersionTemplate("postern version {{.Version}}\n")
+	root.SetVersionTemplate(streams.versionText() + "\n")
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		httpCommand(streams),
 		tcpCommand(streams),
 		tlsCommand(streams),
 		startCommand(streams),
+		authtokenCommand(streams),
+		configCommand(streams),
 		newDiagnoseCommand(streams),
-		serverCommand(streams),
-		demoCommand(streams),
 		versionCommand(streams),
 	)
+	if !streams.asNgrok() {
+		root.AddCommand(serverCommand(streams), demoCommand(streams))
+	}
+	if streams.asNgrok() {
+		rename(root, streams.Name)
+	}
 	return root
+}
+
+// rename writes the examples of a command and of those below it for another name of
+// the program.
+func rename(command *cobra.Command, name string) {
+	command.Example = strings.ReplaceAll(command.Example, "postern ", name+" ")
+	for _, child := range command.Commands() {
+		rename(child, name)
+	}
+}
+
+func rootHelp(streams ioStreams) string {
+	if streams.asNgrok() {
+		return "Postern " + version() + `, started as "ngrok": it has the command line, the output and the
+configuration files of ngrok's agent, and dials the server that they name. With no
+server configured it dials nobody.`
+	}
+	return "Postern gives services behind firewalls public addresses, on your own server."
 }

@@ -15,7 +15,7 @@ import (
 func runPostern(t *testing.T, env map[string]string, args ...string) (status int, out, errors string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status = execute(args, ioStreams{In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) string { return env[name] }})
+	status = execute(args, ioStreams{Name: "postern", In: strings.NewReader(""), Out: &stdout, Err: &stderr, Env: func(name string) string { return env[name] }})
 	return status, stdout.String(), stderr.String()
 }
 

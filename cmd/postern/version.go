@@ -28,7 +28,7 @@ func versionCommand(streams ioStreams) *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(streams.Out, "postern version %s\n", version())
+			_, err := fmt.Fprintln(streams.Out, streams.versionText())
 			return err
 		},
 	}

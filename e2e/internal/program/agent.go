@@ -3,6 +3,7 @@ package program
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ func (s *Server) StartAgent(connect string, environment []string, stderr io.Writ
 	argv := append([]string{s.Binary}, args...)
 	argv = append(argv, "--connect-url", connect, "--connect-cas", s.CAFile, "--authtoken", s.Authtoken,
 		"--log", "stdout", "--log-format", "logfmt")
+	// The files of whoever runs the tests are none of theirs.
+	environment = append([]string{"HOME=" + filepath.Dir(s.Config), "XDG_CONFIG_HOME="}, environment...)
 	return Start("agent "+strings.Join(args, " "), environment, stderr, argv...)
 }
 
