@@ -243,6 +243,9 @@ func (c *conversation) serve(size int) (goOn, handedOver bool) {
 	c.x.account()
 	c.endFollowed()
 	c.in.Discard(c.upload.taken)
+	if c.ending && c.in.Len() > 0 {
+		c.visitor.lingers.Store(true) // there is more than we shall read
+	}
 	c.afterPost = c.request.Framing != http1.None
 	return !c.ending, false
 }
