@@ -72,6 +72,7 @@ type Agent struct {
 	mu       sync.Mutex
 	known    map[string]known // by endpoint name
 	heard    []*Events
+	foreign  map[string]bool // regions of which was warned
 }
 
 // New checks everything that can be checked without the server: its address, the
@@ -82,7 +83,7 @@ func New(c Config) (*Agent, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &Agent{config: c, known: map[string]known{}, heard: []*Events{&c.Events}}
+	a := &Agent{config: c, known: map[string]known{}, foreign: map[string]bool{}, heard: []*Events{&c.Events}}
 	if c.Authtoken == "" && (c.Server != "" || len(c.Servers) > 0) {
 		return nil, &postern.Error{Code: postern.CodeNoToken}
 	}
@@ -95,6 +96,9 @@ func New(c Config) (*Agent, error) {
 		k, err := a.prepare(e)
 		if err != nil {
 			return nil, err
+		}
+		if _, twice := a.known[e.Name]; twice {
+			return nil, postern.Errorf(postern.CodeConflict, "tunnel %q is there twice", e.Name)
 		}
 		k.configured = true
 		a.known[e.Name] = k

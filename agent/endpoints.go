@@ -74,6 +74,7 @@ func (a *Agent) Add(ctx context.Context, e Endpoint) ([]Online, error) {
 		a.release(e.Name)
 		return nil, err
 	}
+	a.checkRegions(a.Status())
 	online := make([]Online, len(granted))
 	for i, g := range granted {
 		online[i] = Online{Name: g.Name, Label: g.Label, URL: g.URL, Upstream: g.Address}

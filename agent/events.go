@@ -68,6 +68,7 @@ func (a *Agent) events() session.Events {
 }
 
 func (a *Agent) tellStatus(s session.Status) {
+	a.checkRegions(s)
 	for _, e := range a.listeners() {
 		if e.Status != nil {
 			e.Status(s)

@@ -73,7 +73,7 @@ func (l *live) pauseBinding(added <-chan struct{}, again time.Time) (all, more b
 // bindMissing asks for every binding that is not online, twins after their firsts, and
 // returns how many were refused. Without all, those that were refused before wait.
 func (l *live) bindMissing(all bool) (refusals int) {
-	for range 2 { // the second round is for the twins of what the first granted
+	for _, all := range [...]bool{all, false} { // the second round is for the twins of what the first granted
 		missing, atOnce := l.missing(all)
 		slots := make(chan struct{}, atOnce)
 		var asked sync.WaitGroup

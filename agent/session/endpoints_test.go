@@ -54,8 +54,8 @@ func TestTakeOnline(t *testing.T) {
 		s.mu.Unlock()
 		time.Sleep(time.Hour) // and nobody asks for it again
 		synctest.Wait()
-		if len(s.binds) != binds {
-			t.Errorf("asked for again: %+v", s.binds[binds:])
+		if len(s.asked()) != binds {
+			t.Errorf("asked for again: %+v", s.asked()[binds:])
 		}
 		if _, err := r.TakeOnline(t.Context(), twins("taken")); err != nil {
 			t.Errorf("TakeOnline once it is free = %v", err)
@@ -167,20 +167,21 @@ func TestAddDoesNotHurryTheRefused(t *testing.T) {
 		s := &server{refuse: map[string]*postern.Error{"taken": errNameIsTaken}}
 		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{webEndpoint("ok", echo), webEndpoint("taken", echo)}})
 		time.Sleep(10 * time.Minute)
-		before := len(s.binds)
+		synctest.Wait()
+		before := len(s.asked())
 		for i := range 100 {
 			if err := r.Add(webEndpoint(fmt.Sprint(i), echo)); err != nil {
 				t.Error(err)
 			}
 			synctest.Wait()
 		}
-		if asked := len(s.binds) - before; asked != 100 {
+		if asked := len(s.asked()) - before; asked != 100 {
 			t.Errorf("%d binds for 100 additions", asked)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if last := s.binds[len(s.binds)-1]; last.Name != "taken" {
-			t.Errorf("the refused is not asked for any more, last was %s", last.Name)
+		if asked := s.asked(); asked[len(asked)-1].Name != "taken" {
+			t.Errorf("the refused is not asked for any more, last was %s", asked[len(asked)-1].Name)
 		}
 		r.stop()
 	})

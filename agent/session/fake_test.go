@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -60,6 +61,13 @@ func (s *server) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = nil
+}
+
+// asked lists the binds.
+func (s *server) asked() []link.BindRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.binds)
 }
 
 func (s *server) current() *client {

@@ -1,6 +1,7 @@
 package dial_test
 
 import (
+	"crypto/x509"
 	"encoding/pem"
 	"net"
 	"os"
@@ -98,6 +99,34 @@ func TestPool(t *testing.T) {
 		if !postern.HasCode(err, want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("Pool(%q) = %v, want %s with the path", path, err, want)
 		}
+	}
+}
+
+// "trusted" is the system and what login saved, whether that is there or not.
+func TestServerPool(t *testing.T) {
+	certificate, _ := testkit.Certificate(t, "a.test")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
+	dir := t.TempDir()
+	saved, bad, absent := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "bad.pem"), filepath.Join(dir, "absent.pem")
+	write(t, saved, block)
+	write(t, bad, []byte("no certificate"))
+	system, err := dial.Pool("host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := system.Clone()
+	both.AppendCertsFromPEM(block)
+	for _, c := range []struct {
+		cas, saved string
+		both       bool
+	}{{"", saved, true}, {"trusted", saved, true}, {"host", saved, false}, {"", "", false}, {"trusted", absent, false}} {
+		want := map[bool]interface{ Equal(*x509.CertPool) bool }{true: both, false: system}[c.both]
+		if got, err := dial.ServerPool(c.cas, c.saved); err != nil || !want.Equal(got) {
+			t.Errorf("ServerPool(%q, %q): %v, or another pool", c.cas, c.saved, err)
+		}
+	}
+	if _, err := dial.ServerPool("", bad); !postern.HasCode(err, postern.CodeConfigInvalid) {
+		t.Errorf("ServerPool of a damaged file = %v", err)
 	}
 }
 

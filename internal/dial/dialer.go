@@ -5,7 +5,6 @@ package dial
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -45,11 +44,8 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		}
 	}
 	if d.Proxy != nil && strings.HasPrefix(network, "tcp") {
-		conn, err := dialAny(ctx, plain, network, d.Proxy.addr())
-		if err != nil {
-			return nil, fmt.Errorf("the proxy %s cannot be reached: %w", d.Proxy, err)
-		}
-		return d.Proxy.reach(ctx, conn, addr)
+		toProxy := func(ctx context.Context) (net.Conn, error) { return dialAny(ctx, plain, network, d.Proxy.addr()) }
+		return d.Proxy.reach(ctx, toProxy, addr)
 	}
 	return dialAny(ctx, plain, network, addr)
 }

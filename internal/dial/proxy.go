@@ -1,18 +1,13 @@
 package dial
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpproxy"
@@ -22,7 +17,8 @@ import (
 )
 
 // Proxy is where connections go through: an HTTP proxy that knows CONNECT, reached
-// in the clear or over TLS, or a SOCKS5 proxy. Names are the proxy's to resolve.
+// in the clear or over TLS, or a SOCKS5 proxy. Names are the proxy's to resolve. Users
+// are proved with Basic, or with NTLM where an HTTP proxy wants that.
 type Proxy struct {
 	Source string // what named it, e.g. "proxy_url" or "https_proxy"
 	url    *url.URL
@@ -32,8 +28,12 @@ type Proxy struct {
 func (p *Proxy) String() string { return p.url.Redacted() }
 
 // ParseProxy reads http://, https://, socks5:// or socks5h://[user:password@]host[:port].
-// Without a scheme it is http. Errors are CodeConfigInvalid and do not quote a password.
+// Without a scheme it is http. A user of a Windows domain is written DOMAIN\\user. Errors
+// are CodeConfigInvalid and do not quote a password.
 func ParseProxy(source, text string) (*Proxy, error) {
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		text = strings.ReplaceAll(text[:at], `\`, "%5C") + text[at:]
+	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
 		u, err = url.Parse("http://" + text)
@@ -83,24 +83,34 @@ func (p *Proxy) addr() string {
 	return net.JoinHostPort(p.url.Hostname(), cmp.Or(port, "1080"))
 }
 
-// reach asks the proxy at the far end of conn for a connection to addr. On error conn
-// is closed.
-func (p *Proxy) reach(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
-	through, err := p.negotiate(ctx, conn, addr)
-	if err != nil {
+// reach makes a connection to addr through the proxy, which dial connects to.
+func (p *Proxy) reach(ctx context.Context, dial func(context.Context) (net.Conn, error), addr string) (net.Conn, error) {
+	scheme := p.firstScheme()
+	for {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the proxy %s cannot be reached: %w", p, err)
+		}
+		through, err := p.negotiate(ctx, conn, addr, scheme)
+		if err == nil {
+			return through, nil
+		}
 		_ = conn.Close() // the first error is the one that counts
 		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+			return nil, fmt.Errorf("through the proxy %s: %w", p, context.Cause(ctx))
+		}
+		if anew, ok := err.(*askAnew); ok && scheme == basic {
+			scheme = anew.scheme
+			continue
 		}
 		if _, coded := err.(*postern.Error); !coded {
 			err = fmt.Errorf("through the proxy %s: %w", p, err)
 		}
 		return nil, err
 	}
-	return through, nil
 }
 
-func (p *Proxy) negotiate(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
+func (p *Proxy) negotiate(ctx context.Context, conn net.Conn, addr, scheme string) (net.Conn, error) {
 	switch p.url.Scheme {
 	case "socks5", "socks5h":
 		return conn, p.socks(ctx, conn, addr)
@@ -112,74 +122,11 @@ func (p *Proxy) negotiate(ctx context.Context, conn net.Conn, addr string) (net.
 		conn = secured
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	err := p.connect(conn, addr)
+	err := p.connect(conn, addr, scheme)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
 	return conn, err
-}
-
-// connect does HTTP's CONNECT (RFC 9110 §9.3.6).
-func (p *Proxy) connect(conn net.Conn, addr string) error {
-	request := "CONNECT " + addr + " HTTP/1.1\r\nHost: " + addr + "\r\nUser-Agent: postern\r\n"
-	if user := p.url.User; user != nil {
-		password, _ := user.Password()
-		request += "Proxy-Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)) + "\r\n"
-	}
-	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
-		return err
-	}
-	status, err := readAnswer(conn)
-	switch {
-	case err != nil:
-		return err
-	case status == http.StatusProxyAuthRequired:
-		if p.url.User == nil {
-			return p.refused("the proxy %s asks for a user and a password", p)
-		}
-		return p.refused("the proxy %s does not take this user and password", p)
-	case status >= 500:
-		return &ProxyAnswer{Status: status}
-	case status < 200 || status > 299:
-		return p.refused("the proxy %s answers %d %s to CONNECT %s", p, status, http.StatusText(status), addr)
-	}
-	return nil
-}
-
-// ProxyAnswer is an HTTP proxy's word that it cannot reach the server now.
-type ProxyAnswer struct{ Status int }
-
-// Error implements error.
-func (a *ProxyAnswer) Error() string {
-	return fmt.Sprintf("it answers %d %s to CONNECT", a.Status, http.StatusText(a.Status))
-}
-
-// mostAnswer bounds the head of a proxy's answer.
-const mostAnswer = 16 << 10
-
-// readAnswer reads an answer to CONNECT to the end of its head and not a byte further,
-// since what follows is the server's: one byte at a time, a few hundred times in the
-// life of a connection.
-func readAnswer(r io.Reader) (status int, err error) {
-	head := make([]byte, 0, 512)
-	for !bytes.HasSuffix(head, []byte("\n\r\n")) && !bytes.HasSuffix(head, []byte("\n\n")) {
-		if len(head) == mostAnswer {
-			return 0, fmt.Errorf("its answer has no end within %d bytes", mostAnswer)
-		}
-		head = append(head, 0)
-		if _, err := io.ReadFull(r, head[len(head)-1:]); err != nil {
-			return 0, fmt.Errorf("it did not answer: %w", err)
-		}
-	}
-	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), &http.Request{Method: http.MethodConnect})
-	if err != nil {
-		return 0, errors.New("its answer is not HTTP")
-	}
-	if response.StatusCode < 100 {
-		return 0, fmt.Errorf("its answer has the status %d", response.StatusCode)
-	}
-	_ = response.Body.Close() // of a CONNECT's answer there is none that we read
-	return response.StatusCode, nil
 }
 
 // socks does RFC 1928, and RFC 1929 where there is a user.
@@ -204,11 +151,5 @@ func (c connected) Dial(string, string) (net.Conn, error) { return c.conn, nil }
 
 func (c connected) DialContext(context.Context, string, string) (net.Conn, error) { return c.conn, nil }
 
-func (p *Proxy) refused(format string, args ...any) *postern.Error {
-	return postern.Errorf(postern.CodeProxyRefused, format, args...)
-}
-
-var (
-	_ proxy.ContextDialer = connected{}
-	_ error               = (*ProxyAnswer)(nil)
-)
+// Interface guard.
+var _ proxy.ContextDialer = connected{}

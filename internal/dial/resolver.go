@@ -17,22 +17,27 @@ func Resolver(servers []netip.Addr) *net.Resolver {
 	if len(servers) == 0 {
 		return nil
 	}
-	asked := &nameServers{addrs: servers}
-	return &net.Resolver{PreferGo: true, Dial: asked.dial}
+	asked := &nameServers{}
+	for _, server := range servers {
+		asked.addrs = append(asked.addrs, netip.AddrPortFrom(server, 53))
+	}
+	return asked.resolver()
 }
 
 // nameServers remembers which of several answers.
 type nameServers struct {
-	addrs []netip.Addr
+	addrs []netip.AddrPort
 	mu    sync.Mutex
 	now   int
 }
+
+func (n *nameServers) resolver() *net.Resolver { return &net.Resolver{PreferGo: true, Dial: n.dial} }
 
 func (n *nameServers) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	n.mu.Lock()
 	at := n.now
 	n.mu.Unlock()
-	conn, err := new(net.Dialer).DialContext(ctx, network, netip.AddrPortFrom(n.addrs[at], 53).String())
+	conn, err := new(net.Dialer).DialContext(ctx, network, n.addrs[at].String())
 	if err != nil {
 		n.failed(at)
 		return nil, err
