@@ -124,9 +124,9 @@ func FuzzNothingForged(f *testing.F) {
 	})
 }
 
-func TestScreen(t *testing.T) {
+func TestRows(t *testing.T) {
 	var out bytes.Buffer
-	s := console.NewScreen(&out)
+	s := console.NewRows(&out)
 	s.Status("connecting", nil)
 	s.Status("online", nil)
 	s.Status("online", nil)

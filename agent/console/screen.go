@@ -1,66 +1,90 @@
 package console
 
 import (
-	"fmt"
+	"context"
+	"errors"
 	"io"
-	"sync"
+	"os"
+	"time"
 
-	"github.com/postern-dev/postern"
+	tea "charm.land/bubbletea/v2"
 )
 
-// Screen writes the few lines that a person at a terminal wants, each when it
-// changes, without moving the cursor: it reads the same in a scroll-back. Its
-// methods may be called from anywhere.
-//
-//	Session Status                online
-//	Forwarding                    https://app.example.com -> http://localhost:8080
+const (
+	lookEvery = 250 * time.Millisecond // between two looks at the source
+	frameRate = 10                     // most frames a second
+	// patience bounds how long the end waits for a terminal that takes nothing any more.
+	patience = time.Second
+)
+
+// Screen covers a terminal with the state of an agent. It only looks: whatever the
+// terminal does, the agent goes on. Source and Out are required.
 type Screen struct {
-	mu   sync.Mutex
-	w    io.Writer
-	last map[string]string // latest meaning of each row
+	Source Source
+	// In gives the keys; nil where keys are not to be had, and Ctrl+C is a signal then.
+	In *os.File
+	// Out is the terminal.
+	Out *os.File
+	// Environ tells what the terminal can do: TERM, COLORTERM, NO_COLOR.
+	Environ []string
+	// Color is the ground, of console_ui_color: "black" or "transparent".
+	Color string
+	// Quit is called when somebody asks for the end; the Screen goes on to show how the
+	// agent leaves. nil: nobody can.
+	Quit func()
+	// Abort is called when somebody has asked twice; the terminal is as it was before
+	// then. nil: the second time is as good as the first.
+	Abort func()
 }
 
-// NewScreen writes to w. Errors of w are ignored: a closed terminal is no reason to
-// stop serving.
-func NewScreen(w io.Writer) *Screen {
-	return &Screen{w: w, last: map[string]string{}}
-}
-
-// Status shows the state of the session; why, where it is not nil, is what keeps it
-// from being online. The same trouble is shown once, however many attempts it
-// takes.
-func (s *Screen) Status(state string, why *postern.Error) {
-	if why == nil {
-		s.row("Session Status", "", state, state)
-		return
+// Run draws until ctx ends and then leaves the terminal as it was, within a second of
+// a terminal that takes nothing any more. It returns an error where the terminal
+// cannot be used; a ctx that ends is none.
+func (s *Screen) Run(ctx context.Context) error {
+	m := newModel(s)
+	options := []tea.ProgramOption{
+		tea.WithOutput(s.Out), tea.WithEnvironment(s.Environ), tea.WithFPS(frameRate), tea.WithoutSignalHandler(),
 	}
-	text := state + " (" + why.Error()
-	if why.Cause != nil {
-		text += ": " + why.Cause.Error()
+	if s.In == nil {
+		options = append(options, tea.WithInput(nil))
+	} else {
+		options = append(options, tea.WithInput(io.Reader(s.In)))
 	}
-	s.row("Session Status", "", state+" "+string(why.Code), text+")")
-}
-
-// Forwarding shows a public URL and where its traffic goes.
-func (s *Screen) Forwarding(name, url, upstream string) {
-	text := url + " -> " + upstream
-	s.row("Forwarding", name+" "+url, text, text)
-}
-
-// Offline shows that an endpoint is not online, and why.
-func (s *Screen) Offline(name string, why *postern.Error) {
-	text := name + ": " + why.Error()
-	s.row("Offline", name, text, text)
-}
-
-// row writes a row unless it means what it meant last time. key tells rows with the
-// same label apart.
-func (s *Screen) row(label, key, meaning, text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.last[label+key] == meaning {
-		return
+	program := tea.NewProgram(m, options...)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := program.Run()
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return s.ended(m, err)
+	case <-ctx.Done():
 	}
-	s.last[label+key] = meaning
-	_, _ = fmt.Fprintf(s.w, "%-30s%s\n", label, printable(text))
+	quit := make(chan struct{})
+	go func() { // Quit blocks while the terminal holds a frame up
+		defer close(quit)
+		program.Quit()
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		<-quit
+		return s.ended(m, err)
+	case <-timer.C:
+		program.Kill()
+		return nil
+	}
+}
+
+// ended is after the terminal was given back.
+func (s *Screen) ended(m *model, err error) error {
+	if m.aborted && s.Abort != nil {
+		s.Abort()
+	}
+	if errors.Is(err, tea.ErrProgramKilled) && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }

@@ -67,10 +67,10 @@ func (c *agentCommand) show(logsToStdout bool) agent.Events {
 	case logsToStdout:
 		return agent.Events{}
 	case isTerminal(c.streams.Out):
-		screen := console.NewScreen(c.streams.Out)
-		return screenEvents(screen)
+		rows := console.NewRows(c.streams.Out)
+		return rowEvents(rows)
 	}
-	events := screenEvents(console.NewScreen(c.streams.Err))
+	events := rowEvents(console.NewRows(c.streams.Err))
 	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) } // a reader that left is no reason to stop
 	status, troubled := events.Status, false
 	events.Status = func(s session.Status) { // nothing, while nothing is wrong
@@ -82,12 +82,12 @@ func (c *agentCommand) show(logsToStdout bool) agent.Events {
 	return events
 }
 
-func screenEvents(screen *console.Screen) agent.Events {
+func rowEvents(rows *console.Rows) agent.Events {
 	return agent.Events{
-		Status:  func(s session.Status) { screen.Status(string(s.State), s.Why) },
-		Online:  func(o agent.Online) { screen.Forwarding(o.Name, o.URL, o.Upstream) },
-		Refused: screen.Offline,
-		Stopped: screen.Offline,
+		Status:  func(s session.Status) { rows.Status(string(s.State), s.Why) },
+		Online:  func(o agent.Online) { rows.Forwarding(o.Name, o.URL, o.Upstream) },
+		Refused: rows.Offline,
+		Stopped: rows.Offline,
 	}
 }
 
