@@ -40,6 +40,12 @@ func start(t *testing.T, s *server, endpoints ...config.Endpoint) *started {
 	for _, e := range endpoints {
 		c.Endpoints = append(c.Endpoints, agent.Endpoint{Endpoint: e})
 	}
+	st.run(t, c)
+	return st
+}
+
+func (st *started) run(t *testing.T, c agent.Config) {
+	t.Helper()
 	var err error
 	if st.Agent, err = agent.New(c); err != nil {
 		t.Fatal(err)
@@ -48,7 +54,6 @@ func start(t *testing.T, s *server, endpoints ...config.Endpoint) *started {
 	st.cancel = cancel
 	go func() { st.done <- st.Run(ctx) }()
 	t.Cleanup(func() { st.stop(t) })
-	return st
 }
 
 func (st *started) stop(t *testing.T) {

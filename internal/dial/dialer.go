@@ -4,7 +4,7 @@ package dial
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -62,7 +62,7 @@ func dialAny(ctx context.Context, plain *net.Dialer, network, addr string) (net.
 }
 
 func dialLoopback(ctx context.Context, plain *net.Dialer, network, port string) (net.Conn, error) {
-	var failures []error
+	var failed error
 	for _, ip := range []string{"127.0.0.1", "::1"} {
 		if strings.HasSuffix(network, "4") && ip == "::1" || strings.HasSuffix(network, "6") && ip != "::1" {
 			continue
@@ -71,9 +71,13 @@ func dialLoopback(ctx context.Context, plain *net.Dialer, network, port string) 
 		if err == nil {
 			return conn, nil
 		}
-		failures = append(failures, err)
+		if failed == nil {
+			failed = err
+		} else {
+			failed = fmt.Errorf("%w; %w", failed, err) // in one line, for logs
+		}
 	}
-	return nil, errors.Join(failures...)
+	return nil, failed
 }
 
 // IsLocalhost tells whether host is "localhost" or a name below it.
