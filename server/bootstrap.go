@@ -2,13 +2,17 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -24,6 +28,7 @@ type Keys struct {
 	APIKey    string            `json:"api_key,omitempty"`
 	Authtoken string            `json:"authtoken,omitempty"`
 	CAFile    string            `json:"ca_file,omitempty"`
+	CAPin     string            `json:"ca_pin,omitempty"` // the fingerprint of its certificate, for "postern login --ca-pin"
 }
 
 const (
@@ -89,7 +94,22 @@ func bootstrapStopped(ctx context.Context, dir *dataDir, c Config, logger *slog.
 
 func keysOf(made service.Bootstrap, caFile string) Keys {
 	return Keys{AccountID: made.AccountID, UserID: made.UserID,
-		APIKey: made.APIKey.Reveal(), Authtoken: made.Authtoken.Reveal(), CAFile: caFile}
+		APIKey: made.APIKey.Reveal(), Authtoken: made.Authtoken.Reveal(), CAFile: caFile, CAPin: pinOf(caFile)}
+}
+
+// pinOf is the fingerprint of the certificate in a file that this server wrote; ""
+// where there is none.
+func pinOf(caFile string) string {
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return ""
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // Bootstrap does it for the running server.

@@ -4,12 +4,26 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/spf13/pflag"
+
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
+	"github.com/postern-dev/postern/agent/announce"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/console"
 	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/internal/run"
 )
+
+// linger is how long a failed start waits before the process ends when its log goes to
+// stdout: programs that read it look whether the process lives after each line, and
+// drop the rest if it does not.
+const linger = 300 * time.Millisecond
 
 // agentCommand is what http, tcp, tls and start have in common: the way to the
 // server, the log, and what is shown.
@@ -17,51 +31,100 @@ type agentCommand struct {
 	streams ioStreams
 	connection
 	logging
+	urlFile string
+	reload  bool // whether the endpoints are those of files, which may change
+	watch   bool
 }
 
-// run takes endpoints online and serves them until ctx ends. choose picks them once
-// the configuration files are read.
-func (c *agentCommand) run(ctx context.Context, choose func(config.Config) ([]config.Endpoint, error)) error {
-	file, err := c.resolve(c.streams)
-	if err != nil {
-		return err
+func (c *agentCommand) register(flags *pflag.FlagSet) {
+	c.connection.register(flags)
+	c.logging.register(flags)
+	flags.StringVar(&c.urlFile, "url-file", "", "write the public URLs, https first, to this `file` when they are online; it is removed at the end")
+	flags.StringVar(&c.region, "region", "", "has no effect: a server is one region")
+	hide(flags, "region")
+}
+
+// chooser picks the endpoints to take online once the configuration files are read.
+type chooser func(config.Config) ([]config.Endpoint, error)
+
+// run takes endpoints online and serves them until ctx ends. Where the server's
+// operator asks for a restart, it begins anew with what the files say then.
+func (c *agentCommand) run(ctx context.Context, choose chooser) error {
+	for {
+		again, err := c.once(ctx, choose)
+		if err != nil || !again || ctx.Err() != nil {
+			return err
+		}
 	}
-	endpoints, err := choose(file)
-	if err != nil {
-		return err
-	}
+}
+
+func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, err error) {
+	file, endpoints, failed := c.prepare(choose)
 	log, logsToStdout, closeLog, err := c.open(c.streams, file)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer closeLog()
 	c.logFiles(ctx, c.streams, file.Files, log)
-	for _, warning := range file.Warnings {
+	for _, warning := range append(file.Warnings, weakPasswords(endpoints)...) {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}
-	if err := c.runAgent(ctx, file, endpoints, log, logsToStdout); err != nil {
-		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", err.Error()))
-		return err
+	if err = failed; err == nil {
+		again, err = c.serve(ctx, file, endpoints, choose, log, logsToStdout)
 	}
-	return nil
+	if err != nil {
+		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", describe(err)))
+		if logsToStdout {
+			pause(ctx, linger)
+		}
+	}
+	return again, err
 }
 
-func (c *agentCommand) runAgent(ctx context.Context, file config.Config, endpoints []config.Endpoint, log *slog.Logger, logsToStdout bool) error {
-	settings, err := c.agent(file, c.streams.Env)
+func (c *agentCommand) prepare(choose chooser) (config.Config, []config.Endpoint, error) {
+	file, err := c.resolve(c.streams)
 	if err != nil {
-		return err
+		return file, nil, err
+	}
+	endpoints, err := choose(file)
+	return file, endpoints, err
+}
+
+// serve runs one agent. again tells that a restart was asked for.
+func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints []config.Endpoint, choose chooser, log *slog.Logger, logsToStdout bool) (again bool, err error) {
+	settings, err := c.agent(file, c.streams)
+	if err != nil {
+		return false, err
+	}
+	var restart atomic.Bool
+	settings.Management.Restart = func() error {
+		restart.Store(true)
+		return nil
 	}
 	settings.Endpoints, settings.Events, settings.Logger = plain(endpoints), c.show(logsToStdout), log
 	a, err := agent.New(settings)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return a.Run(ctx)
+	beside, end := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer end()
+	announcer := announce.Announcer{URLFile: c.urlFile, Logger: log, Notify: func(lines ...string) error { return run.Notify(c.streams.Env, lines...) }}
+	group.Go(func() { announcer.Run(beside, a) })
+	if c.reload {
+		r := reloader{command: c, choose: choose, agent: a, log: log, files: file.Files}
+		if err := r.start(beside, &group); err != nil {
+			return false, err
+		}
+	}
+	err = a.Run(ctx)
+	return restart.Load(), err
 }
 
 // show decides what appears: a person gets a small screen; a program gets the public
-// URLs on stdout, one a line, the first one https, and what goes wrong on stderr; a
-// log on stdout gets nothing in its way.
+// URLs on stdout, one a line, the first one https, and, once the agent has been online,
+// what goes wrong on stderr; a log on stdout gets nothing in its way.
 func (c *agentCommand) show(logsToStdout bool) agent.Events {
 	switch {
 	case logsToStdout:
@@ -72,9 +135,12 @@ func (c *agentCommand) show(logsToStdout bool) agent.Events {
 	}
 	events := rowEvents(console.NewRows(c.streams.Err))
 	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) } // a reader that left is no reason to stop
-	status, troubled := events.Status, false
+	status, ready, troubled := events.Status, false, false
 	events.Status = func(s session.Status) { // nothing, while nothing is wrong
-		if s.Why != nil || troubled {
+		// Programs take a word on stderr for a failed start, and the first attempts
+		// for no failure.
+		ready = ready || s.State == session.Online
+		if ready && (s.Why != nil || troubled) {
 			status(s)
 		}
 		troubled = s.Why != nil
@@ -97,4 +163,37 @@ func plain(endpoints []config.Endpoint) []agent.Endpoint {
 		all[i] = agent.Endpoint{Endpoint: e}
 	}
 	return all
+}
+
+// weakPasswords warns of those that today's ngrok refuses and its older agents took.
+func weakPasswords(endpoints []config.Endpoint) []string {
+	const least = 8
+	var warnings []string
+	for _, e := range endpoints {
+		for _, pair := range e.BasicAuth {
+			if user, password, _ := strings.Cut(pair, ":"); len(password) < least {
+				warnings = append(warnings, fmt.Sprintf("%s: the password of %q has fewer than %d characters", e.Name, user, least))
+			}
+		}
+	}
+	return warnings
+}
+
+// describe is an error's text for the log, with its cause.
+func describe(err error) string {
+	coded := postern.AsError(err)
+	if coded.Cause == nil || strings.Contains(coded.Text(), coded.Cause.Error()) {
+		return coded.Error()
+	}
+	return coded.Error() + ": " + coded.Cause.Error()
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"github.com/spf13/pflag"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/login"
 	"github.com/postern-dev/postern/agent/session"
 )
 
@@ -21,6 +23,7 @@ type connection struct {
 	token       string
 	proxy       string
 	transport   string
+	region      string
 	configFiles []string
 }
 
@@ -98,21 +101,50 @@ func (c *connection) logFiles(ctx context.Context, streams ioStreams, read []str
 }
 
 // agent is what the files, flags and environment say about the way to the server.
-func (c *connection) agent(file config.Config, env func(string) string) (agent.Config, error) {
+func (c *connection) agent(file config.Config, streams ioStreams) (agent.Config, error) {
 	transport, err := session.ParseTransport(file.Transport)
 	if err != nil {
 		return agent.Config{}, err
 	}
 	return agent.Config{
-		Server:    file.Server(),
-		CAs:       file.CAs,
-		Authtoken: file.Authtoken,
-		Transport: transport,
-		Proxy:     file.Proxy,
-		Env:       env,
-		Metadata:  file.Metadata,
-		Version:   version(),
+		Servers:          file.Servers,
+		CAs:              file.CAs,
+		SavedCAs:         c.savedCAs(streams),
+		Authtoken:        file.Authtoken,
+		Transport:        transport,
+		Proxy:            file.Proxy,
+		Env:              streams.Env,
+		Metadata:         file.Metadata,
+		Region:           firstOf(c.region, file.Region),
+		ConnectTimeout:   file.ConnectTimeout,
+		ConnectInterface: file.ConnectInterface,
+		DNSResolvers:     file.DNSResolvers,
+		Heartbeat:        file.Heartbeat,
+		Tolerance:        file.Tolerance,
+		Management: session.Management{
+			Off:         file.RemoteManagement != nil && !*file.RemoteManagement,
+			HowToUpdate: howToUpdate,
+		},
+		Version: version(),
 	}, nil
+}
+
+// savedCAs is the file in which "postern login" keeps the CA of the server: beside the
+// configuration that it changed. Of several the first that is there counts.
+func (c *connection) savedCAs(streams ioStreams) string {
+	candidates := splitPaths(c.configFiles)
+	if saved, err := streams.savePath(nil); err == nil {
+		candidates = append(candidates, saved)
+	}
+	for _, path := range append(candidates, config.DefaultPath(runtime.GOOS, streams.home(), streams.Env)) {
+		if path == "" {
+			continue
+		}
+		if file := login.CAFile(path); exists(file) {
+			return file
+		}
+	}
+	return ""
 }
 
 func firstOf(texts ...string) string {

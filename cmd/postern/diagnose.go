@@ -19,7 +19,6 @@ type diagnoseCommand struct {
 	connection
 	format string
 	report string
-	region string
 	ipv6   bool
 }
 
@@ -54,7 +53,7 @@ func (c *diagnoseCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := c.agent(file, c.streams.Env)
+	settings, err := c.agent(file, c.streams)
 	if err != nil {
 		return err
 	}

@@ -69,8 +69,7 @@ func endpointCommand(streams ioStreams, flags *endpointFlags, fallback postern.S
 			})
 		},
 	}
-	run.connection.register(command.Flags())
-	run.logging.register(command.Flags())
+	run.register(command.Flags())
 	flags.registerCommon(command.Flags())
 	return command
 }

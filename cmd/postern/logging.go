@@ -40,7 +40,11 @@ func (l *logging) open(streams ioStreams, file config.Config) (log *slog.Logger,
 	}
 	closeLog = func() {}
 	var w io.Writer
-	switch target := firstOf(l.target, file.Log, "false"); target {
+	fallback := "false"
+	if file.ConsoleUI == "false" {
+		fallback = "stdout" // instead of the screen
+	}
+	switch target := firstOf(l.target, file.Log, fallback); target {
 	case "false":
 		return slog.New(slog.DiscardHandler), false, closeLog, nil
 	case "stdout", "true":

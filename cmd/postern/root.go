@@ -39,9 +39,11 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		tcpCommand(streams),
 		tlsCommand(streams),
 		startCommand(streams),
+		newLoginCommand(streams),
 		authtokenCommand(streams),
 		configCommand(streams),
 		newDiagnoseCommand(streams),
+		updateCommand(streams),
 		versionCommand(streams),
 	)
 	if !streams.asNgrok() {

@@ -60,7 +60,7 @@ func printKeys(w io.Writer, keys server.Keys) error {
 		fmt.Fprintf(&text, "API key:    %s\nAuthtoken:  %s\n", keys.APIKey, keys.Authtoken)
 	}
 	if keys.CAFile != "" {
-		fmt.Fprintf(&text, "CA file:    %s\n", keys.CAFile)
+		fmt.Fprintf(&text, "CA file:    %s\nCA pin:     %s\n", keys.CAFile, keys.CAPin)
 	}
 	if keys.Authtoken == "" {
 		text.WriteString("\nThe account exists already; its keys were shown when it was made and are kept nowhere.\n")

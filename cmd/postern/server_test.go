@@ -65,7 +65,7 @@ func TestServerBootstrap(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &first); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"account_id", "user_id", "api_key", "authtoken", "ca_file"} {
+	for _, key := range []string{"account_id", "user_id", "api_key", "authtoken", "ca_file", "ca_pin"} {
 		if first[key] == "" {
 			t.Errorf("%s is missing in %s", key, out)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 )
 
 // firstActivated is the first descriptor that systemd passes (sd_listen_fds(3)).
@@ -69,14 +70,5 @@ const AnyAddress = "*"
 // NotifyReady tells systemd, where it asks for that (sd_notify(3)), that this process
 // serves and is the service's main one.
 func NotifyReady(env func(string) string) error {
-	address := env("NOTIFY_SOCKET")
-	if address == "" {
-		return nil
-	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
-	if err != nil {
-		return fmt.Errorf("tell the service manager: %w", err)
-	}
-	_, err = fmt.Fprintf(conn, "MAINPID=%d\nREADY=1", os.Getpid())
-	return errors.Join(err, conn.Close())
+	return run.Notify(env, fmt.Sprintf("MAINPID=%d", os.Getpid()), "READY=1")
 }

@@ -107,8 +107,22 @@ func (ca *LocalCA) RootFile() string { return ca.root.certFile }
 func (ca *LocalCA) Root() *x509.Certificate { return ca.root.cert }
 
 // GetCertificate is tls.Config's. A client that names nobody, as one that dials an
-// address does, gets the default certificate.
+// address does, gets the default certificate. To an agent the root is sent as well:
+// who logs in to a server for the first time compares its fingerprint.
 func (ca *LocalCA) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	leaf, err := ca.certificate(hello)
+	if err != nil || leaf == nil || !slices.Contains(hello.SupportedProtos, alpnAgent) {
+		return leaf, err
+	}
+	chain := *leaf
+	chain.Certificate = append(slices.Clip(chain.Certificate), ca.root.cert.Raw)
+	return &chain, nil
+}
+
+// alpnAgent is the ALPN of our own agents.
+const alpnAgent = "postern/1"
+
+func (ca *LocalCA) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
 		return ca.leaf("", ca.root)
 	}

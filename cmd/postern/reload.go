@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern/agent"
+	"github.com/postern-dev/postern/agent/config"
+)
+
+// reloadPatience bounds the wait for the server's word on endpoints that are removed.
+const reloadPatience = 30 * time.Second
+
+// reloader reads the configuration files again when SIGHUP says so, and where it was
+// asked for when they change, and has the agent take over what is different.
+type reloader struct {
+	command *agentCommand
+	choose  chooser
+	agent   *agent.Agent
+	log     *slog.Logger
+	files   []string
+}
+
+// start begins to listen; group ends after ctx.
+func (r *reloader) start(ctx context.Context, group *sync.WaitGroup) error {
+	var changed <-chan struct{}
+	if r.command.watch {
+		var err error
+		if changed, err = config.Watch(ctx, r.files...); err != nil {
+			return err
+		}
+	}
+	hangup := make(chan os.Signal, 1)
+	notifyHangup(hangup)
+	terminal := isTerminal(r.command.streams.Out)
+	group.Go(func() {
+		defer signal.Stop(hangup)
+		r.run(ctx, hangup, changed, terminal)
+	})
+	return nil
+}
+
+func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal, changed <-chan struct{}, terminal bool) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			if terminal && !isTerminal(r.command.streams.Out) {
+				r.agent.Stop() // its terminal was closed
+				return
+			}
+		case _, open := <-changed:
+			if !open {
+				return
+			}
+		}
+		r.again(ctx)
+	}
+}
+
+// again is one reload. What is wrong with the files is logged, and everything stays.
+func (r *reloader) again(ctx context.Context) {
+	file, endpoints, err := r.command.prepare(r.choose)
+	if err == nil {
+		for _, warning := range file.Warnings {
+			r.log.WarnContext(ctx, "configuration", "warning", warning)
+		}
+		ctx, cancel := context.WithTimeout(ctx, reloadPatience)
+		defer cancel()
+		err = r.agent.Apply(ctx, plain(endpoints))
+	}
+	if err != nil {
+		r.log.ErrorContext(ctx, "the configuration was not reloaded, the agent goes on as before", slog.String("obj", "app"), slog.String("err", describe(err)))
+		return
+	}
+	r.log.InfoContext(ctx, "configuration reloaded", slog.String("obj", "app"), slog.Int("endpoints", len(endpoints)))
+}
