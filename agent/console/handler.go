@@ -25,6 +25,7 @@ type Handler struct {
 	out    io.Writer
 	attrs  []field // of With
 	group  string  // prefix of keys, "" or "group."
+	first  bool    // lines of the first generation
 }
 
 // field is an attribute with its group in front of the key.
@@ -59,6 +60,9 @@ func (h *Handler) Handle(_ context.Context, r slog.Record) error {
 		fields = appendField(fields, h.group, a)
 		return true
 	})
+	if h.first {
+		r, fields = inFirstGeneration(r, fields)
+	}
 	at := r.Time
 	if at.IsZero() {
 		at = time.Now()

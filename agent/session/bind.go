@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -158,6 +159,9 @@ func (l *live) tellBound(b *binding, before, bound link.Bound) {
 	if before.PublicURL != bound.PublicURL {
 		level = slog.LevelInfo
 	}
+	// Old wrappers find the URL in the server's answer, at the level debug.
+	l.s.log.DebugContext(l.ctx, "decoded response", logObject, slog.String("response",
+		fmt.Sprintf("&{URL:%s Proto:%s Error:}", bound.PublicURL, bound.URL.Scheme)))
 	l.s.log.Log(l.ctx, level, "started tunnel", slog.String("obj", "tunnels"), slog.String("name", b.label),
 		slog.String("addr", b.address), slog.String("url", bound.PublicURL))
 	if level == slog.LevelInfo && l.s.config.Events.Bound != nil {

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -13,7 +14,7 @@ import (
 // drain ends the agent without failing a request: endpoints go offline, so that no
 // new stream comes, those that are open finish, and only then the session ends.
 func (s *Supervisor) drain(work context.Context, l *live) {
-	s.log.InfoContext(work, "received stop request", slog.String("obj", "app"))
+	s.tellStop(work)
 	s.setStatus(func(st *Status) { st.State, st.Why = Draining, nil })
 	s.mu.Lock()
 	bindings := slices.Clone(s.bindings)
@@ -30,8 +31,14 @@ func (s *Supervisor) drain(work context.Context, l *live) {
 	_, _ = l.client.Ping(ctx) // a session that is dead has no streams left to wait for
 	cancel()
 	s.awaitStreams(work)
-	s.log.InfoContext(work, "session closing", logObject)
+	s.log.InfoContext(work, "session closing", logObject, slog.Any("err", nil))
 	l.end(postern.Errorf(postern.CodeLinkDraining, "the agent is stopping"))
+}
+
+// tellStop is the line that programs wait for before they expect the end.
+func (s *Supervisor) tellStop(ctx context.Context) {
+	s.log.InfoContext(ctx, "received stop request", slog.String("obj", "app"),
+		slog.String("stopReq", fmt.Sprintf("{err:<nil> restart:%t}", s.restarting.Load())))
 }
 
 // awaitStreams waits for open streams, as long as the drain may take.

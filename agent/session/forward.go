@@ -79,6 +79,7 @@ func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, 
 		f.logger().WarnContext(ctx, "failed to open private leg", f.attrs(h, err)...)
 		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s cannot be reached", f.Upstream).Because(err)
 	}
+	tellJoin(ctx, f.logger(), service.RemoteAddr().String(), h)
 	result := relay.Pipe(ctx, visitor, service, relay.Options{})
 	if result.Err != nil {
 		f.logger().DebugContext(ctx, "connection ended early", f.attrs(h, result.Err)...)

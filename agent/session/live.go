@@ -144,9 +144,8 @@ func (l *live) serveStream(h link.Header, stream link.Stream) {
 		stream.Reset(postern.Errorf(postern.CodeEndpointUnknown, "this agent has no such endpoint"))
 		return
 	}
-	if l.s.log.Enabled(l.ctx, slog.LevelInfo) {
-		l.s.log.InfoContext(l.ctx, "join connections", slog.String("obj", "join"),
-			slog.String("id", joinID()), slog.String("l", b.address), slog.String("r", h.ClientAddr.String()))
+	if _, tells := b.handler.(*Forward); !tells {
+		tellJoin(l.ctx, l.s.log, b.address, h)
 	}
 	l.s.serveCounted(l.ctx, b, h, stream)
 }
@@ -175,6 +174,15 @@ func (l *live) find(id string) *binding {
 		case <-l.ctx.Done():
 			return nil
 		}
+	}
+}
+
+// tellJoin is the line that a stream and what serves it belong together; the time of
+// making it is saved where nobody reads it.
+func tellJoin(ctx context.Context, log *slog.Logger, local string, h link.Header) {
+	if log.Enabled(ctx, slog.LevelInfo) {
+		log.InfoContext(ctx, "join connections", slog.String("obj", "join"),
+			slog.String("id", joinID()), slog.String("l", local), slog.String("r", h.ClientAddr.String()))
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Supervisor) restart(ctx context.Context) error {
 		s.log.WarnContext(ctx, "the restart that the server asked for failed", slog.String("obj", "app"), slog.Any("err", err))
 		return postern.Errorf(postern.CodeCommandFailed, "the agent cannot restart: %v", err)
 	}
-	s.log.InfoContext(ctx, "restarting, as the server asks for", slog.String("obj", "app"))
+	s.restarting.Store(true)
 	s.Stop()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern/link"
@@ -58,6 +59,8 @@ type Supervisor struct {
 
 	telling sync.Mutex     // one event at a time
 	retired sync.WaitGroup // sessions that the server drains
+
+	restarting atomic.Bool // the stop is the first half of a restart
 }
 
 // New makes a Supervisor; nothing happens before Run.
@@ -112,6 +115,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			return err
 		}
 		if l == nil { // ctx ended: nothing is online
+			s.tellStop(work)
 			s.awaitStreams(work)
 			return nil
 		}
