@@ -189,7 +189,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeNoToken:
 		return Entry{Code: c, Wire: "ERR_NGROK_105", Status: 400, Title: "No authtoken is configured", Fix: "Give --authtoken TOKEN or set POSTERN_AUTHTOKEN; the server's operator makes one with \"postern server bootstrap\"."}, true
 	case CodeUpstreamAddressInvalid:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The address of the local service cannot be read", Fix: "Give a port, host:port, http://…, https://… or unix:///path."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The address of the local service cannot be read", Fix: "Give a port, host:port, http://…, https://…, unix:///path or file:///directory."}, true
 	case CodeServerUnreachable:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The server cannot be reached", Fix: "Check --connect-url, that the server runs, and that nothing between here and it blocks the port."}, true
 	case CodeServerUntrusted:

@@ -53,7 +53,7 @@ func (s *Supervisor) TakeOnline(ctx context.Context, e Endpoint) ([]EndpointStat
 	}
 	s.mu.Lock()
 	current, err := s.current, error(nil)
-	if current == nil {
+	if current == nil || s.status.State == Draining {
 		err = notReady()
 	} else {
 		err = s.add(bindings)

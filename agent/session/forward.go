@@ -54,7 +54,7 @@ func (f *Forward) ServeTapped(ctx context.Context, h link.Header, stream link.St
 }
 
 func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, tap StreamTap) error {
-	proxyHeader, err := f.takeProxyHeader(h, stream)
+	proxyHeader, err := f.takeProxyHeader(h, stream, tap != nil)
 	if err != nil {
 		stream.Reset(postern.AsError(err))
 		f.logger().WarnContext(ctx, "stream without the PROXY header that was asked for", f.attrs(h, err)...)
@@ -89,9 +89,10 @@ func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, 
 }
 
 // takeProxyHeader cuts the PROXY header off the stream where something stands
-// between it and the service: TLS on either side. Else it passes with the bytes.
-func (f *Forward) takeProxyHeader(h link.Header, stream link.Stream) ([]byte, error) {
-	if f.ProxyProtocol == 0 || f.Terminate == nil && !f.secure(h) {
+// between it and the service: TLS on either side, or somebody who looks at what the
+// visitor says. Else it passes with the bytes.
+func (f *Forward) takeProxyHeader(h link.Header, stream link.Stream, looked bool) ([]byte, error) {
+	if f.ProxyProtocol == 0 || f.Terminate == nil && !f.secure(h) && !looked {
 		return nil, nil
 	}
 	if err := stream.SetReadDeadline(time.Now().Add(visitorPatience)); err != nil {

@@ -76,6 +76,25 @@ func (s *seen) End(err error) {
 	s.ends = append(s.ends, err)
 }
 
+// visit serves one stream and returns the visitor's end of it.
+func visit(t *testing.T, serve func(context.Context, link.Stream)) net.Conn {
+	t.Helper()
+	visitor, agent := testkit.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serve(ctx, &stream{PipeConn: agent.(*testkit.PipeConn)})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		visitor.Close()
+		<-done
+	})
+	_ = visitor.SetDeadline(time.Now().Add(20 * time.Second))
+	return visitor
+}
+
 // upcase is a service that answers in capitals.
 func upcase(t testing.TB) session.Upstream {
 	return service(t, func(conn net.Conn) {
@@ -150,6 +169,26 @@ func TestTapSeesWhatNobodyAnswered(t *testing.T) {
 	forward.ServeTapped(t.Context(), link.Header{}, &stream{PipeConn: agent.(*testkit.PipeConn)}, looks)
 	if looks.visitor.String() != "GET / HTTP/1.1\r\n\r\n" || len(looks.ends) != 1 || !postern.HasCode(looks.ends[0], postern.CodeUpstreamUnreachable) {
 		t.Errorf("saw %q, and ends %v", looks.visitor.String(), looks.ends)
+	}
+}
+
+// The PROXY header is the service's, and none of the visitor's words.
+func TestTapDoesNotSeeThePROXYHeader(t *testing.T) {
+	forward := &session.Forward{Upstream: upcase(t), ProxyProtocol: 1}
+	looks := &seen{}
+	served := make(chan struct{})
+	visitor := visit(t, func(ctx context.Context, s link.Stream) {
+		defer close(served)
+		forward.ServeTapped(ctx, link.Header{}, s, looks)
+	})
+	_, _ = io.WriteString(visitor, "PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\nhello")
+	_ = visitor.(interface{ CloseWrite() error }).CloseWrite()
+	if got, err := io.ReadAll(visitor); string(got) != "PROXY TCP4 203.0.113.7 192.0.2.1 4711 443\r\nHELLO" || err != nil {
+		t.Errorf("the service got %q, %v", got, err)
+	}
+	<-served
+	if got := looks.visitor.String(); got != "hello" {
+		t.Errorf("saw %q", got)
 	}
 }
 

@@ -1,17 +1,17 @@
+//go:build unix
+
 package session_test
 
 import (
 	"bufio"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
@@ -50,25 +50,6 @@ func site(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// visit serves one stream and returns the visitor's end of it.
-func visit(t *testing.T, serve func(context.Context, link.Stream)) net.Conn {
-	t.Helper()
-	visitor, agent := testkit.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		serve(ctx, &stream{PipeConn: agent.(*testkit.PipeConn)})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		visitor.Close()
-		<-done
-	})
-	_ = visitor.SetDeadline(time.Now().Add(20 * time.Second))
-	return visitor
 }
 
 func TestFiles(t *testing.T) {
