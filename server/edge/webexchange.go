@@ -83,6 +83,9 @@ func (x *webExchange) relay() error {
 		// The service may answer while the visitor still sends; without this net/http
 		// would read the visitor's body for itself before it lets an answer through.
 		_ = x.control.EnableFullDuplex()
+		if x.r.Close {
+			x.visitor.lingers.Store(true) // nobody knows whether it has sent more
+		}
 	}
 	if namesPrivateConnection(x.r.Header["Authorization"]) {
 		x.visitor.private.Store(true)
