@@ -171,8 +171,10 @@ func (s *Server) serveEdge(ctx context.Context) error {
 	for _, serve := range serving {
 		go func() { ended <- serve() }()
 	}
-	s.begin(ctx)
-	var err error
+	err := s.begin(ctx)
+	if err != nil {
+		cancel()
+	}
 	for range serving {
 		err = errors.Join(err, <-ended)
 		if s.isRetired() && err == nil {
@@ -205,7 +207,7 @@ func (s *Server) watchRevocations(ctx context.Context) error {
 		default:
 			id := postern.CredentialID(delivery.Record.Subject)
 			s.control.CredentialRevoked(id)
-			s.peers.CredentialRevoked(ctx, id)
+			s.peers.CredentialRevoked(id)
 		}
 	}
 }

@@ -24,6 +24,9 @@ const (
 	leaveOver = 5 * time.Second
 	// overLook is how often a process that was succeeded looks whether it is needed.
 	overLook = 250 * time.Millisecond
+	// revokedLook is how often it looks whether its agents' credentials are still good.
+	// The other tells of those that are revoked; this is for when that fails.
+	revokedLook = 10 * time.Second
 )
 
 // succession is what a server has to do with the processes before and after it.
@@ -142,18 +145,22 @@ func (s *Server) prepare(ctx context.Context) error {
 	return s.builder.Sync(ctx)
 }
 
-// begin notes that this process accepts, and tells the one before it.
-func (s *Server) begin(ctx context.Context) {
+// begin tells the process before this one that this one accepts, and notes that it
+// does. An error means that the other goes on, which has waited for too long.
+func (s *Server) begin(ctx context.Context) error {
 	s.edge.ServeAdopted()
+	if s.taker != nil {
+		switch goesOn, err := s.taker.Serving(ctx); {
+		case goesOn:
+			return err // two would serve for ever, and nobody knew
+		case err != nil:
+			s.log.WarnContext(ctx, "the server before this one did not confirm the hand-over", "error", err)
+		default:
+			s.log.InfoContext(ctx, "took over from the running server", "its_version", s.taker.Release)
+		}
+	}
 	close(s.serving)
-	if s.taker == nil {
-		return
-	}
-	if err := s.taker.Serving(ctx); err != nil {
-		s.log.WarnContext(ctx, "the server before this one did not confirm the hand-over", "error", err)
-		return
-	}
-	s.log.InfoContext(ctx, "took over from the running server", "its_version", s.taker.Release)
+	return nil
 }
 
 // handOver answers a process that wants to take over.
@@ -162,11 +169,18 @@ func (s *Server) handOver(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this is for another process of the server", http.StatusUpgradeRequired)
 		return
 	}
-	if !s.ready.Load() || !s.turn.TryLock() {
+	busy := func() {
 		http.Error(w, "the server is starting, stopping or handing over already", http.StatusConflict)
+	}
+	if !s.turn.TryLock() {
+		busy()
 		return
 	}
 	defer s.turn.Unlock()
+	if !s.ready.Load() { // asked while nobody else can change it by a hand-over
+		busy()
+		return
+	}
 	taken, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "the connection cannot be taken over", http.StatusInternalServerError)
@@ -243,11 +257,15 @@ func (s *Server) leave(ctx context.Context) error {
 		defer close(moved)
 		s.control.Leave(draining, leaveOver)
 	}()
-	look := time.NewTicker(overLook)
+	look, revoked := time.NewTicker(overLook), time.NewTicker(revokedLook)
 	defer look.Stop()
+	defer revoked.Stop()
 	for s.edge.Visitors() > 0 || s.control.Connected() > 0 {
 		select {
 		case <-look.C:
+			continue
+		case <-revoked.C:
+			s.checkCredentials(ctx)
 			continue
 		case <-draining.Done():
 		}

@@ -151,6 +151,7 @@ const afterwards = 5 * time.Second
 // them. It returns ctx's error when something had to be cut.
 func (e *Edge) Shutdown(ctx context.Context) error {
 	e.closeListeners(true)
+	e.ports.closeAdopted()
 	e.drainConversations()
 	e.mu.Lock()
 	fronts := e.fronts

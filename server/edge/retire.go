@@ -61,6 +61,17 @@ func (e *Edge) ServeAdopted() {
 	}
 }
 
+// closeAdopted closes the ports that were adopted and are not served.
+func (p *ports) closeAdopted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for port, at := range p.open {
+		if at.adopted {
+			p.close(port, at)
+		}
+	}
+}
+
 // Visitors counts the connections that are open, agents' excepted.
 func (e *Edge) Visitors() int {
 	e.mu.Lock()

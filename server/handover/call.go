@@ -136,7 +136,7 @@ func (p *peer) perform(c call) (took time.Duration, err error) {
 		return 0, nil
 	case c.Op == opStop:
 		live, found := p.peers.config.Cluster.Find(c.Endpoint)
-		if !found {
+		if !found || live.Borrowed || live.Endpoint.Session != c.Session { // or a bind id would go to a session that did not give it
 			return 0, postern.Errorf(postern.CodeNotFound, "the endpoint is offline")
 		}
 		return 0, session.StopEndpoint(ctx, live.BindID, c.reason())

@@ -34,8 +34,14 @@ func (w *wire) send(m message, files ...*os.File) error {
 	return sendFiles(w.conn, text, files)
 }
 
+// refusal is the other process's word that nothing comes of the hand-over.
+type refusal struct{ why *postern.Error }
+
+func (r refusal) Error() string { return r.why.Error() }
+func (r refusal) Unwrap() error { return r.why }
+
 // receive waits for a message of the kind, and gives what came with it. Other kinds
-// are errors; a refusal is the error that it carries.
+// are errors; a refusal is one as such.
 func (w *wire) receive(ctx context.Context, k kind, within time.Duration) (message, []*os.File, error) {
 	_ = w.conn.SetReadDeadline(time.Now().Add(within))
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -48,7 +54,7 @@ func (w *wire) receive(ctx context.Context, k kind, within time.Duration) (messa
 		err = ctx.Err()
 	case err != nil:
 	case m.Kind == kindRefusal:
-		err = postern.Errorf(m.Code, "%s", m.Text)
+		err = refusal{postern.Errorf(m.Code, "%s", m.Text)}
 	case m.Kind != k:
 		err = unreadable(errors.New("a " + clip(string(m.Kind), 32) + " came instead of a " + string(k)))
 	case len(files) != m.descriptors():

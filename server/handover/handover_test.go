@@ -3,6 +3,7 @@
 package handover_test
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -50,6 +51,7 @@ type running struct {
 	handover.Giver
 	https   net.Listener
 	ports   map[uint16]net.Listener
+	conn    net.Conn // where a test ends it from here
 	retired bool
 }
 
@@ -111,7 +113,11 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	if len(ports) != len(r.ports) {
 		t.Fatalf("%d ports of %d", len(ports), len(r.ports))
 	}
-	must(t, taker.Serving(t.Context()))
+	goesOn, err := taker.Serving(t.Context())
+	must(t, err)
+	if goesOn {
+		t.Fatal("the running process goes on")
+	}
 	must(t, <-over)
 	if !r.retired {
 		t.Fatal("the running process did not retire")
@@ -220,6 +226,49 @@ func TestNewcomerIsTold(t *testing.T) {
 		if err := <-over; err == nil {
 			t.Error("no error at the running process")
 		}
+	})
+	t.Run("too late", func(t *testing.T) {
+		r := newRunning(t, 1)
+		ctx, giveUp := context.WithCancel(t.Context())
+		conn, newcomer := sockets(t)
+		over := make(chan error, 1)
+		go func() { over <- r.Give(ctx, conn) }()
+		taker, err := handover.Ask(t.Context(), newcomer, "2.0")
+		must(t, err)
+		defer taker.Close()
+		ports, err := taker.Ports(t.Context())
+		must(t, err)
+		for _, ln := range ports {
+			defer ln.Close()
+		}
+		giveUp() // as it does when its patience ends
+		if err := <-over; err == nil || r.retired {
+			t.Fatalf("retired %v, %v", r.retired, err)
+		}
+		if goesOn, err := taker.Serving(t.Context()); !goesOn || err == nil {
+			t.Errorf("the newcomer believes that it is the server: %v", err)
+		}
+	})
+	t.Run("gone in the last moment", func(t *testing.T) {
+		r := newRunning(t, 1)
+		r.Retire = func(give func(map[uint16]net.Listener) error) error {
+			return errors.Join(give(r.ports), r.conn.Close())
+		}
+		conn, newcomer := sockets(t)
+		r.conn = conn
+		over := r.give(t, conn)
+		taker, err := handover.Ask(t.Context(), newcomer, "2.0")
+		must(t, err)
+		defer taker.Close()
+		ports, err := taker.Ports(t.Context())
+		must(t, err)
+		for _, ln := range ports {
+			defer ln.Close()
+		}
+		if goesOn, err := taker.Serving(t.Context()); goesOn || !postern.HasCode(err, postern.CodeHandOverRefused) {
+			t.Errorf("nobody is the server: %v, %v", goesOn, err)
+		}
+		<-over
 	})
 	t.Run("gone", func(t *testing.T) {
 		conn, newcomer := sockets(t)

@@ -183,6 +183,7 @@ type entry struct {
 // add takes a lent endpoint online, or changes its details. mu is held.
 func (p *peer) add(l lent) {
 	id, c := l.Endpoint.ID, p.peers.config
+	delete(p.waiting, id) // what is told now is newer
 	if p.entries[id] != nil {
 		_ = c.Cluster.Update(id, func(e *postern.Endpoint) { *e = l.Endpoint }) // gone in this moment: a removal follows
 		return

@@ -209,18 +209,28 @@ func (p *Peers) others() []*peer {
 	return all
 }
 
-// CredentialRevoked has the other processes end their sessions of the credential.
-func (p *Peers) CredentialRevoked(ctx context.Context, id postern.CredentialID) {
-	for _, one := range p.others() {
-		if err := one.call(ctx, call{Op: opRevoke, Credential: id}, nil); err != nil {
-			p.config.Logger.WarnContext(ctx, "another process of the node did not hear of a revocation", "process", one.id, "credential", id, "error", err)
-		}
+// CredentialRevoked has the other processes end their sessions of the credential. It
+// does not wait for them: one that hangs must not keep the next revocation from here.
+func (p *Peers) CredentialRevoked(id postern.CredentialID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	for _, one := range p.linked {
+		p.all.Go(func() {
+			if err := one.call(p.ctx, call{Op: opRevoke, Credential: id}, nil); err != nil && p.ctx.Err() == nil {
+				p.config.Logger.WarnContext(p.ctx, "another process of the node did not hear of a revocation", "process", one.id, "credential", id, "error", err)
+			}
+		})
 	}
 }
 
 // Close ends all links and removes the socket. What was borrowed is offline then.
 func (p *Peers) Close() error {
-	p.cancel()
+	p.mu.Lock()
+	p.cancel() // from here on nothing of ours is started
+	p.mu.Unlock()
 	err := p.listener.Close()
 	for _, one := range p.others() {
 		one.session.Close(postern.Errorf(postern.CodeLinkLost, "the process ends"))

@@ -345,13 +345,19 @@ func TestCallsToAnotherProcess(t *testing.T) {
 	if s.stopped != "bind-ep_1" {
 		t.Errorf("stopped %q", s.stopped)
 	}
-	fresh.CredentialRevoked("cr_here")
-	fresh.Peers.CredentialRevoked(t.Context(), "cr_1")
-	old.mu.Lock()
-	if !slices.Equal(old.revoked, []postern.CredentialID{"cr_1"}) {
-		t.Errorf("revoked %v", old.revoked)
+	another := old.agent("ts_another")
+	_, err = old.cluster.Register(live("ep_2", "https://b.example", another))
+	must(t, err)
+	if err := borrowed.Session.StopEndpoint(t.Context(), "ep_2", nil); !postern.HasCode(err, postern.CodeNotFound) || another.stopped != "" || s.stopped != "bind-ep_1" {
+		t.Errorf("the endpoint of another session: %v", err)
 	}
-	old.mu.Unlock()
+	fresh.CredentialRevoked("cr_here")
+	fresh.Peers.CredentialRevoked("cr_1")
+	old.eventually("it hears of the revocation", func() bool {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		return slices.Equal(old.revoked, []postern.CredentialID{"cr_1"})
+	})
 	borrowed.Session.Close(postern.Errorf(postern.CodeLinkLost, "silent"))
 	<-s.done
 	if !postern.HasCode(s.why, postern.CodeLinkLost) {

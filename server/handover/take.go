@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -100,18 +101,21 @@ func (t *Taker) Ports(ctx context.Context) (map[uint16]net.Listener, error) {
 }
 
 // Serving says that this process accepts, upon which the other stops. An error means
-// that it did not say so: it may have ended at this very moment. Either way this
-// process is the server now.
-func (t *Taker) Serving(ctx context.Context) error {
+// that it did not confirm that. Where it has given the hand-over up meanwhile, because
+// this process was too slow, goesOn is true: it is still the server, and this process
+// must end. Else it may have ended at this very moment, and this process is the server.
+func (t *Taker) Serving(ctx context.Context) (goesOn bool, err error) {
 	defer t.wire.close()
-	if err := t.wire.send(message{Kind: kindServing}); err != nil {
-		return unfinished(err)
+	// Where this fails, the other's refusal may wait to be read all the same.
+	failed := t.wire.send(message{Kind: kindServing})
+	if _, _, err := t.wire.receive(ctx, kindDone, stepTime); err != nil {
+		_, goesOn = errors.AsType[refusal](err)
+		if failed != nil && !goesOn {
+			err = failed
+		}
+		return goesOn, unfinished(err)
 	}
-	_, _, err := t.wire.receive(ctx, kindDone, stepTime)
-	if err != nil {
-		return unfinished(err)
-	}
-	return nil
+	return false, nil
 }
 
 // Close gives the hand-over up, unless Serving was called, and closes the fixed listeners
@@ -127,8 +131,8 @@ func (t *Taker) Close() {
 }
 
 func unfinished(err error) error {
-	if _, ok := err.(*postern.Error); ok {
-		return err
+	if coded, ok := errors.AsType[*postern.Error](err); ok {
+		return coded
 	}
 	return postern.Errorf(postern.CodeHandOverRefused, "the running server did not finish the hand-over: %v", err).Because(err)
 }
