@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -9,8 +8,8 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/websocket"
+	"github.com/postern-dev/postern/relay"
 )
 
 // isCarrier tells whether a request is an agent's that comes in a WebSocket, because
@@ -43,17 +42,24 @@ func (x *webExchange) serveCarrier() error {
 		}
 		return errVisitorGone // the answer was on its way already
 	}
+	defer conn.Close()
 	x.status = http.StatusSwitchingProtocols
 	v := x.visitor
 	v.unmanaged()
 	_ = v.SetDeadline(within)
-	secured := tls.Server(link.NewWire(conn), x.edge.tls.agent)
-	if err := secured.HandshakeContext(x.edge.ctx); err != nil || secured.ConnectionState().NegotiatedProtocol != alpnAgent {
-		_ = conn.Close()
-		x.edge.reject(v, rejectHandshake, err)
+	first := relay.NewPeeked(conn, peekLimit)
+	if _, err := relay.SniffHello(first); err != nil {
+		x.edge.reject(v, rejectFirst, err)
 		return nil
 	}
-	x.edge.serveAgent(v, secured, alpnAgent)
+	secured, ok := x.edge.agentHandshake(v, first, x.edge.tls.agent)
+	switch {
+	case !ok:
+	case secured.ConnectionState().NegotiatedProtocol != alpnAgent:
+		x.edge.reject(v, rejectHandshake, postern.Errorf(postern.CodeProtocolViolation, "the peer does not speak %s", alpnAgent))
+	default:
+		x.edge.serveAgent(v, secured, alpnAgent)
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package edge
 import (
 	"crypto/tls"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -87,12 +88,24 @@ func (e *Edge) handshake(v *visitor, below net.Conn, config *tls.Config) (*tls.C
 	conn := tls.Server(below, config)
 	_ = v.SetDeadline(v.until)
 	shaken := make(chan error, 1)
-	go func() { shaken <- conn.HandshakeContext(e.ctx) }()
+	go func() { shaken <- e.shake(conn) }()
 	if err := <-shaken; err != nil {
 		e.reject(v, rejectHandshake, err)
 		return nil, false
 	}
 	return conn, true
+}
+
+// shake ends TLS. A panic must end the connection at most; the one who serves the
+// connection could not catch it, on another goroutine.
+func (e *Edge) shake(conn *tls.Conn) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			e.logger.ErrorContext(e.ctx, "a TLS handshake panicked", "panic", problem, "stack", string(debug.Stack()))
+			err = &postern.Error{Code: postern.CodeInternal}
+		}
+	}()
+	return conn.HandshakeContext(e.ctx)
 }
 
 // handleWeb hands a visitor of an https endpoint to the HTTP server.
@@ -158,13 +171,14 @@ func (e *Edge) handleAgents(v *visitor) {
 
 // handleAgent serves somebody who can only be an agent.
 func (e *Edge) handleAgent(v *visitor) {
-	if conn, ok := e.agentHandshake(v, link.NewWire(v), e.tls.agent); ok {
+	if conn, ok := e.agentHandshake(v, v, e.tls.agent); ok {
 		e.serveAgent(v, conn, conn.ConnectionState().NegotiatedProtocol)
 	}
 }
 
-// agentHandshake is handshake when it is the agent's turn.
-func (e *Edge) agentHandshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, bool) {
+// agentHandshake is handshake when it is the agent's turn. first stands on v, and has
+// the ClientHello.
+func (e *Edge) agentHandshake(v *visitor, first sniffed, config *tls.Config) (*tls.Conn, bool) {
 	leave, ok := e.agentGate.enter(e.ctx)
 	if !ok {
 		e.reject(v, rejectHandshake, &postern.Error{Code: postern.CodeServerBusy})
@@ -172,6 +186,10 @@ func (e *Edge) agentHandshake(v *visitor, below net.Conn, config *tls.Config) (*
 	}
 	defer leave()
 	v.until = time.Now().Add(e.live.Load().Timeouts.Handshake) // the wait was our doing
+	var below net.Conn = &turn{sniffed: first, leave: leave}
+	if config == e.tls.agent { // others send no batches
+		below = link.NewWire(below)
+	}
 	return e.handshake(v, below, config)
 }
 

@@ -18,7 +18,7 @@ type Answer struct {
 	Body   []byte      // not sent to HEAD, and not with 204 and 304
 }
 
-// ErrHangUp, returned by a Follower, ends the visitor's connection (in HTTP/2: the
+// ErrHangUp is what a Follower returns to end the visitor's connection (in HTTP/2: the
 // stream) without an answer.
 var ErrHangUp = errors.New("a rule ends the connection")
 
