@@ -51,6 +51,7 @@ func (s *Server) watchMemory(ctx context.Context) error {
 		limit, source = group/100*cgroupShare, "control group"
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	}
+	limit = max(limit, 1) // GOMEMLIMIT=0 is allowed, and a share of it is asked for
 	s.memory.limit.Store(limit)
 	s.log.InfoContext(ctx, "memory is limited", "limit_bytes", limit, "set_by", source)
 	defer s.edge.SetPressure(edge.PressureNone)

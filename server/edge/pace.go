@@ -44,5 +44,7 @@ func (p *patience) earn(n int64) {
 		p.left = p.most
 		return
 	}
-	p.left = min(p.left+time.Duration(n)*time.Second/time.Duration(p.rate), p.most)
+	// In two parts: n seconds in nanoseconds are too many for 64 bits.
+	earned := time.Duration(n/p.rate)*time.Second + time.Duration(n%p.rate)*time.Second/time.Duration(p.rate)
+	p.left = min(p.left+earned, p.most)
 }
