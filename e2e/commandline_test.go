@@ -1,0 +1,237 @@
+package e2e_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
+)
+
+// person is somebody with a home directory of their own who runs commands.
+type person struct {
+	t    *testing.T
+	home string
+}
+
+func newPerson(t *testing.T) person { return person{t, t.TempDir()} }
+
+func (p person) environment() []string {
+	return []string{"HOME=" + p.home, "XDG_CONFIG_HOME=", "POSTERN_CONNECT_URL=", "POSTERN_AUTHTOKEN=", "NGROK_AUTHTOKEN="}
+}
+
+// run gives status, stdout and stderr of one command.
+func (p person) run(args ...string) (status int, stdout, stderr string) {
+	p.t.Helper()
+	command := exec.CommandContext(p.t.Context(), posternBinary, args...)
+	command.Env = append(os.Environ(), p.environment()...)
+	var out, errors bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errors
+	err := command.Run()
+	if command.ProcessState == nil {
+		p.t.Fatal(err)
+	}
+	return command.ProcessState.ExitCode(), out.String(), errors.String()
+}
+
+// start runs a command until the test ends; its stderr is kept apart.
+func (p person) start(stderr *program.Transcript, environment []string, args ...string) *process {
+	p.t.Helper()
+	started, err := program.Start("agent "+strings.Join(args, " "), append(p.environment(), environment...), stderr, append([]string{posternBinary}, args...)...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return adopt(p.t, started)
+}
+
+func (p person) file(name, text string) string {
+	p.t.Helper()
+	path := filepath.Join(p.home, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	return path
+}
+
+// Nobody's token is shown to a server that nobody vouches for; with the fingerprint the
+// login works, and so does what comes after it without another word.
+func TestLogin(t *testing.T) {
+	s := startServer(t)
+	someone := newPerson(t)
+	address := fmt.Sprintf("https://127.0.0.1:%d", s.https)
+	status, out, errors := someone.run("login", address, "--token", s.authtoken)
+	if status != 1 || out != "" || !strings.Contains(errors, "Nothing was sent.") || strings.Contains(errors, s.authtoken) {
+		t.Fatalf("status %d, out %q, err %s", status, out, errors)
+	}
+	if strings.Contains(s.process.output(), "token") {
+		t.Errorf("the server saw a token: %s", s.process.output())
+	}
+	_, pin, found := strings.Cut(errors, "--ca-pin ")
+	pin, _, _ = strings.Cut(pin, "\n")
+	if !found || !strings.HasPrefix(pin, "sha256:") {
+		t.Fatalf("no fingerprint in %s", errors)
+	}
+	if _, bootstrap, _ := someone.run("server", "bootstrap", "--config", s.Config); !strings.Contains(bootstrap, pin) {
+		t.Errorf("%s is not what the server's operator reads: %s", pin, bootstrap)
+	}
+	wrong := "sha256:" + strings.Repeat("0", 64)
+	if status, _, errors := someone.run("login", address, "--token", s.authtoken, "--ca-pin", wrong); status != 1 || !strings.Contains(errors, "none of its certificates has the fingerprint") {
+		t.Errorf("status %d, err %s", status, errors)
+	}
+	if status, _, errors := someone.run("login", address, "--token", "wrong_token", "--ca-pin", pin); status != 1 || !strings.Contains(errors, "ERR_NGROK_105") {
+		t.Errorf("status %d, err %s", status, errors)
+	}
+	if _, err := os.Stat(filepath.Join(someone.home, ".config")); err == nil {
+		t.Error("a login that failed saved something")
+	}
+	status, out, errors = someone.run("login", address, "--token", s.authtoken, "--ca-pin", strings.ToUpper(pin[len("sha256:"):]))
+	if status != 0 || !strings.Contains(out, "saved to configuration file: "+someone.home) || errors != "" {
+		t.Fatalf("status %d, out %s, err %s", status, out, errors)
+	}
+	if status, out, _ := someone.run("diagnose"); status != 0 || !strings.Contains(out, "accepted") {
+		t.Errorf("status %d, %s", status, out)
+	}
+	// A file that names no server, as wrappers write it, works after a login.
+	given := someone.file("wrapper.yml", "version: 3\nendpoints: [{name: web, upstream: {url: 8080}}]\n")
+	var quiet program.Transcript
+	agent := someone.start(&quiet, nil, "start", "web", "--config", given, "--log", "stdout", "--log-format", "logfmt")
+	agent.onlineURL()
+
+	other := newPerson(t)
+	if status, _, errors := other.run("login", address, "--token", s.authtoken, "--ca", s.caFile); status != 0 {
+		t.Errorf("with the CA's file: status %d, %s", status, errors)
+	}
+}
+
+// What the server lacks it refuses: a guarded endpoint is never an open one.
+func TestGuardIsRefusedAndNotDropped(t *testing.T) {
+	s := startServer(t)
+	for _, args := range [][]string{
+		{"-auth=demo:secret-word"}, // S2-5
+		{"--basic-auth", "demo:secret-word"},
+		{"--cidr-allow", "10.0.0.0/8"},
+		{"--oauth", "google"},
+		{"--ua-filter-deny", "curl"},
+		{"--verify-webhook", "github", "--verify-webhook-secret", "x"},
+	} {
+		agent := s.agentProcess(append([]string{"http", "8080"}, args...)...)
+		status := agent.wait(20 * time.Second)
+		if output := agent.Output(); status != 1 || !strings.Contains(output, "command failed") || !strings.Contains(output, "ERR_") || strings.Contains(output, "started tunnel") {
+			t.Errorf("%s: %s", args, output)
+		}
+	}
+}
+
+// For scripts: the URLs alone on stdout, https first, the same in a file that is gone
+// afterwards, word to the service manager, and not a byte on stderr.
+func TestAgentForScripts(t *testing.T) {
+	s := startServer(t)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }))
+	defer upstream.Close()
+	someone := newPerson(t)
+	urls, socketPath := filepath.Join(someone.home, "urls"), filepath.Join(someone.home, "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socketPath, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	var stderr program.Transcript
+	// The way of the first generation: no file at all, so both URLs.
+	agent := someone.start(&stderr, []string{"NOTIFY_SOCKET=" + socketPath}, "--connect-url", s.connectURL(), "http", strings.TrimPrefix(upstream.URL, "http://"),
+		"-connect-cas", s.caFile, "-authtoken="+s.authtoken, "-region=eu", "--url-file="+urls)
+	var file string
+	eventually(t, 10*time.Second, func() error {
+		text, err := os.ReadFile(urls)
+		file = string(text)
+		return err
+	})
+	lines := strings.Split(strings.TrimSuffix(file, "\n"), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "https://") || !strings.HasPrefix(lines[1], "http://") {
+		t.Errorf("the file holds %q", file)
+	}
+	if out := agent.Output(); out != file {
+		t.Errorf("stdout is %q, the file holds %q", out, file)
+	}
+	for _, url := range lines {
+		awaitBody(t, s.visitor(), url, "hello", 5*time.Second)
+	}
+	agent.signal(syscall.SIGTERM)
+	if status := agent.wait(10 * time.Second); status != 0 || stderr.String() != "" {
+		t.Errorf("status %d, stderr %q", status, stderr.String())
+	}
+	if _, err := os.Stat(urls); err == nil {
+		t.Error("the file outlived the agent")
+	}
+	if told := drain(t, socket); !strings.Contains(told, "READY=1") || !strings.Contains(told, "STATUS=online: "+lines[0]) || !strings.Contains(told, "STOPPING=1") {
+		t.Errorf("the service manager heard %q", told)
+	}
+}
+
+// drain reads the datagrams that have come.
+func drain(t *testing.T, socket *net.UnixConn) string {
+	t.Helper()
+	var all strings.Builder
+	buffer := make([]byte, 4096)
+	for {
+		if err := socket.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := socket.Read(buffer)
+		if err != nil {
+			return all.String()
+		}
+		all.Write(append(buffer[:n], '\n'))
+	}
+}
+
+// SIGHUP and, where it was asked for, a change of the files: what stays is not touched,
+// what is wrong is refused.
+func TestReload(t *testing.T) {
+	s := startServer(t)
+	someone := newPerson(t)
+	const head = "version: 3\nendpoints:\n"
+	item := func(name string) string {
+		return fmt.Sprintf("  - {name: %s, url: https://%s.%s, upstream: {url: 8080}}\n", name, name, domain)
+	}
+	path := someone.file("a.yml", head+item("one")+item("two"))
+	agent := s.agentProcess("start", "--all", "--config", path, "--watch-config")
+	if _, err := agent.Online(2); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(parts ...string) {
+		t.Helper()
+		eventually(t, 10*time.Second, func() error {
+			for _, part := range parts {
+				if !strings.Contains(agent.Output(), part) {
+					return fmt.Errorf("%q is not in %s", part, agent.Output())
+				}
+			}
+			return nil
+		})
+	}
+	someone.file("a.yml", head+item("two")+item("three"))
+	expect("configuration reloaded", "url=https://three."+domain)
+	someone.file("a.yml", head+"  - {name: broken}\n")
+	expect("the configuration was not reloaded", "broken")
+	other := newPerson(t)
+	path = other.file("b.yml", head+item("four"))
+	second := s.agentProcess("start", "--all", "--config", path)
+	second.onlineURL()
+	other.file("b.yml", head+item("four")+item("five"))
+	second.signal(syscall.SIGHUP)
+	if urls, err := second.Online(2); err != nil || !strings.HasPrefix(urls[1], "https://five."+domain) {
+		t.Errorf("%q, %v", urls, err)
+	}
+	if count := strings.Count(agent.Output(), "url=https://two."); count != 1 {
+		t.Errorf("two was bound %d times", count)
+	}
+}
