@@ -59,13 +59,11 @@ func (t *tapped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes what the service says.
+// Write writes what the service says. It is shown first: who has an answer finds it
+// where it is kept.
 func (t *tapped) Write(p []byte) (int, error) {
-	n, err := t.Conn.Write(p)
-	if n > 0 {
-		t.tap.FromService(p[:n])
-	}
-	return n, err
+	t.tap.FromService(p)
+	return t.Conn.Write(p)
 }
 
 // NetConn lets relay.Abort find what it resets.
