@@ -173,6 +173,9 @@ func NewDialer(c Config) (*session.Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if proxy != nil {
+		proxy.Roots = roots
+	}
 	return &session.Dialer{
 		Server: server, Roots: roots, Transport: c.Transport, UserAgent: c.userAgent(),
 		Net: dial.Dialer{

@@ -258,6 +258,23 @@ func TestSeveralServers(t *testing.T) {
 	a.connected(t)
 }
 
+// A server's word about the token is not asked for at its other addresses.
+func TestARefusedTokenIsRefusedEverywhere(t *testing.T) {
+	one, two := newServer(t), newServer(t)
+	a, err := agent.New(agent.Config{Servers: []string{one.addr, two.addr}, Roots: one.roots, Authtoken: "2id_wrong", Logger: testkit.Logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(t.Context()); !postern.HasCode(err, postern.CodeTokenInvalid) {
+		t.Errorf("Run = %v", err)
+	}
+	two.mu.Lock()
+	defer two.mu.Unlock()
+	if len(two.conns) != 0 {
+		t.Error("the other address was dialled")
+	}
+}
+
 func TestEveryAddressIsNamedWhereNoneWorks(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"crypto/hmac"
 	"crypto/md5"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/dial"
+	"github.com/postern-dev/postern/internal/testkit"
 )
 
 // hashOfPassword is MD4 of "password" in UTF-16, as every table of such hashes has it.
@@ -173,6 +177,39 @@ func TestNTLMProxy(t *testing.T) {
 				t.Errorf("behind the proxy: %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// The same behind TLS, vouched for by an authority that the agent was given.
+func TestHTTPSProxy(t *testing.T) {
+	certificate, roots := testkit.Certificate(t, "proxy.localhost")
+	proxy := &ntlmProxy{scheme: "NTLM", user: "ada", domain: "CORP", closesFirst: true}
+	addr := proxied(t, func(conn net.Conn) {
+		proxy.serve(tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{certificate}}))
+	})
+	_, port, _ := net.SplitHostPort(addr)
+	for _, c := range []struct {
+		name    string
+		roots   *x509.CertPool
+		trusted bool
+	}{{"proxy.localhost", roots, true}, {"other.localhost", roots, false}, {"proxy.localhost", nil, false}} {
+		parsed, err := dial.ParseProxy("test", `https://CORP\ada:password@`+c.name+":"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed.Roots = c.roots
+		conn, err := (&dial.Dialer{Proxy: parsed}).Dial(t.Context(), "tcp", "server.test:443")
+		_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+		if c.trusted != (err == nil) || untrusted == c.trusted {
+			t.Errorf("%s, trusted %t: %v", c.name, c.trusted, err)
+		}
+		if err != nil {
+			continue
+		}
+		if got, err := io.ReadAll(conn); err != nil || string(got) != "the server's bytes" {
+			t.Errorf("behind the proxy: %q, %v", got, err)
+		}
+		conn.Close()
 	}
 }
 
