@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,10 +18,11 @@ import (
 type Open func(ctx context.Context, endpoint string) (net.Conn, error)
 
 // Replay sends a captured request to its service once more, as it was captured, and
-// captures what comes of it as a new exchange, whatever the budget says. It blocks
-// until the answer has come whole, or ctx ends. Errors are *postern.Error:
-// CodeNotFound, CodeReplayImpossible, and what Open or the connection gave.
-func (r *Recorder) Replay(ctx context.Context, id string, open Open) error {
+// captures what comes of it as a new exchange, whatever the budget says. endpoint is
+// whose service it goes to; "" is the one that it came to. It blocks until the answer
+// has come whole, or ctx ends. Errors are CodeNotFound, CodeReplayImpossible,
+// CodeUpstreamInvalidResponse, and whatever Open gave.
+func (r *Recorder) Replay(ctx context.Context, id, endpoint string, open Open) error {
 	original, found := r.store.Get(id)
 	if !found {
 		return postern.Errorf(postern.CodeNotFound, "there is no captured request %q", id)
@@ -29,7 +31,8 @@ func (r *Recorder) Replay(ctx context.Context, id string, open Open) error {
 	if err != nil {
 		return err
 	}
-	conn, err := open(ctx, original.Endpoint)
+	endpoint = cmp.Or(endpoint, original.Endpoint)
+	conn, err := open(ctx, endpoint)
 	if err != nil {
 		return err
 	}
@@ -38,7 +41,7 @@ func (r *Recorder) Replay(ctx context.Context, id string, open Open) error {
 	defer conn.Close()
 
 	visitor, _ := netip.ParseAddr(original.Remote) // none is fine: then nobody is shown
-	stream := r.Stream(original.Endpoint, netip.AddrPortFrom(visitor, 0))
+	stream := r.Stream(endpoint, netip.AddrPortFrom(visitor, 0))
 	stream.always, stream.replayOf = true, original.ID
 	stream.FromVisitor(request)
 	sent := make(chan error, 1)

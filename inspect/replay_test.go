@@ -39,7 +39,7 @@ func TestReplay(t *testing.T) {
 		s.FromVisitor([]byte("POST /hook?x=1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer secret\r\n" + framed))
 		s.FromService([]byte("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"))
 		original := r.Store().List(inspect.Filter{}, 1)[0]
-		if err := r.Replay(t.Context(), original.ID, dialer(t, service.Listener.Addr().String())); err != nil {
+		if err := r.Replay(t.Context(), original.ID, "", dialer(t, service.Listener.Addr().String())); err != nil {
 			t.Fatal(err)
 		}
 		again := r.Store().List(inspect.Filter{}, 1)[0]
@@ -57,22 +57,22 @@ func TestReplayFails(t *testing.T) {
 	exchange(s, "/", 5)
 	id := r.Store().List(inspect.Filter{}, 1)[0].ID
 
-	if err := r.Replay(t.Context(), "airt_x", nil); !postern.HasCode(err, postern.CodeNotFound) {
+	if err := r.Replay(t.Context(), "airt_x", "", nil); !postern.HasCode(err, postern.CodeNotFound) {
 		t.Errorf("no such id: %v", err)
 	}
 	refused := errors.New("refused")
-	if err := r.Replay(t.Context(), id, func(context.Context, string) (net.Conn, error) { return nil, refused }); !errors.Is(err, refused) {
+	if err := r.Replay(t.Context(), id, "", func(context.Context, string) (net.Conn, error) { return nil, refused }); !errors.Is(err, refused) {
 		t.Errorf("no connection: %v", err)
 	}
 	small, big := record(t, 64<<10)
 	exchange(big, "/", 20<<10)
-	if err := small.Replay(t.Context(), small.Store().List(inspect.Filter{}, 1)[0].ID, nil); !postern.HasCode(err, postern.CodeReplayImpossible) {
+	if err := small.Replay(t.Context(), small.Store().List(inspect.Filter{}, 1)[0].ID, "", nil); !postern.HasCode(err, postern.CodeReplayImpossible) {
 		t.Errorf("a body that was cut: %v", err)
 	}
 
 	for name, answer := range map[string]string{"hangs up": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "no HTTP": "", "silent": "wait"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		err := r.Replay(ctx, id, func(context.Context, string) (net.Conn, error) {
+		err := r.Replay(ctx, id, "", func(context.Context, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			go serve(far, answer)
 			return near, nil

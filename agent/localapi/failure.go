@@ -1,0 +1,87 @@
+package localapi
+
+import (
+	"net/http"
+
+	"github.com/postern-dev/postern"
+)
+
+// The codes of ngrok's agent. Programs look for them.
+const (
+	codeTunnelNotFound  = 100
+	codeTunnelInvalid   = 102
+	codeTunnelRefused   = 103
+	codeNotReady        = 104
+	codeRequestNotFound = 106
+)
+
+// notReadyText is what npm's wrappers wait to go away.
+const notReadyText = "a successful ngrok tunnel session has not yet been established"
+
+// failure is an answer that says what is wrong.
+type failure struct {
+	ErrorCode  int               `json:"error_code,omitempty"`
+	StatusCode int               `json:"status_code"`
+	Msg        string            `json:"msg"`
+	Details    map[string]string `json:"details"`
+
+	cause error // for the log
+}
+
+func (f *failure) Error() string { return f.Msg }
+
+func tunnelNotFound(name string) *failure {
+	return &failure{ErrorCode: codeTunnelNotFound, StatusCode: http.StatusNotFound, Msg: "tunnel not found", Details: map[string]string{"name": name}}
+}
+
+func requestNotFound(id string) *failure {
+	return &failure{ErrorCode: codeRequestNotFound, StatusCode: http.StatusNotFound, Msg: "request entry not found", Details: map[string]string{"id": id}}
+}
+
+func invalidTunnel(text string) *failure {
+	return &failure{ErrorCode: codeTunnelInvalid, StatusCode: http.StatusBadRequest, Msg: "invalid tunnel configuration", Details: map[string]string{"err": text}}
+}
+
+func malformed(err error) *failure {
+	return &failure{StatusCode: http.StatusBadRequest, Msg: "failed to deserialize request parameter", Details: map[string]string{"err": err.Error()}}
+}
+
+func generic(status int, details map[string]string) *failure {
+	return &failure{StatusCode: status, Msg: http.StatusText(status), Details: details}
+}
+
+// startFailure says why an endpoint is not online, in the words that clients look for.
+func startFailure(name, addr string, err error) *failure {
+	coded := postern.AsError(err)
+	var f *failure
+	switch coded.Code {
+	case postern.CodeNotReady:
+		f = &failure{
+			ErrorCode: codeNotReady, StatusCode: http.StatusServiceUnavailable,
+			Msg: "ngrok is not yet ready to start tunnels", Details: map[string]string{"err": notReadyText},
+		}
+	case postern.CodeUpstreamAddressInvalid:
+		f = invalidTunnel("Tunnel '" + name + "' specifies an invalid or malformed address: " + addr + " (" + coded.Text() + ")")
+	case postern.CodeConfigInvalid, postern.CodeFlagInvalid, postern.CodeFileUnreadable:
+		f = invalidTunnel(coded.Text())
+	case postern.CodeConflict:
+		f = invalidTunnel(`tunnel "` + name + `" already exists`)
+	default:
+		f = refused(coded)
+	}
+	f.cause = err
+	return f
+}
+
+// refused is the server's answer: text, an empty line, ngrok's code. Ours stands behind
+// the text where there is one.
+func refused(coded *postern.Error) *failure {
+	text, wire := coded.Text(), coded.Code.Entry().Wire
+	if coded.Code != wire {
+		text += " (" + string(coded.Code) + ")"
+	}
+	return &failure{
+		ErrorCode: codeTunnelRefused, StatusCode: http.StatusBadGateway, Msg: "failed to start tunnel",
+		Details: map[string]string{"err": text + "\r\n\r\n" + string(wire) + "\r\n"},
+	}
+}
