@@ -34,7 +34,7 @@ type Agent interface {
 type Tunnel struct {
 	Name   string // of the endpoint
 	Label  string // unique: Name, or "NAME (http)" for a twin
-	ID     string // that the server gave
+	ID     string // 32 hexadecimal digits
 	URL    string // "" before it was first online
 	Scheme postern.Scheme
 	Addr   string // of the service, in the form that is shown

@@ -1,18 +1,18 @@
 package localapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
-	"encoding/xml"
 	"net/http"
 	"net/url"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 )
 
 // endpoint is one URL as version 3 shows it.
 type endpoint struct {
-	XMLName       xml.Name      `json:"-" xml:"endpointResource"`
 	Name          string        `json:"name"`
 	URI           string        `json:"uri"`
 	URL           string        `json:"url"`
@@ -33,7 +33,6 @@ type upstream struct {
 }
 
 type endpointList struct {
-	XMLName   xml.Name   `json:"-" xml:"endpointListResource"`
 	Endpoints []endpoint `json:"endpoints"`
 	URI       string     `json:"uri"`
 }
@@ -59,7 +58,7 @@ func endpointRoutes() []route {
 			method: "PUT", path: "/api/endpoints/{name}", summary: "Start an endpoint in place of the one of that name, if there is one", request: endpointRequest{},
 			answers: faults(map[int]any{200: endpoint{}, 201: endpoint{}, 502: failure{}, 503: failure{}}), serve: (*API).putEndpoint,
 		},
-		{method: "DELETE", path: "/api/endpoints/{name}", summary: "Stop an endpoint with all its URLs", answers: map[int]any{204: nil, 404: failure{}}, serve: (*API).stopEndpoint},
+		{method: "DELETE", path: "/api/endpoints/{name}", summary: "Stop an endpoint with all its URLs", answers: map[int]any{204: nil, 404: failure{}, 500: failure{}}, serve: (*API).stopEndpoint},
 	}
 }
 
@@ -126,12 +125,14 @@ func (a *API) putEndpoint(_ http.ResponseWriter, c *call) (answer, error) {
 	case err != nil:
 		return answer{}, err
 	case !e.Persist:
-		err = a.forget(e.Name)
+		if err := a.forget(e.Name); err != nil {
+			return answer{}, unsaved(err)
+		}
 	}
 	if exists {
-		return answer{http.StatusOK, a.endpoint(t)}, err
+		return answer{http.StatusOK, a.endpoint(t)}, nil
 	}
-	return answer{http.StatusCreated, a.endpoint(t)}, err
+	return answer{http.StatusCreated, a.endpoint(t)}, nil
 }
 
 // named gives the endpoint of a name by its own URL.
@@ -177,7 +178,7 @@ func (a *API) stopEndpoint(_ http.ResponseWriter, c *call) (answer, error) {
 		return a.stopped(c, t.Label, a.config.Agent.Stop(ctx, t.Label))
 	}
 	if err := a.forget(t.Name); err != nil {
-		return answer{}, err
+		return answer{}, unsaved(err)
 	}
 	return a.stopped(c, t.Name, a.config.Agent.Remove(ctx, t.Name))
 }
@@ -192,7 +193,7 @@ func (a *API) endpoint(t Tunnel) endpoint {
 		Name:          t.Label,
 		URI:           "/api/endpoints/" + url.PathEscape(t.Label),
 		URL:           t.URL,
-		Upstream:      upstream{URL: t.Addr, Protocol: string(t.Config.Protocol), ProxyProtocol: t.Config.ProxyProtocol},
+		Upstream:      upstream{URL: t.Addr, Protocol: protocol(t), ProxyProtocol: t.Config.ProxyProtocol},
 		Inspect:       !t.Config.NoInspect,
 		Description:   t.Config.Description,
 		Metadata:      t.Config.Metadata,
@@ -201,4 +202,11 @@ func (a *API) endpoint(t Tunnel) endpoint {
 		Bindings:      bindings,
 		Metrics:       a.metrics(t.Label),
 	}
+}
+
+func protocol(t Tunnel) string {
+	if t.Scheme != postern.HTTP && t.Scheme != postern.HTTPS {
+		return ""
+	}
+	return cmp.Or(string(t.Config.Protocol), "http1")
 }

@@ -24,8 +24,6 @@ type failure struct {
 	StatusCode int               `json:"status_code"`
 	Msg        string            `json:"msg"`
 	Details    map[string]string `json:"details"`
-
-	cause error // for the log
 }
 
 func (f *failure) Error() string { return f.Msg }
@@ -50,27 +48,25 @@ func generic(status int, details map[string]string) *failure {
 	return &failure{StatusCode: status, Msg: http.StatusText(status), Details: details}
 }
 
+func unsaved(err error) *failure {
+	return &failure{StatusCode: http.StatusInternalServerError, Msg: "the saved tunnels could not be written", Details: map[string]string{"err": postern.AsError(err).Text()}}
+}
+
 // startFailure says why an endpoint is not online, in the words that clients look for.
-func startFailure(name, addr string, err error) *failure {
+func startFailure(name string, err error) *failure {
 	coded := postern.AsError(err)
-	var f *failure
 	switch coded.Code {
 	case postern.CodeNotReady:
-		f = &failure{
+		return &failure{
 			ErrorCode: codeNotReady, StatusCode: http.StatusServiceUnavailable,
 			Msg: "ngrok is not yet ready to start tunnels", Details: map[string]string{"err": notReadyText},
 		}
-	case postern.CodeUpstreamAddressInvalid:
-		f = invalidTunnel("Tunnel '" + name + "' specifies an invalid or malformed address: " + addr + " (" + coded.Text() + ")")
-	case postern.CodeConfigInvalid, postern.CodeFlagInvalid, postern.CodeFileUnreadable:
-		f = invalidTunnel(coded.Text())
+	case postern.CodeConfigInvalid, postern.CodeUpstreamAddressInvalid, postern.CodeFlagInvalid, postern.CodeFileUnreadable:
+		return invalidTunnel(coded.Text())
 	case postern.CodeConflict:
-		f = invalidTunnel(`tunnel "` + name + `" already exists`)
-	default:
-		f = refused(coded)
+		return invalidTunnel(`tunnel "` + name + `" already exists`)
 	}
-	f.cause = err
-	return f
+	return refused(coded)
 }
 
 // refused is the server's answer: text, an empty line, ngrok's code. Ours stands behind

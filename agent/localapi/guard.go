@@ -209,6 +209,8 @@ func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if inner, found := strings.CutPrefix(host, "["); found && strings.HasSuffix(inner, "]") {
+		host = inner[:len(inner)-1]
+	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

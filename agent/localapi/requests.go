@@ -21,7 +21,6 @@ import (
 
 // exchange is a captured request with its answer.
 type exchange struct {
-	XMLName    xml.Name  `json:"-" xml:"requestResource"`
 	URI        string    `json:"uri"`
 	ID         string    `json:"id"`
 	TunnelName string    `json:"tunnel_name"`
@@ -73,7 +72,6 @@ func (h headers) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 }
 
 type exchangeList struct {
-	XMLName  xml.Name   `json:"-" xml:"requestListResource"`
 	URI      string     `json:"uri"`
 	Requests []exchange `json:"requests"`
 	// Passed is ours: how many requests were counted and not kept, because there were

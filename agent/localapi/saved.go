@@ -111,7 +111,7 @@ func (s *Saved) write(items []savedItem) error {
 		return err
 	}
 	unsaved := func(err error) error {
-		return postern.Errorf(postern.CodeFileUnreadable, "the tunnel could not be saved: %v", err)
+		return postern.Errorf(postern.CodeFileUnreadable, "the tunnels could not be saved: %v", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return unsaved(err)

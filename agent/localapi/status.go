@@ -1,19 +1,16 @@
 package localapi
 
 import (
-	"encoding/xml"
 	"net/http"
 	"time"
 )
 
 type root struct {
-	XMLName     xml.Name `json:"-" xml:"apiResource"`
-	TunnelsURI  string   `json:"tunnels_uri"`
-	RequestsURI string   `json:"http_requests_uri"`
+	TunnelsURI  string `json:"tunnels_uri"`
+	RequestsURI string `json:"http_requests_uri"`
 }
 
 type status struct {
-	XMLName      xml.Name      `json:"-" xml:"statusResource"`
 	Status       string        `json:"status"`
 	AgentVersion string        `json:"agent_version"`
 	Session      sessionStatus `json:"session"`

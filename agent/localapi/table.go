@@ -19,7 +19,7 @@ type route struct {
 
 // faults are what writes may be answered with.
 func faults(more map[int]any) map[int]any {
-	all := map[int]any{http.StatusBadRequest: failure{}, http.StatusUnsupportedMediaType: failure{}, http.StatusRequestEntityTooLarge: failure{}}
+	all := map[int]any{http.StatusBadRequest: failure{}, http.StatusUnsupportedMediaType: failure{}, http.StatusRequestEntityTooLarge: failure{}, http.StatusInternalServerError: failure{}}
 	for status, body := range more {
 		all[status] = body
 	}

@@ -2,9 +2,6 @@ package localapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/xml"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,7 +18,6 @@ import (
 
 // tunnel is one URL as it is shown.
 type tunnel struct {
-	XMLName   xml.Name      `json:"-" xml:"tunnelResource"`
 	Name      string        `json:"name"`
 	ID        string        `json:"ID"`
 	URI       string        `json:"uri"`
@@ -65,7 +61,6 @@ type requestNumbers struct {
 }
 
 type tunnelList struct {
-	XMLName xml.Name `json:"-" xml:"tunnelListResource"`
 	Tunnels []tunnel `json:"tunnels"`
 	URI     string   `json:"uri"`
 }
@@ -86,7 +81,7 @@ func tunnelRoutes() []route {
 			answers: faults(map[int]any{201: tunnel{}, 502: failure{}, 503: failure{}}), serve: (*API).startTunnel,
 		},
 		{method: "GET", path: "/api/tunnels/{name}", summary: "Show a tunnel", answers: map[int]any{200: tunnel{}, 404: failure{}}, serve: (*API).showTunnel},
-		{method: "DELETE", path: "/api/tunnels/{name}", summary: "Stop a tunnel", answers: map[int]any{204: nil, 404: failure{}}, serve: (*API).stopTunnel},
+		{method: "DELETE", path: "/api/tunnels/{name}", summary: "Stop a tunnel", answers: map[int]any{204: nil, 404: failure{}, 500: failure{}}, serve: (*API).stopTunnel},
 	}
 }
 
@@ -196,7 +191,7 @@ func (a *API) start(c *call, e config.Endpoint, kind string, body []byte) (Tunne
 	ctx, cancel := context.WithTimeout(c.Context(), startPatience)
 	defer cancel()
 	if err := a.config.Agent.Start(ctx, e); err != nil {
-		f := startFailure(e.Name, e.Upstream, err)
+		f := startFailure(e.Name, err)
 		a.config.Logger.WarnContext(ctx, "failed to start tunnel", slog.String("pg", clip(c.URL.Path)), slog.String("id", c.id), slog.String("err", err.Error()))
 		return Tunnel{}, f
 	}
@@ -204,7 +199,7 @@ func (a *API) start(c *call, e config.Endpoint, kind string, body []byte) (Tunne
 		if err := a.config.Saved.add(e.Name, kind, body); err != nil {
 			// It is online, and would not be after a restart: better to say so now.
 			_ = a.config.Agent.Remove(ctx, e.Name)
-			return Tunnel{}, err
+			return Tunnel{}, unsaved(err)
 		}
 	}
 	for _, t := range a.config.Agent.Tunnels() {
@@ -224,7 +219,7 @@ func (a *API) stopTunnel(_ http.ResponseWriter, c *call) (answer, error) {
 	defer cancel()
 	if t.Label == t.Name {
 		if err := a.forget(t.Name); err != nil {
-			return answer{}, err
+			return answer{}, unsaved(err)
 		}
 	}
 	return a.stopped(c, t.Label, a.config.Agent.Stop(ctx, t.Label))
@@ -252,10 +247,9 @@ func (a *API) forget(name string) error {
 
 // tunnel is how a URL is shown.
 func (a *API) tunnel(t Tunnel) tunnel {
-	id := sha256.Sum256([]byte(t.ID + "\x00" + t.Label))
 	return tunnel{
 		Name:      t.Label,
-		ID:        hex.EncodeToString(id[:16]),
+		ID:        t.ID,
 		URI:       "/api/tunnels/" + url.PathEscape(t.Label),
 		PublicURL: t.URL,
 		Proto:     string(t.Scheme),

@@ -44,20 +44,43 @@ func encode(body any, accept []string) (text []byte, contentType string) {
 	if text, ok := body.(plain); ok {
 		return []byte(text), "text/plain; charset=utf-8"
 	}
-	_, failed := body.(*failure)
-	_, document := body.(map[string]any)
-	if !failed && !document && prefersXML(accept) {
-		if text, err := xml.Marshal(body); err == nil {
-			return append([]byte(xml.Header), text...), xmlType
-		}
-	}
 	var b bytes.Buffer
+	if name := element(body); name != "" && prefersXML(accept) {
+		b.WriteString(xml.Header)
+		if err := xml.NewEncoder(&b).EncodeElement(body, xml.StartElement{Name: xml.Name{Local: name}}); err == nil {
+			return b.Bytes(), xmlType
+		}
+		b.Reset()
+	}
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(body); err != nil {
 		return []byte(`{"status_code":500,"msg":"Internal Server Error","details":{}}`), jsonType
 	}
 	return b.Bytes(), jsonType
+}
+
+// element is the name of a body's element; "" for what is JSON to everybody.
+func element(body any) string {
+	switch body.(type) {
+	case tunnel:
+		return "tunnelResource"
+	case tunnelList:
+		return "tunnelListResource"
+	case endpoint:
+		return "endpointResource"
+	case endpointList:
+		return "endpointListResource"
+	case exchange:
+		return "requestResource"
+	case exchangeList:
+		return "requestListResource"
+	case root:
+		return "apiResource"
+	case status:
+		return "statusResource"
+	}
+	return ""
 }
 
 func prefersXML(accept []string) bool {
