@@ -68,6 +68,7 @@ const (
 	CodeHandOverRefused         Code = "ERR_POSTERN_411" // The running server did not hand over
 	CodeReplayImpossible        Code = "ERR_POSTERN_412" // The captured request cannot be sent again
 	CodeNotReady                Code = "ERR_POSTERN_413" // The agent has no session with the server yet
+	CodeServiceManager          Code = "ERR_POSTERN_414" // The service manager refused
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -185,9 +186,9 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeFlagInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The command line is not valid", Fix: "See the command's --help."}, true
 	case CodeNoServer:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "No server is configured", Fix: "Give --connect-url HOST:PORT or set POSTERN_CONNECT_URL; \"postern demo\" tries everything on this machine alone."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "No server is configured", Fix: "Run \"postern login URL --token TOKEN\" once, give --connect-url HOST:PORT, or set POSTERN_CONNECT_URL; \"postern demo\" tries everything on this machine alone."}, true
 	case CodeNoToken:
-		return Entry{Code: c, Wire: "ERR_NGROK_105", Status: 400, Title: "No authtoken is configured", Fix: "Give --authtoken TOKEN or set POSTERN_AUTHTOKEN; the server's operator makes one with \"postern server bootstrap\"."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_105", Status: 400, Title: "No authtoken is configured", Fix: "Run \"postern login URL --token TOKEN\" once, give --authtoken TOKEN, or set POSTERN_AUTHTOKEN; the server's operator makes one with \"postern server bootstrap\"."}, true
 	case CodeUpstreamAddressInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The address of the local service cannot be read", Fix: "Give a port, host:port, http://…, https://…, unix:///path or file:///directory."}, true
 	case CodeServerUnreachable:
@@ -206,6 +207,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The captured request cannot be sent again", Fix: "It was not kept whole; raise inspect_db_size and let it come again."}, true
 	case CodeNotReady:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 503, Title: "The agent has no session with the server yet", Fix: "Wait until the agent is online and ask again; its status says what keeps it from being online."}, true
+	case CodeServiceManager:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "The service manager refused", Fix: "It may need root, or --user for a service of yours; \"service status\" says what is there."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -289,6 +292,7 @@ func Codes() []Code {
 		CodeHandOverRefused,
 		CodeReplayImpossible,
 		CodeNotReady,
+		CodeServiceManager,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

@@ -43,6 +43,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		authtokenCommand(streams),
 		configCommand(streams),
 		newDiagnoseCommand(streams),
+		serviceCommand(streams),
 		updateCommand(streams),
 		versionCommand(streams),
 	)

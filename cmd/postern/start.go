@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/background"
 	"github.com/postern-dev/postern/agent/config"
 )
 
@@ -20,9 +23,10 @@ without touching the others.`,
 		Example: `  postern start web db --config postern.yml
   postern start --all --config base.yml --config site.yml`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return run.run(cmd.Context(), func(file config.Config) ([]config.Endpoint, error) {
+			choose := func(file config.Config) ([]config.Endpoint, error) {
 				return chooseEndpoints(file, names, all, none)
-			})
+			}
+			return background.Run(cmd.Context(), streams.Name, func(ctx context.Context) error { return run.run(ctx, choose) })
 		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "every endpoint of the files")

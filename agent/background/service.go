@@ -1,0 +1,201 @@
+package background
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/kardianos/service"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
+)
+
+// Service is an agent that the system runs. Name is required, Config to install it.
+type Service struct {
+	Name   string // of the unit, the job or the service
+	Config string // configuration file; all its endpoints are taken online
+	User   bool   // of one user, not of the system
+}
+
+// Install writes down that the agent is run, from now on at every start of the system;
+// it does not start it. A configuration that cannot be read is an error now rather than
+// after the next start of the machine. Errors are CodeFlagInvalid, CodeConfigInvalid
+// and CodeServiceManager.
+func (s Service) Install() error {
+	if s.Config == "" {
+		return postern.Errorf(postern.CodeFlagInvalid, "service install needs --config FILE: the service has no home directory to look in")
+	}
+	file, err := config.Load(s.Config)
+	if err == nil {
+		err = file.Check()
+	}
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(s.Config)
+	if err != nil {
+		return postern.Errorf(postern.CodeFlagInvalid, "the path %q cannot be made absolute: %v", s.Config, err)
+	}
+	arguments := []string{"start", "--all", "--config", path}
+	switch {
+	case file.Log != "":
+	case runtime.GOOS == "windows":
+		arguments = append(arguments, "--log", filepath.Join(filepath.Dir(path), "postern.log"), "--log-format", "logfmt")
+	default: // which systemd and launchd keep
+		arguments = append(arguments, "--log", "stderr", "--log-format", "logfmt")
+	}
+	made, err := s.made(arguments)
+	if err != nil {
+		return err
+	}
+	return failure("install", made.Install())
+}
+
+// Do carries out start, stop, restart or uninstall.
+func (s Service) Do(action string) error {
+	made, err := s.made(nil)
+	if err != nil {
+		return err
+	}
+	return failure(action, service.Control(made, action))
+}
+
+// Status is "running", "stopped" or "not installed".
+func (s Service) Status() (string, error) {
+	made, err := s.made(nil)
+	if err != nil {
+		return "", err
+	}
+	status, err := made.Status()
+	switch {
+	case errors.Is(err, service.ErrNotInstalled):
+		return "not installed", nil
+	case err != nil:
+		return "", failure("status", err)
+	case status == service.StatusRunning:
+		return "running", nil
+	}
+	return "stopped", nil
+}
+
+// Run runs an agent as whatever started the process wants it: under Windows' service
+// manager it reports to that, elsewhere it only calls serve.
+func Run(ctx context.Context, name string, serve func(context.Context) error) error {
+	if runtime.GOOS != "windows" || service.Interactive() {
+		return serve(ctx)
+	}
+	p := &program{serve: serve, ended: make(chan error, 1)}
+	made, err := service.New(p, &service.Config{Name: name})
+	if err != nil {
+		return failure("run", err)
+	}
+	p.ctx, p.stop = context.WithCancel(ctx)
+	defer p.stop()
+	if err := made.Run(); err != nil {
+		return failure("run", err)
+	}
+	return <-p.ended
+}
+
+func (s Service) made(arguments []string) (service.Service, error) {
+	target := "multi-user.target"
+	if s.User {
+		target = "default.target"
+	}
+	if strings.HasPrefix(service.Platform(), "linux-systemd") {
+		for i, argument := range arguments {
+			arguments[i] = unitEscape(argument)
+		}
+	}
+	made, err := service.New(&program{}, &service.Config{
+		Name:        s.Name,
+		DisplayName: "Postern agent",
+		Description: "Postern agent: public addresses for services of this network",
+		Arguments:   arguments,
+		Option: service.KeyValue{
+			"UserService":   s.User,
+			"SystemdScript": strings.ReplaceAll(systemdUnit, "TARGET", target),
+			"RunAtLoad":     true,
+			"KeepAlive":     true,
+			"OnFailure":     "restart",
+		},
+	})
+	if err != nil {
+		return nil, failure("find", err)
+	}
+	return made, nil
+}
+
+func failure(action string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return postern.Errorf(postern.CodeServiceManager, "the service manager (%s) did not %s the service: %v", platform(), action, err).Because(err)
+}
+
+func platform() string {
+	if name := service.Platform(); name != "" {
+		return name
+	}
+	return "none was found"
+}
+
+// unitEscape keeps systemd from reading specifiers, variables and escapes into an
+// argument (systemd.service(5)).
+func unitEscape(argument string) string {
+	return strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`).Replace(argument)
+}
+
+// systemdUnit is filled in by the service package. READY=1 comes when every endpoint is
+// online, which may take as long as an outage: Type=exec does not have a start of the
+// machine wait for that, and STATUS= is shown all the same.
+const systemdUnit = `[Unit]
+Description={{Description}}
+ConditionFileIsExecutable={{Path | cmdEscape}}
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+NotifyAccess=main
+ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=5
+TimeoutStopSec=40
+NoNewPrivileges=yes
+EnvironmentFile=-/etc/sysconfig/{{Name}}
+
+[Install]
+WantedBy=TARGET
+`
+
+// program is what the service package starts and stops, on Windows.
+type program struct {
+	ctx   context.Context // of the process
+	stop  context.CancelFunc
+	serve func(context.Context) error
+	ended chan error
+}
+
+// Start is the service package's; it does not block.
+func (p *program) Start(service.Service) error {
+	if p.serve != nil {
+		go p.run()
+	}
+	return nil
+}
+
+func (p *program) run() { p.ended <- p.serve(p.ctx) }
+
+// Stop is the service package's.
+func (p *program) Stop(service.Service) error {
+	if p.stop != nil {
+		p.stop()
+	}
+	return nil
+}
