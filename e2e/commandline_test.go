@@ -1,13 +1,11 @@
 package e2e_test
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -16,51 +14,6 @@ import (
 
 	"github.com/postern-dev/postern/e2e/internal/program"
 )
-
-// person is somebody with a home directory of their own who runs commands.
-type person struct {
-	t    *testing.T
-	home string
-}
-
-func newPerson(t *testing.T) person { return person{t, t.TempDir()} }
-
-func (p person) environment() []string {
-	return []string{"HOME=" + p.home, "XDG_CONFIG_HOME=", "POSTERN_CONNECT_URL=", "POSTERN_AUTHTOKEN=", "NGROK_AUTHTOKEN="}
-}
-
-// run gives status, stdout and stderr of one command.
-func (p person) run(args ...string) (status int, stdout, stderr string) {
-	p.t.Helper()
-	command := exec.CommandContext(p.t.Context(), posternBinary, args...)
-	command.Env = append(os.Environ(), p.environment()...)
-	var out, errors bytes.Buffer
-	command.Stdout, command.Stderr = &out, &errors
-	err := command.Run()
-	if command.ProcessState == nil {
-		p.t.Fatal(err)
-	}
-	return command.ProcessState.ExitCode(), out.String(), errors.String()
-}
-
-// start runs a command until the test ends; its stderr is kept apart.
-func (p person) start(stderr *program.Transcript, environment []string, args ...string) *process {
-	p.t.Helper()
-	started, err := program.Start("agent "+strings.Join(args, " "), append(p.environment(), environment...), stderr, append([]string{posternBinary}, args...)...)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return adopt(p.t, started)
-}
-
-func (p person) file(name, text string) string {
-	p.t.Helper()
-	path := filepath.Join(p.home, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	return path
-}
 
 // Nobody's token is shown to a server that nobody vouches for; with the fingerprint the
 // login works, and so does what comes after it without another word.
@@ -101,7 +54,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("status %d, %s", status, out)
 	}
 	// A file that names no server, as wrappers write it, works after a login.
-	given := someone.file("wrapper.yml", "version: 3\nendpoints: [{name: web, upstream: {url: 8080}}]\n")
+	given := someone.write("wrapper.yml", "version: 3\nendpoints: [{name: web, upstream: {url: 8080}}]\n")
 	var quiet program.Transcript
 	agent := someone.start(&quiet, nil, "start", "web", "--config", given, "--log", "stdout", "--log-format", "logfmt")
 	agent.onlineURL()
@@ -202,7 +155,7 @@ func TestReload(t *testing.T) {
 	item := func(name string) string {
 		return fmt.Sprintf("  - {name: %s, url: https://%s.%s, upstream: {url: 8080}}\n", name, name, domain)
 	}
-	path := someone.file("a.yml", head+item("one")+item("two"))
+	path := someone.write("a.yml", head+item("one")+item("two"))
 	agent := s.agentProcess("start", "--all", "--config", path, "--watch-config")
 	if _, err := agent.Online(2); err != nil {
 		t.Fatal(err)
@@ -218,15 +171,15 @@ func TestReload(t *testing.T) {
 			return nil
 		})
 	}
-	someone.file("a.yml", head+item("two")+item("three"))
+	someone.write("a.yml", head+item("two")+item("three"))
 	expect("configuration reloaded", "url=https://three."+domain)
-	someone.file("a.yml", head+"  - {name: broken}\n")
+	someone.write("a.yml", head+"  - {name: broken}\n")
 	expect("the configuration was not reloaded", "broken")
 	other := newPerson(t)
-	path = other.file("b.yml", head+item("four"))
+	path = other.write("b.yml", head+item("four"))
 	second := s.agentProcess("start", "--all", "--config", path)
 	second.onlineURL()
-	other.file("b.yml", head+item("four")+item("five"))
+	other.write("b.yml", head+item("four")+item("five"))
 	second.signal(syscall.SIGHUP)
 	if urls, err := second.Online(2); err != nil || !strings.HasPrefix(urls[1], "https://five."+domain) {
 		t.Errorf("%q, %v", urls, err)

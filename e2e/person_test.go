@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,18 +103,39 @@ func (p *person) types(line string) typed {
 	return command
 }
 
-// gets runs a command to its end and returns its exit code and both outputs.
+// gets runs what a person types to its end and returns exit code and both outputs.
 func (p *person) gets(line string) (code int, stdout, stderr string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	return p.runs("sh", "-c", "cd && exec "+line)
+}
+
+// run is gets for arguments that no shell has to take apart, under our own name.
+func (p *person) run(args ...string) (code int, stdout, stderr string) {
+	p.t.Helper()
+	return p.runs(posternBinary, args...)
+}
+
+func (p *person) runs(name string, args ...string) (code int, stdout, stderr string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
 	defer cancel()
-	command := exec.CommandContext(ctx, "sh", "-c", "cd && exec "+line)
+	command := exec.CommandContext(ctx, name, args...)
 	var out, errors bytes.Buffer
 	command.Env, command.Stdout, command.Stderr = append(os.Environ(), p.environment...), &out, &errors
-	if err := command.Run(); err != nil && command.ProcessState.ExitCode() < 0 {
-		p.t.Fatalf("%s: %v\nstandard output %s\nstandard error %s", line, err, &out, &errors)
+	if err := command.Run(); err != nil && (command.ProcessState == nil || command.ProcessState.ExitCode() < 0) {
+		p.t.Fatalf("%s %q: %v\nstandard output %s\nstandard error %s", name, args, err, &out, &errors)
 	}
 	return command.ProcessState.ExitCode(), out.String(), errors.String()
+}
+
+// start runs a command until the test ends; its standard error is kept apart.
+func (p *person) start(stderr *program.Transcript, environment []string, args ...string) *process {
+	p.t.Helper()
+	started, err := program.Start("agent "+strings.Join(args, " "), append(slices.Clone(p.environment), environment...), stderr, append([]string{posternBinary}, args...)...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return adopt(p.t, started)
 }
 
 // lines waits until n whole lines are on standard output and returns all there are.
