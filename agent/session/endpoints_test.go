@@ -13,7 +13,6 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
-	"github.com/postern-dev/postern/link"
 )
 
 func twins(name string) session.Endpoint {
@@ -277,84 +276,4 @@ func TestNoEndpoints(t *testing.T) {
 		}
 		r.stop()
 	})
-}
-
-func TestRemoteManagement(t *testing.T) {
-	failing := errors.New("no such program")
-	for _, c := range []struct {
-		name       string
-		management session.Management
-		action     link.Action
-		code       postern.Code // "" is done
-		stops      bool
-	}{
-		{"stop", session.Management{}, link.Stop, "", true},
-		{"stop when off", session.Management{Off: true}, link.Stop, postern.CodeStopUnsupported, false},
-		{"restart", session.Management{Restart: func() error { return nil }}, link.Restart, "", true},
-		{"restart when off", session.Management{Off: true, Restart: func() error { return nil }}, link.Restart, postern.CodeRestartUnsupported, false},
-		{"restart that fails", session.Management{Restart: func() error { return failing }}, link.Restart, postern.CodeCommandFailed, false},
-		{"restart that cannot be", session.Management{}, link.Restart, postern.CodeRestartUnsupported, false},
-		{"update", session.Management{HowToUpdate: "apt upgrade postern"}, link.Update, postern.CodeUpdateUnsupported, false},
-		{"nonsense", session.Management{}, "dance", postern.CodeCommandFailed, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &server{}
-				r := run(t, session.Config{Connect: s.Connect, Management: c.management})
-				synctest.Wait()
-				err := s.current().callbacks.Command(t.Context(), link.Command{Action: c.action})
-				if (err == nil) != (c.code == "") || err != nil && !postern.HasCode(err, c.code) {
-					t.Errorf("the command = %v, want %s", err, c.code)
-				}
-				if why := c.management.HowToUpdate; why != "" && !strings.Contains(err.Error(), why) {
-					t.Errorf("the refusal %v does not say how", err)
-				}
-				_, refused := c.management.Unsupported()[c.action]
-				if refused && c.code == "" {
-					t.Error("the server is told that it cannot be done")
-				}
-				time.Sleep(time.Second)
-				synctest.Wait()
-				if stopped := r.Status().State == session.Stopped; stopped != c.stops {
-					t.Errorf("state %s", r.Status().State)
-				}
-				r.stop()
-			})
-		})
-	}
-}
-
-// A machine that slept has its session checked at once, and a dead one replaced.
-func TestWakeFromSleep(t *testing.T) {
-	for _, dead := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			var mu sync.Mutex
-			var asleep time.Duration
-			wall := func() time.Time {
-				mu.Lock()
-				defer mu.Unlock()
-				return time.Now().Add(asleep)
-			}
-			s := &server{}
-			r := run(t, session.Config{Connect: s.Connect, WallClock: wall, Endpoints: []session.Endpoint{webEndpoint("a", echo)}})
-			time.Sleep(11 * time.Second) // just pinged: the next would be far
-			mu.Lock()
-			asleep = time.Hour
-			mu.Unlock()
-			pings := s.current().pinged()
-			if dead {
-				s.current().deafen()
-			}
-			time.Sleep(3 * time.Second)
-			if s.current().pinged() == pings {
-				t.Error("no ping within 3 seconds of waking up")
-			}
-			time.Sleep(6 * time.Second)
-			synctest.Wait()
-			if want := map[bool]int{false: 1, true: 2}[dead]; len(s.dialled()) != want || r.Status().State != session.Online {
-				t.Errorf("dead %t: %d sessions, want %d; %s", dead, len(s.dialled()), want, r.Status().State)
-			}
-			r.stop()
-		})
-	}
 }

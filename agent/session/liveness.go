@@ -17,7 +17,7 @@ const (
 	asleep = 5 * time.Second
 	// wakePatience is how long the server may take to answer after a sleep, in which it
 	// has most likely given the session up: as long as it takes a network to come back.
-	wakePatience = 5 * time.Second
+	wakePatience = 10 * time.Second
 )
 
 // watchLiveness pings, and ends the session when nothing came back for too long. After
