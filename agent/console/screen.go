@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/term"
+
 	tea "charm.land/bubbletea/v2"
 )
 
@@ -51,6 +53,7 @@ func (s *Screen) Run(ctx context.Context) error {
 		options = append(options, tea.WithInput(io.Reader(s.In)))
 	}
 	program := tea.NewProgram(m, options...)
+	restore := s.remember()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := program.Run()
@@ -61,21 +64,28 @@ func (s *Screen) Run(ctx context.Context) error {
 		return s.ended(m, err)
 	case <-ctx.Done():
 	}
-	quit := make(chan struct{})
-	go func() { // Quit blocks while the terminal holds a frame up
-		defer close(quit)
-		program.Quit()
-	}()
+	go program.Quit() // which waits while the terminal holds a frame up
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case err := <-ended:
-		<-quit
 		return s.ended(m, err)
 	case <-timer.C:
-		program.Kill()
+		restore()
 		return nil
 	}
+}
+
+// remember gives what has the terminal take keys as it did before.
+func (s *Screen) remember() (restore func()) {
+	if s.In == nil {
+		return func() {}
+	}
+	state, err := term.GetState(int(s.In.Fd()))
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = term.Restore(int(s.In.Fd()), state) } // nothing is left to be done about a terminal that is gone
 }
 
 // ended is after the terminal was given back.
