@@ -127,6 +127,13 @@ func (s *server) patient() *http.Client {
 	return &http.Client{Transport: transport, Timeout: 2 * time.Minute}
 }
 
+// bare is a visitor who goes to the service itself.
+func bare(t *testing.T) *http.Client {
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
 // mouse is how long a small request took.
 func mouse(client *http.Client, url string) (time.Duration, error) {
 	started := time.Now()
@@ -154,12 +161,14 @@ func slowAndLossy(t *testing.T) {
 	const roundTrip = 200 * time.Millisecond
 	const each, transfers = 512 << 10, 16
 	d := startDistant(t, path.Both(path.Way{Delay: roundTrip / 2, Loss: 0.02}))
-	service, _ := d.serve(bulkService())
+	service, direct := d.serve(bulkService())
 	_, url := d.agent("http", service)
 	visitor := d.patient()
 	awaitBody(t, visitor, url+"/small", "small", 5*time.Second)
 	before := d.baseline()
 
+	// What a lost packet costs whoever is alone with his connection.
+	alone := mice(t, bare(t), direct, 50)
 	started := time.Now()
 	var bulk sync.WaitGroup
 	for i := range transfers {
@@ -174,25 +183,26 @@ func slowAndLossy(t *testing.T) {
 			}
 		})
 	}
-	// Until there are further carriers, two round trips and a handshake, bulk is where
-	// everybody is.
-	pause(t, 5*time.Second)
+	// At first bulk is where everybody is, until there are further carriers: four round
+	// trips, and what the loss of packets makes of them.
+	pause(t, 3*time.Second)
 	others := d.patient()
 	times := mice(t, others, url, 50)
 	talk(t, others, url+"/ws")
 	bulk.Wait()
-	t.Logf("%d MiB each way in %v; small requests p50 %v, p90 %v, p99 %v", transfers*each>>20, time.Since(started),
-		quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99))
-	// A lost packet costs whoever is on that connection a timeout, and nobody else.
-	if p50, p75 := quantile(times, 0.5), quantile(times, 0.75); p50 > roundTrip*3/2 || p75 > 2*time.Second {
-		t.Errorf("small requests beside bulk took %v, a quarter more than %v, on a path of %v", p50, p75, roundTrip)
+	t.Logf("%d MiB each way in %v; small requests p50 %v, p90 %v, p99 %v; directly, beside nothing, %v, %v, %v", transfers*each>>20,
+		time.Since(started), quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99),
+		quantile(alone, 0.5), quantile(alone, 0.9), quantile(alone, 0.99))
+	// A lost packet costs whoever is on that connection a timeout, of 0.4 to 0.6 s
+	// here, and nobody else; one lost again as much again.
+	const timeout = 600 * time.Millisecond
+	p50, p90, p99 := quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99)
+	if p50 > roundTrip*3/2 || p90 > quantile(alone, 0.9)+timeout || p99 > max(quantile(alone, 0.99), roundTrip)+3*timeout {
+		t.Errorf("small requests beside bulk took %v, %v, %v; directly, beside nothing, %v, %v, %v", p50, p90, p99,
+			quantile(alone, 0.5), quantile(alone, 0.9), quantile(alone, 0.99))
 	}
 	visitor.CloseIdleConnections()
 	others.CloseIdleConnections()
-	// The further carriers, two goroutines each, go when they have been idle for a
-	// while; longAndFat waits for that.
-	before.goroutines += 2 * 16
-	before.descriptors += 16
 	d.returnsTo(before)
 }
 
@@ -256,14 +266,13 @@ func longAndFat(t *testing.T) {
 	visitor := d.patient()
 	awaitBody(t, visitor, url+"/small", "small", 5*time.Second)
 	before := d.baseline()
-	bare := &http.Client{Transport: &http.Transport{}}
-	defer bare.CloseIdleConnections()
+	alone := bare(t)
 	for way, transfer := range map[string]transfer{"down": download, "up": upload} {
 		// One stream gets what the path has, but other work on this machine may get in
 		// its way: the best of a few counts.
 		best, share := map[string]time.Duration{}, 0.0
 		for round := 0; round < 4 && share < 0.8; round++ {
-			fastest(t, best, "direct", transfer, bare, direct)
+			fastest(t, best, "direct", transfer, alone, direct)
 			fastest(t, best, "tunnel", transfer, visitor, url)
 			share = best["direct"].Seconds() / best["tunnel"].Seconds()
 		}
@@ -299,9 +308,9 @@ func narrow(t *testing.T, ofSDK bool) {
 	var url string
 	// What an SDK sends first is a window of 256 KiB, over the one connection that it
 	// has: two seconds of this path.
-	bound := 2 * time.Second
+	bound, rare := 2*time.Second, 2*time.Second
 	if ofSDK {
-		bound *= 2
+		bound, rare = 4*time.Second, 8*time.Second
 		agent, url = d.serveSDK(bulkService())
 	} else {
 		service, _ := d.serve(bulkService())
@@ -330,8 +339,7 @@ func narrow(t *testing.T, ofSDK bool) {
 		stop()
 		large.Wait()
 		t.Logf("%s: small requests p50 %v, p90 %v, p99 %v", way, quantile(times, 0.5), quantile(times, 0.9), quantile(times, 0.99))
-		// A queue that overflows may cost a few of them a timeout of TCP more.
-		if p90, p99 := quantile(times, 0.9), quantile(times, 0.99); p90 > bound || p99 > 2*bound {
+		if p90, p99 := quantile(times, 0.9), quantile(times, 0.99); p90 > bound || p99 > rare {
 			t.Errorf("%s: small requests beside a large transfer took %v, some %v", way, p90, p99)
 		}
 	}

@@ -59,7 +59,9 @@ func (s *Session) writeBatch() {
 	}
 	took := time.Since(began)
 	s.wmu.Lock()
-	s.out.pace.wrote(written, took)
+	if unsent := s.holdBulk(); !s.out.hold.on.Load() {
+		s.out.pace.wrote(written, took, unsent)
+	}
 	if err != nil && s.writeErr == nil {
 		s.writeErr = err
 		s.wmu.Unlock()

@@ -172,7 +172,7 @@ func (s *Session) endEcho(st *Stream) {
 
 // noteRTT keeps a smoothed value for people, and the least for the windows: what a
 // queue on the path adds must not make them larger. The least ages by an eighth a
-// measurement, so that it follows a path that has become longer.
+// measurement, so that it follows a path that has become longer. wmu is held.
 func (s *Session) noteRTT(took time.Duration) {
 	took = max(took, 1)
 	if old := s.rtt.Load(); old > 0 {
@@ -183,6 +183,9 @@ func (s *Session) noteRTT(took time.Duration) {
 	}
 	s.rtt.Store(int64(took))
 	s.rttLeast.Store(int64(took))
+	if took >= farPath {
+		s.out.pace.careful()
+	}
 }
 
 // echo answers the peer's heartbeat. The reader calls it; the answers go before

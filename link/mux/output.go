@@ -51,6 +51,7 @@ type output struct {
 	bulk    ring   // streams with more to send than there was room for
 	fresh   time.Time
 	pace    pace
+	hold    hold
 }
 
 // used is how many bytes of data wait.
@@ -62,7 +63,7 @@ func (o *output) used() int {
 }
 
 func (o *output) empty() bool {
-	return o.data == nil && len(o.control) == 0 && o.quick.empty() && o.bulk.empty()
+	return o.data == nil && len(o.control) == 0 && o.quick.empty() && (o.bulk.empty() || o.hold.on.Load())
 }
 
 // grow makes room for n more bytes of data.
@@ -127,11 +128,13 @@ func (o *output) putGoAway(last uint32, code muxCode, why *postern.Error) {
 // writers are served first, so that their data is in it. Either result may be
 // empty.
 func (o *output) collect() (control []byte, data *batch) {
-	o.epoch++
+	if !o.hold.on.Load() {
+		o.epoch++
+	}
 	for o.used() < gatherMost && !o.quick.empty() {
 		o.serve(&o.quick)
 	}
-	for !o.bulk.empty() {
+	for !o.bulk.empty() && !o.hold.on.Load() {
 		o.serve(&o.bulk) // once at least: small writes must not starve bulk
 		if o.used() >= o.pace.bulk() {
 			break
@@ -165,7 +168,7 @@ func (o *output) serve(r *ring) {
 // take moves one frame of st's pending bytes into the batch; the window must be
 // open.
 func (o *output) take(st *Stream) {
-	n := min(len(st.pending), int(min(st.sendWindow, maxPayload)))
+	n := int(min(int64(len(st.pending)), st.sendWindow, int64(o.pace.frame())))
 	o.putData(st.id, 0, st.pending[:n])
 	st.pending = st.pending[n:]
 	st.spent(n)
@@ -175,13 +178,24 @@ func (o *output) take(st *Stream) {
 // room tells whether st may append n bytes at once instead of waiting its turn.
 func (o *output) room(st *Stream, n int) bool {
 	used := o.used()
-	if !o.busy {
+	small := o.small(st, n)
+	switch {
+	case small && o.busy:
+		return used < gatherMost && o.quick.empty()
+	case !o.busy && (small || !o.hold.on.Load()):
 		return used < o.pace.bulk()
 	}
-	if n <= smallWrite && st.share(o.epoch)+n <= maxPayload {
-		return used < gatherMost && o.quick.empty()
+	return used < o.pace.bulk() && o.quick.empty() && o.bulk.empty() && !o.hold.on.Load()
+}
+
+// small tells whether the n bytes that st still has to write are no bulk. While bulk
+// is held back, many small writes are bulk as well.
+func (o *output) small(st *Stream, n int) bool {
+	most := maxPayload
+	if o.hold.on.Load() {
+		most = smallWrite
 	}
-	return used < o.pace.bulk() && o.quick.empty() && o.bulk.empty()
+	return n <= smallWrite && st.share(o.epoch)+n <= most
 }
 
 // wait queues st for room.
@@ -189,7 +203,7 @@ func (o *output) wait(st *Stream) {
 	if st.queued {
 		return
 	}
-	if len(st.pending) <= smallWrite && st.share(o.epoch)+len(st.pending) <= maxPayload {
+	if o.small(st, len(st.pending)) {
 		o.quick.push(st)
 	} else {
 		o.bulk.push(st)

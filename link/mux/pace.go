@@ -12,13 +12,28 @@ const (
 	heldUp = 5 * time.Millisecond
 	// batchTime is how long the bulk of one write should take on the path.
 	batchTime = 50 * time.Millisecond
+	// leastPace keeps the overhead of frames small, however slow the path is.
+	leastPace = 4 << 10
 )
 
-// pace keeps the bulk of one batch to what the path carries in batchTime. Session.wmu
-// guards it but for slow.
+// pace keeps the bulk of one batch, and what bulk leaves in the kernel unsent, to what
+// the path carries in batchTime. Session.wmu guards it but for slow.
 type pace struct {
 	most int         // bytes; 0: bulkMost
 	slow atomic.Bool // most is below bulkMost
+}
+
+// careful starts on a path that takes time: what it carries is to be seen, and what
+// the kernel has taken stands before everybody.
+func (p *pace) careful() {
+	if p.most == 0 {
+		p.set(maxPayload)
+	}
+}
+
+func (p *pace) set(most int) {
+	p.most = min(max(most, leastPace), bulkMost)
+	p.slow.Store(p.most < bulkMost)
 }
 
 // bulk is how much bulk a batch may have.
@@ -29,18 +44,29 @@ func (p *pace) bulk() int {
 	return p.most
 }
 
-// wrote learns from a write of n bytes. What went at once shows only that there was
-// room for so much, so trust comes back with the bytes.
-func (p *pace) wrote(n int, took time.Duration) {
+// frame is how much a stream may send in its turn.
+func (p *pace) frame() int { return min(p.bulk(), maxPayload) }
+
+// unsent is how much the kernel may have to send when bulk goes on.
+func (p *pace) unsent() int { return p.bulk() / 2 }
+
+// wrote learns from a write of n bytes, of which the kernel has unsent left. What went
+// at once shows only that there was room for so much, so trust comes back with the
+// bytes.
+func (p *pace) wrote(n int, took time.Duration, unsent int) {
 	switch {
 	case took >= heldUp && n >= maxPayload:
-		p.most = min(max(int(int64(n)*int64(batchTime)/int64(took)), maxPayload), bulkMost)
-	case took < heldUp && p.slow.Load():
-		p.most = min(p.most+n, bulkMost)
-	default:
-		return
+		p.set(int(int64(n) * int64(batchTime) / int64(took)))
+	case took < heldUp && n > smallWrite && unsent <= leastPace && p.slow.Load():
+		p.set(p.most + n)
 	}
-	p.slow.Store(p.most < bulkMost)
+}
+
+// sent learns that n bytes left the kernel in that time. Acknowledgements, and so
+// bytes, may come in bursts, one each round trip.
+func (p *pace) sent(n int, took, roundTrip time.Duration) {
+	took = max(took, roundTrip/2)
+	p.set(min(int(int64(n)*int64(batchTime)/int64(took)), 2*p.bulk()))
 }
 
 // Slow tells whether the stream's connection has lately taken bytes so slowly that

@@ -7,13 +7,23 @@ import (
 	"time"
 )
 
+// ErrYielded is what a Write gives that Yield has called back.
+var ErrYielded = errors.New("mux: the write was called back")
+
 // errWriteEnded is what Write gives after CloseWrite.
 var errWriteEnded = errors.New("mux: write after CloseWrite")
 
 // Write sends p. It returns once all of it is on its way or queued to be; it waits
 // for the peer's window and for its turn on the connection. With an error, n bytes
 // were taken and arrive, in order, if anything does.
-func (st *Stream) Write(p []byte) (n int, err error) {
+func (st *Stream) Write(p []byte) (n int, err error) { return st.write(p, false) }
+
+// WriteNow is Write that does not wait for the window or its turn: it returns
+// ErrYielded then, and what it has sent. It may wait for another Write, and for the
+// connection.
+func (st *Stream) WriteNow(p []byte) (n int, err error) { return st.write(p, true) }
+
+func (st *Stream) write(p []byte, yields bool) (n int, err error) {
 	s := st.session
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
@@ -25,7 +35,7 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 	if err := st.mayWrite(); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	st.writing, st.pending = true, p
+	st.writing, st.yields, st.pending = true, yields, p
 	for {
 		for len(st.pending) > 0 && st.sendWindow > 0 && s.out.room(st, len(st.pending)) {
 			s.out.take(st)
@@ -35,6 +45,10 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 			break
 		}
 		if err = st.mayWrite(); err != nil {
+			break
+		}
+		if st.yields {
+			err = ErrYielded
 			break
 		}
 		if st.sendWindow > 0 {
@@ -51,6 +65,17 @@ func (st *Stream) Write(p []byte) (n int, err error) {
 		st.writable.Broadcast()
 	}
 	return n, err
+}
+
+// Yield calls a Write back that waits: it returns ErrYielded and what it has sent.
+func (st *Stream) Yield() {
+	s := st.session
+	s.wmu.Lock()
+	if st.writing {
+		st.yields = true
+		st.writable.Broadcast()
+	}
+	s.wmu.Unlock()
 }
 
 // flush sends what has gathered if nobody does: here where no deadline can pass

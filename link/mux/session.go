@@ -111,7 +111,7 @@ func New(conn net.Conn, c Config) *Session {
 	s.setBudget(c.Budget)
 	c.Budget.limit.Store(c.Limits.Buffered)
 	s.windowOf.Store(int64(c.MaxWindow))
-	limitUnsent(conn)
+	s.out.hold.unsent = limitUnsent(conn)
 	s.in = newInput(conn, s.noteHeard)
 	s.startTimer()
 	go s.read()
@@ -170,6 +170,9 @@ func (s *Session) Streams() int {
 	defer s.smu.Unlock()
 	return len(s.streams) - s.internal
 }
+
+// Crowded tells whether bulk has to wait on this connection.
+func (s *Session) Crowded() bool { return s.out.hold.on.Load() }
 
 // LocalAddr is the connection's.
 func (s *Session) LocalAddr() net.Addr { return s.conn.LocalAddr() }

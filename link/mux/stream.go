@@ -46,6 +46,7 @@ type Stream struct {
 	writeTimer *time.Timer
 	writing    bool   // a Write is under way
 	queued     bool   // in a ring of the output
+	yields     bool   // the Write under way is to return
 	shareEpoch uint32 // the batch that shareBytes belongs to
 	shareBytes int32
 	nextQueued *Stream

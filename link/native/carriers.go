@@ -34,6 +34,10 @@ const (
 	// time already after a frame, since what it has put there cannot be taken back.
 	writePortion = 128 << 10
 	homePortion  = 16 << 10
+
+	// firstFar is what a visitor's stream opens with on such a path, if there is bulk
+	// behind it.
+	firstFar = 1 << 10
 )
 
 // carriers is all the connections of one session, seen from one end. Carrier 0
@@ -63,6 +67,7 @@ type carriers struct {
 	most    int
 	all     map[uint32]*further
 	coming  int                   // asked for and not here yet
+	askedAt time.Time             // when they were asked for
 	hungry  map[*stream]time.Time // bulk, and shared a carrier then
 	streams map[uint32]*stream
 	parked  map[uint32]leg
@@ -196,6 +201,7 @@ func (c *carriers) add(number uint32, session *mux.Session, joining bool) (*furt
 	}
 	f := &further{Session: session, number: number, idle: time.Now(), joining: joining}
 	session.AllowMoves()
+	session.ForBulk()
 	session.SetAside(typeContinue, legBacklog)
 	if !c.homing {
 		// Streams that are there can come home.
@@ -246,6 +252,16 @@ func (c *carriers) lose(f *further) {
 	}
 }
 
+// offerPlaces has streams considered again that wait to write: there is a carrier more.
+func (c *carriers) offerPlaces() {
+	c.mu.Lock()
+	streams := c.snapshot()
+	c.mu.Unlock()
+	for _, s := range streams {
+		s.yield()
+	}
+}
+
 func (c *carriers) snapshot() []*stream {
 	streams := make([]*stream, 0, len(c.streams))
 	for _, s := range c.streams {
@@ -279,14 +295,28 @@ func (c *carriers) end(why *postern.Error) {
 
 // open starts a stream on carrier 0.
 func (c *carriers) open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
+	if streamType != sessionmsg.TypeProxy {
+		return c.zero.Open(ctx, streamType, first...)
+	}
+	var rest []byte
+	if last := len(first) - 1; last >= 0 && len(first[last]) > small+firstFar && c.far() {
+		first[last], rest = first[last][:firstFar], first[last][firstFar:]
+	}
 	st, err := c.zero.Open(ctx, streamType, first...)
 	if err != nil {
 		return nil, err
 	}
-	if streamType == sessionmsg.TypeProxy {
-		return c.wrap(st), nil
+	s := c.wrap(st)
+	if len(rest) > 0 {
+		// It waits its turn, or goes elsewhere, as everybody's bulk.
+		stop := context.AfterFunc(ctx, func() { s.Reset(&postern.Error{Code: postern.CodeStreamReset}) })
+		defer stop()
+		if _, err := s.Write(rest); err != nil {
+			_ = s.Close()
+			return nil, postern.AsError(err)
+		}
 	}
-	return st, nil
+	return s, nil
 }
 
 // Ping measures carrier 0, which is the session's life.

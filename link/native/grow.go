@@ -28,10 +28,10 @@ const (
 // askForMore has the agent dial n carriers. mu is held.
 func (s *server) askForMore(n int) {
 	now := time.Now()
-	if s.coming > 0 && now.Sub(s.asked) < askAgain && n <= s.coming {
+	if s.coming > 0 && now.Sub(s.askedAt) < askAgain && n <= s.coming {
 		return
 	}
-	s.asked, s.coming = now, n
+	s.askedAt, s.coming = now, n
 	s.asking.Go(func() { s.ask(n) })
 }
 
@@ -89,6 +89,7 @@ func (c *Client) dialMore(n int) {
 	}
 	for n = min(n, dialsAtOnce, c.most-have) - c.coming; n > 0; n-- {
 		c.coming++
+		c.askedAt = time.Now()
 		c.last++
 		number := c.last
 		c.serving.Go(func() { c.bring(number) })
@@ -125,6 +126,7 @@ func (c *Client) bring(number uint32) {
 		c.config.Logger.DebugContext(c.life, "a further connection could not be made", "error", err)
 		return
 	}
+	c.offerPlaces()
 	c.carriers.serve(f)
 	<-f.Closed()
 }

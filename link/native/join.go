@@ -123,6 +123,7 @@ func join(session *mux.Session, st *mux.Stream, c Config) (*server, *further, er
 		return nil, nil, err
 	}
 	s.arrived()
+	s.carriers.offerPlaces()
 	return s, f, nil
 }
 

@@ -16,6 +16,9 @@ const (
 	bulkAfterSlow = 32 << 10
 	lookSlow      = 16 << 10
 
+	// small is what nobody has to wait for.
+	small = 4 << 10
+
 	// lookEvery is how many bytes a stream may write before its rate is looked at.
 	lookEvery = 64 << 10
 )
@@ -47,6 +50,10 @@ func (m *meter) look(now time.Time) {
 	m.level = min(m.level+int64(m.unseen), fullest)
 	m.unseen, m.at, m.held = 0, now, 0
 }
+
+// crowd has a stream count as bulk that would wait, with more than a click, on a
+// connection where bulk waits.
+func (m *meter) crowd() { m.level = max(m.level, 2*bulkAfter) }
 
 // leaked is how much has leaked since the last look.
 func (m *meter) leaked(now time.Time) int64 {

@@ -1,6 +1,9 @@
 package native
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// On a path of less than nearPath a carrier is as fast as the machine: more than
@@ -18,8 +21,8 @@ const hungryFor = time.Second
 
 // place decides where a stream that is bulk goes on, after it has moved bytes on
 // its present carrier: to a spare one, which it then has for itself; from carrier 0
-// also to the one with least in flight. to is nil where it stays. from is where it
-// was, for putBack.
+// also to the one with least in flight, unless that has its share and others are
+// coming. to is nil where it stays. from is where it was, for putBack.
 func (c *carriers) place(s *stream, moved int, slow bool) (to, from *further) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -31,7 +34,7 @@ func (c *carriers) place(s *stream, moved int, slow bool) (to, from *further) {
 	switch {
 	case spare != nil && (from == nil || moved >= betterAfter || slow && moved >= betterAfterSlow):
 		to = spare
-	case from == nil:
+	case from == nil && least != nil && least.bulk < c.share(s):
 		to = least
 	}
 	if to != nil {
@@ -46,10 +49,33 @@ func (c *carriers) place(s *stream, moved int, slow bool) (to, from *further) {
 	return to, from
 }
 
+// share is how many of the streams that are bulk, s included, a carrier takes: on a
+// path that takes time they would all go to the first that is there, and stay until
+// their readers have come after them. mu is held.
+func (c *carriers) share(s *stream) int {
+	if !c.far() || c.coming <= 0 || time.Since(c.askedAt) > askAgain {
+		return math.MaxInt
+	}
+	streams, usable := len(c.hungry), c.coming
+	if _, counted := c.hungry[s]; !counted {
+		streams++
+	}
+	for _, f := range c.all {
+		if f.usable() {
+			streams += f.bulk // some are hungry as well
+			usable++
+		}
+	}
+	return (streams + usable - 1) / usable
+}
+
 // choose finds the spare carrier of the lowest number, so that others can idle, and
 // the one with least in flight. mu is held.
 func (c *carriers) choose(but *further) (spare, least *further) {
-	var load int64
+	var load, each int64
+	if c.far() {
+		each = bulkAfter // what is to come of a stream does not show yet
+	}
 	for _, f := range c.all {
 		if f == but || !f.usable() {
 			continue
@@ -57,8 +83,8 @@ func (c *carriers) choose(but *further) (spare, least *further) {
 		if f.bulk == 0 && (spare == nil || f.number < spare.number) {
 			spare = f
 		}
-		if inFlight := f.InFlight(); least == nil || inFlight < load {
-			least, load = f, inFlight
+		if l := f.InFlight() + int64(f.bulk)*each; least == nil || l < load {
+			least, load = f, l
 		}
 	}
 	return spare, least

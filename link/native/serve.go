@@ -140,7 +140,6 @@ type server struct {
 
 	name, secret string // of the hub
 	asking       sync.WaitGroup
-	asked        time.Time // when further carriers were asked for; guarded by carriers.mu
 }
 
 var (

@@ -79,23 +79,40 @@ func (s *stream) RemoteAddr() net.Addr { return s.root.RemoteAddr() }
 func (s *stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	calledBack := false
 	for {
 		part := p[:min(len(p), s.carriers.portion(s.out.on == nil))]
-		s.consider(len(part))
-		k, err := s.put(part)
+		s.consider(len(part), calledBack)
+		k, err := s.put(part, calledBack)
 		n += k
 		p = p[k:]
+		if calledBack = err == mux.ErrYielded; calledBack {
+			s.meter.add(k-len(part), false) // the rest is counted again
+			err = nil
+		}
 		if err != nil || len(p) == 0 {
 			return n, err
 		}
 	}
 }
 
+// yield calls a Write back that waits, so that the stream is considered again.
+func (s *stream) yield() {
+	s.mu.Lock()
+	out := s.out
+	s.mu.Unlock()
+	out.Yield()
+}
+
 // put writes to our present leg. Where the path takes time it takes the time that
-// this takes: a stream that waits is not calm. writing is held.
-func (s *stream) put(p []byte) (n int, err error) {
+// this takes: a stream that waits is not calm, and what would wait on carrier 0 is
+// considered once more before it does. writing is held.
+func (s *stream) put(p []byte, calledBack bool) (n int, err error) {
 	if !s.carriers.far() {
 		return s.out.Write(p)
+	}
+	if s.out.on == nil && !calledBack {
+		return s.out.WriteNow(p)
 	}
 	began := time.Now()
 	n, err = s.out.Write(p)
@@ -103,12 +120,16 @@ func (s *stream) put(p []byte) (n int, err error) {
 	return n, err
 }
 
-// consider moves the stream if that is of use, before n bytes are written. writing
-// is held.
-func (s *stream) consider(n int) {
+// consider moves the stream if that is of use, before n bytes are written; calledBack
+// if it waited with them until a carrier came. writing is held.
+func (s *stream) consider(n int, calledBack bool) {
 	home := s.out.on == nil
 	slow := s.out.Slow()
-	look := s.meter.add(n, slow)
+	look := s.meter.add(n, slow) || calledBack
+	if home && (n > small || calledBack) && s.carriers.far() && s.carriers.zero.Crowded() {
+		s.meter.crowd()
+		look = true
+	}
 	s.moved += n
 	if forced := s.carriers.forced; forced != nil {
 		if to, ok := forced.next(s.carriers, s.out.on); ok && s.mayMove() {
