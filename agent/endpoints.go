@@ -82,6 +82,20 @@ func (a *Agent) Add(ctx context.Context, e Endpoint) ([]Online, error) {
 	return online, nil
 }
 
+// AddLater takes one more endpoint online, now or with the next session, and does not
+// wait for that: Events tell, and what is refused is asked for again. It may be called
+// before Run. Apply leaves the endpoint alone. Errors are New's, and CodeConflict.
+func (a *Agent) AddLater(e Endpoint) error {
+	k, err := a.prepare(e)
+	if err != nil {
+		return err
+	}
+	if !a.claim(e.Name, k) {
+		return postern.Errorf(postern.CodeConflict, "tunnel %q already exists", e.Name)
+	}
+	return a.session.Add(k.assembled)
+}
+
 // claim makes an endpoint known, unless there is one of its name.
 func (a *Agent) claim(name string, k known) bool {
 	a.mu.Lock()

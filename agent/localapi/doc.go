@@ -1,7 +1,7 @@
 // Package localapi is the agent's API on 127.0.0.1:4040: what programs that start an
 // agent ask it, in the shapes that ngrok's agent has, and a few things more.
 //
-// Listen finds the address, New makes the handler, Serve joins the two until a context
+// Listen finds the address, New makes the handler, Start joins the two until a context
 // ends. The handler trusts who reaches it from this machine, as such programs bring no
 // credentials, and nobody else: a request counts as exposed where the listener is bound
 // wider than loopback, where proxies have forwarded it, and where it came through an

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/postern-dev/postern"
 )
 
 const (
@@ -28,7 +30,7 @@ const (
 // Listen takes the address of the configuration. "" is 127.0.0.1:4040, or the next port
 // that is free; only where an address was asked for is it an error that it is taken.
 // "false" gives nil: no API. A port alone is on loopback. The caller closes the
-// listener, or has Serve do so.
+// listener, or has Start do so. Errors are CodeConfigInvalid.
 func Listen(ctx context.Context, addr string, log *slog.Logger) (net.Listener, error) {
 	var listening net.ListenConfig
 	switch strings.ToLower(addr) {
@@ -36,7 +38,8 @@ func Listen(ctx context.Context, addr string, log *slog.Logger) (net.Listener, e
 		return nil, nil
 	case "":
 	default:
-		return listening.Listen(ctx, network(addr), explicit(addr))
+		listener, err := listening.Listen(ctx, network(addr), explicit(addr))
+		return listener, bindError(err)
 	}
 	var first error
 	for port := defaultPort; port <= defaultPort+alternatives; port++ {
@@ -53,7 +56,15 @@ func Listen(ctx context.Context, addr string, log *slog.Logger) (net.Listener, e
 			break
 		}
 	}
-	return nil, first
+	return nil, bindError(first)
+}
+
+// bindError keeps the words that programs look for in the log.
+func bindError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return postern.Errorf(postern.CodeConfigInvalid, "%v", err).Because(err)
 }
 
 // busyOnWindows knows WSAEADDRINUSE and WSAEACCES, which an exclusively taken port gives.
@@ -78,12 +89,12 @@ func explicit(addr string) string {
 	return addr
 }
 
-// Serve answers on the listener until ctx ends, and closes it. It logs the line that
-// programs wait for, once they can connect. It returns nil when ctx has ended.
-func (a *API) Serve(ctx context.Context, listener net.Listener) error {
+// Start answers on the listener until ctx ends, and closes it. When it returns, programs
+// can connect, and the line that they wait for is in the log. wait returns once nothing
+// of it runs any more: nil when ctx has ended.
+func (a *API) Start(ctx context.Context, listener net.Listener) (wait func() error) {
 	// Event streams end with this, or Shutdown would wait for them.
 	streams, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
 	server := &http.Server{
 		Handler:           a,
 		ReadHeaderTimeout: headPatience,
@@ -97,19 +108,22 @@ func (a *API) Serve(ctx context.Context, listener net.Listener) error {
 	go serve(server, listener, served)
 	a.config.Logger.InfoContext(ctx, "starting web service", slog.String("obj", "web"),
 		slog.String("addr", listener.Addr().String()), slog.String("allow_hosts", fmt.Sprint(a.config.AllowHosts)))
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
+	return func() error {
+		defer cancel()
+		select {
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+		}
+		cancel()
+		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+		defer stop()
+		if server.Shutdown(ending) != nil {
+			_ = server.Close() // what does not end in time is cut
+		}
+		<-served
+		return nil
 	}
-	cancel()
-	ending, stop := context.WithTimeout(context.WithoutCancel(ctx), endPatience)
-	defer stop()
-	if server.Shutdown(ending) != nil {
-		_ = server.Close() // what does not end in time is cut
-	}
-	<-served
-	return nil
 }
 
 func serve(server *http.Server, listener net.Listener, served chan<- error) {

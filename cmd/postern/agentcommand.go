@@ -96,6 +96,12 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 	if err != nil {
 		return false, err
 	}
+	web, err := c.openWebService(ctx, file, log)
+	if err != nil {
+		return false, err
+	}
+	defer web.close()
+	web.watch(&settings)
 	var restart atomic.Bool
 	settings.Management.Restart = func() error {
 		restart.Store(true)
@@ -110,6 +116,9 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer end()
+	if err := web.start(beside, a, &group); err != nil {
+		return false, err
+	}
 	announcer := announce.Announcer{URLFile: c.urlFile, Logger: log, Notify: func(lines ...string) error { return run.Notify(c.streams.Env, lines...) }}
 	group.Go(func() { announcer.Run(beside, a) })
 	if c.reload {
