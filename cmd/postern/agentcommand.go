@@ -16,7 +16,6 @@ import (
 	"github.com/postern-dev/postern/agent/announce"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/console"
-	"github.com/postern-dev/postern/agent/session"
 	"github.com/postern-dev/postern/internal/run"
 )
 
@@ -34,6 +33,7 @@ type agentCommand struct {
 	urlFile string
 	reload  bool // whether the endpoints are those of files, which may change
 	watch   bool
+	shown   *display
 }
 
 func (c *agentCommand) register(flags *pflag.FlagSet) {
@@ -65,12 +65,16 @@ func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, er
 		return false, err
 	}
 	defer closeLog()
+	if c.shown, err = c.display(file, logsToStdout); err != nil {
+		return false, err
+	}
+	log = c.shown.logger(log)
 	c.logFiles(ctx, c.streams, file.Files, log)
 	for _, warning := range append(file.Warnings, weakPasswords(endpoints)...) {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}
 	if err = failed; err == nil {
-		again, err = c.serve(ctx, file, endpoints, choose, log, logsToStdout)
+		again, err = c.serve(ctx, file, endpoints, choose, log)
 	}
 	if err != nil {
 		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", describe(err)))
@@ -91,7 +95,7 @@ func (c *agentCommand) prepare(choose chooser) (config.Config, []config.Endpoint
 }
 
 // serve runs one agent. again tells that a restart was asked for.
-func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints []config.Endpoint, choose chooser, log *slog.Logger, logsToStdout bool) (again bool, err error) {
+func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints []config.Endpoint, choose chooser, log *slog.Logger) (again bool, err error) {
 	settings, err := c.agent(file, c.streams)
 	if err != nil {
 		return false, err
@@ -107,7 +111,8 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 		restart.Store(true)
 		return nil
 	}
-	settings.Endpoints, settings.Events, settings.Logger = plain(endpoints), c.show(logsToStdout), log
+	settings.Endpoints, settings.Events, settings.Logger = plain(endpoints), c.shown.events(), log
+	c.shown.count(&settings)
 	a, err := agent.New(settings)
 	if err != nil {
 		return false, err
@@ -127,43 +132,12 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 			return false, err
 		}
 	}
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	hide := c.shown.start(ctx, quit, a, nil, "")
 	err = a.Run(ctx)
+	hide()
 	return restart.Load(), err
-}
-
-// show decides what appears: a person gets a small screen; a program gets the public
-// URLs on stdout, one a line, the first one https, and, once the agent has been online,
-// what goes wrong on stderr; a log on stdout gets nothing in its way.
-func (c *agentCommand) show(logsToStdout bool) agent.Events {
-	switch {
-	case logsToStdout:
-		return agent.Events{}
-	case isTerminal(c.streams.Out):
-		rows := console.NewRows(c.streams.Out)
-		return rowEvents(rows)
-	}
-	events := rowEvents(console.NewRows(c.streams.Err))
-	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(c.streams.Out, o.URL) } // a reader that left is no reason to stop
-	status, ready, troubled := events.Status, false, false
-	events.Status = func(s session.Status) { // nothing, while nothing is wrong
-		// Programs take a word on stderr for a failed start, and the first attempts
-		// for no failure.
-		ready = ready || s.State == session.Online
-		if ready && (s.Why != nil || troubled) {
-			status(s)
-		}
-		troubled = s.Why != nil
-	}
-	return events
-}
-
-func rowEvents(rows *console.Rows) agent.Events {
-	return agent.Events{
-		Status:  func(s session.Status) { rows.Status(string(s.State), s.Why) },
-		Online:  func(o agent.Online) { rows.Forwarding(o.Name, o.URL, o.Upstream) },
-		Refused: rows.Offline,
-		Stopped: rows.Offline,
-	}
 }
 
 func plain(endpoints []config.Endpoint) []agent.Endpoint {
