@@ -69,6 +69,7 @@ const (
 	CodeReplayImpossible        Code = "ERR_POSTERN_412" // The captured request cannot be sent again
 	CodeNotReady                Code = "ERR_POSTERN_413" // The agent has no session with the server yet
 	CodeServiceManager          Code = "ERR_POSTERN_414" // The service manager refused
+	CodeNoAgent                 Code = "ERR_POSTERN_415" // No agent answers on this machine
 	CodeNotFound                Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable        Code = "ERR_POSTERN_503" // The store does not answer
@@ -209,6 +210,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 503, Title: "The agent has no session with the server yet", Fix: "Wait until the agent is online and ask again; its status says what keeps it from being online."}, true
 	case CodeServiceManager:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "The service manager refused", Fix: "It may need root, or --user for a service of yours; \"service status\" says what is there."}, true
+	case CodeNoAgent:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "No agent answers on this machine", Fix: "Start one; if its web_addr is another, give --web-addr or the --config that it was started with."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -293,6 +296,7 @@ func Codes() []Code {
 		CodeReplayImpossible,
 		CodeNotReady,
 		CodeServiceManager,
+		CodeNoAgent,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

@@ -188,3 +188,48 @@ func TestReload(t *testing.T) {
 		t.Errorf("two was bound %d times", count)
 	}
 }
+
+// What wrappers start: no endpoint, the local API there before its line, the session's
+// lines after it; then "status" says what became of it, and what was asked to be kept is
+// there again after a restart (S1-30).
+func TestLocalAPIOfTheAgent(t *testing.T) {
+	s := startServer(t)
+	someone := newPerson(t)
+	port, err := program.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port[0])
+	path := someone.write("ngrok.yml", fmt.Sprintf("version: 2\nweb_addr: %s\nserver_addr: %s\nroot_cas: %s\nauthtoken: %s\n", address, s.connectURL(), s.caFile, s.authtoken))
+	if status, _, errors := someone.run("status", "--config", path); status != 1 || !strings.Contains(errors, "no agent answers at "+address) {
+		t.Errorf("status %d, %s", status, errors)
+	}
+	var stderr program.Transcript
+	agent := someone.start(&stderr, nil, "start", "--none", "--log=stdout", "--config="+path)
+	agent.waitFor("client session established", 10*time.Second)
+	first, last := strings.Index(agent.Output(), `msg="starting web service" obj=web addr=`+address), strings.Index(agent.Output(), "tunnel session started")
+	if first < 0 || last < first {
+		t.Errorf("the order of lines: %s", agent.Output())
+	}
+	response, err := http.Post("http://"+address+"/api/tunnels", "application/json", strings.NewReader(`{"name":"kept","proto":"http","addr":"8080","bind_tls":true,"persist":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	status, out, errors := someone.run("status", "--config", path)
+	if response.StatusCode != http.StatusCreated || status != 0 || !strings.Contains(out, "Forwarding") || !strings.Contains(out, "-> http://localhost:8080") {
+		t.Errorf("%s; status %d, %s%s", response.Status, status, out, errors)
+	}
+	if status, out, _ := someone.run("status", "--json", "--web-addr", address); status != 0 || !strings.Contains(out, `"status": "online"`) || !strings.Contains(out, `"name": "kept"`) {
+		t.Errorf("status %d, %s", status, out)
+	}
+	// The address is taken: what wrappers look for is the last line, and on stdout.
+	second := someone.start(&stderr, nil, "start", "--none", "--log=stdout", "--config="+path)
+	if status := second.wait(10 * time.Second); status != 1 || !strings.Contains(second.Output(), `lvl=crit msg="command failed" err="listen tcp `+address+`: bind: address already in use`) {
+		t.Errorf("status %d, %s", status, second.Output())
+	}
+	agent.signal(syscall.SIGTERM)
+	agent.wait(10 * time.Second)
+	again := someone.start(&stderr, nil, "start", "--none", "--log=stdout", "--config="+path)
+	again.waitFor("name=kept", 10*time.Second)
+}

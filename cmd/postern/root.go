@@ -44,6 +44,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		configCommand(streams),
 		newDiagnoseCommand(streams),
 		serviceCommand(streams),
+		newStatusCommand(streams),
 		updateCommand(streams),
 		versionCommand(streams),
 	)
