@@ -108,7 +108,8 @@ func (x *webExchange) serveOwn(own http.Handler) error {
 	if x.visitor.secure && x.visitor.serverName != "" && x.visitor.serverName != x.host {
 		return &postern.Error{Code: postern.CodeMisdirected}
 	}
-	recorder := &statusRecorder{ResponseWriter: x.w}
+	recorder := &statusRecorder{ResponseWriter: x.w, stall: x.newStall()}
+	defer recorder.stall.stop()
 	own.ServeHTTP(recorder, x.r)
 	x.status, x.sent = recorder.status, recorder.sent
 	return nil
@@ -135,6 +136,7 @@ func (x *webExchange) fail(failure *postern.Error) {
 	}
 	x.closeUnlessComplete()
 	x.status = p.Status
+	x.boundWrites()
 	x.w.WriteHeader(p.Status)
 	if x.r.Method != http.MethodHead {
 		n, _ := x.w.Write(body)
@@ -165,11 +167,34 @@ func (x *webExchange) finish() {
 	}
 	x.account()
 	x.leaveContext()
+	x.letGo()
+}
+
+// boundWrites cuts an HTTP/2 visitor off who takes nothing of the answer for too long. It
+// is for writes that no stall watches, and holds after the handler has returned too.
+func (x *webExchange) boundWrites() {
+	if most := x.live.pace().most; x.r.ProtoMajor > 1 && most > 0 {
+		_ = x.control.SetWriteDeadline(time.Now().Add(most))
+	}
+}
+
+// letGo leaves the rest to net/http. What is small waits in its buffer until the handler
+// returns, and then, where an HTTP/2 visitor grants no window, for the visitor: a hundred
+// such answers on each connection must not last for ever, nor hold the requests' heads.
+func (x *webExchange) letGo() {
+	if x.r.ProtoMajor == 1 {
+		return // every write has its deadline, see visitor.Write
+	}
+	if x.sent > 0 {
+		x.boundWrites()
+	}
+	x.r.Header = nil
 }
 
 // statusRecorder notes what one of our own sites answered.
 type statusRecorder struct {
 	http.ResponseWriter
+	stall  *stall
 	status int
 	sent   int64
 }
@@ -183,7 +208,9 @@ func (s *statusRecorder) WriteHeader(code int) {
 
 func (s *statusRecorder) Write(b []byte) (int, error) {
 	s.status = either(s.status, http.StatusOK)
+	s.stall.begin()
 	n, err := s.ResponseWriter.Write(b)
+	s.stall.end(n)
 	s.sent += int64(n)
 	return n, err
 }
