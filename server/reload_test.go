@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -126,10 +125,7 @@ func TestReloadOfHalfAChange(t *testing.T) {
 
 // The file is watched, and SIGHUP asks for a look at once.
 func TestReloadByItself(t *testing.T) {
-	for name, nudge := range map[string]func() error{
-		"change": func() error { return nil },
-		"SIGHUP": func() error { return syscall.Kill(os.Getpid(), syscall.SIGHUP) },
-	} {
+	for name, nudge := range nudges() {
 		t.Run(name, func(t *testing.T) {
 			f := newFile(t, testConfig(t))
 			level := new(slog.LevelVar)

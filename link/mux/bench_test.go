@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,13 +58,6 @@ func connect(b *testing.B, secure bool) (client, server net.Conn) {
 	certificate, roots := testkit.Certificate(b, testkit.TLSName)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots, ServerName: testkit.TLSName, DynamicRecordSizingDisabled: true}
 	return tls.Client(client, config), tls.Server(server, config)
-}
-
-// cpu is the processor time that this process has used.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkStream(b *testing.B) {

@@ -31,7 +31,7 @@ func Start(name string, environment []string, stderr io.Writer, argv ...string) 
 		p.cmd.Stderr = stderr
 	}
 	p.cmd.Env = append(os.Environ(), environment...)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = ownGroup()
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -49,7 +49,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Signal sends sig to the process and its children. A process that is gone already
 // is no error.
-func (p *Process) Signal(sig syscall.Signal) { _ = syscall.Kill(-p.PID(), sig) }
+func (p *Process) Signal(sig syscall.Signal) { signalGroup(p.cmd.Process, sig) }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
