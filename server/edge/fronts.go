@@ -75,7 +75,7 @@ func (e *Edge) newFront(t Timeouts, handler http.Handler) *front {
 
 // takeHTTP1 hands conn over as take does, and looks on at the framing of its requests.
 func (f *front) takeHTTP1(v *visitor, conn relay.Conn) {
-	v.onlooker = newOnlooker(conn)
+	v.onlooker = newOnlooker(conn, &v.lingers)
 	f.take(v, v.onlooker)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postern-dev/postern/relay"
 )
@@ -30,6 +31,9 @@ type onlooker struct {
 	first     bool   // its next line is the first
 	heads     int    // that were read to their end
 	ambiguous int    // number of the first ambiguous one, counted from 1; 0 for none
+	more      bool   // the last read gave bytes
+
+	lingers *atomic.Bool // the visitor's: see Close
 }
 
 type framingState uint8
@@ -48,19 +52,32 @@ const (
 // shorter.
 const framingLine = 128
 
-func newOnlooker(conn relay.Conn) *onlooker {
-	return &onlooker{Conn: conn, first: true, length: -1}
+func newOnlooker(conn relay.Conn, lingers *atomic.Bool) *onlooker {
+	return &onlooker{Conn: conn, first: true, length: -1, lingers: lingers}
 }
 
 // Read implements net.Conn.
 func (o *onlooker) Read(b []byte) (int, error) {
 	n, err := o.Conn.Read(b)
-	if n > 0 {
-		o.mu.Lock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.more = err == nil; n > 0 {
 		o.follow(b[:n])
-		o.mu.Unlock()
 	}
 	return n, err
+}
+
+// Close implements net.Conn. net/http closes at once when it cannot understand what
+// follows a request: without lingering that would cost the visitor the answer to what
+// came before.
+func (o *onlooker) Close() error {
+	o.mu.Lock()
+	answered := o.heads > 0 && o.more
+	o.mu.Unlock()
+	if answered {
+		o.lingers.Store(true)
+	}
+	return o.Conn.Close()
 }
 
 // NetConn lets others reach the connection below.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -21,7 +22,7 @@ func (c bytesConn) Read(b []byte) (int, error) { return c.Reader.Read(b) }
 
 // looked reads messages as net/http does, behind an onlooker, and counts them.
 func looked(text string, split func(io.Reader) io.Reader) (o *onlooker, requests int) {
-	o = newOnlooker(bytesConn{Reader: split(strings.NewReader(text))})
+	o = newOnlooker(bytesConn{Reader: split(strings.NewReader(text))}, new(atomic.Bool))
 	reader := bufio.NewReader(o)
 	for {
 		r, err := http.ReadRequest(reader)
