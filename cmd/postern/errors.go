@@ -20,7 +20,7 @@ func printError(w io.Writer, err error) {
 	coded := asCommandError(err)
 	entry := coded.Code.Entry()
 	lines := strings.Split(strings.TrimRight(coded.Text(), "\r\n"), "\n")
-	if coded.Cause != nil {
+	if coded.Cause != nil && !strings.Contains(coded.Text(), coded.Cause.Error()) {
 		lines = append(lines, "Cause: "+coded.Cause.Error())
 	}
 	lines = append(lines, "", entry.Fix, "", string(coded.Code), docsPage(coded.Code))
@@ -64,7 +64,7 @@ func flagError(command *cobra.Command, err error) error {
 	switch near := config.Nearest(name, known); {
 	case len(owners) > 0:
 		text += fmt.Sprintf("\n%q has no such flag; %s has", command.CommandPath(), strings.Join(owners, ", "))
-	case near != "":
+	case near != "" && near[:1] == name[:1]: // anything else is far-fetched
 		text += "\nDid you mean --" + near + "?"
 	}
 	return postern.Errorf(postern.CodeFlagInvalid, "%s", text)

@@ -45,6 +45,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		newDiagnoseCommand(streams),
 		serviceCommand(streams),
 		newStatusCommand(streams),
+		creditsCommand(streams),
 		updateCommand(streams),
 		versionCommand(streams),
 	)

@@ -69,6 +69,7 @@ func house() []room {
 		{path: "tunnel", level: 8},
 		{path: "cmd/postern", level: 9, kind: program},
 		{path: "internal/cataloguegen", level: 9, kind: program},
+		{path: "internal/creditsgen", level: 9, kind: program},
 		{path: "internal/releasetool", level: 9, kind: program},
 		{path: "e2e", level: 10, kind: program},
 		{path: "internal/testkit", level: 1, kind: tests},
