@@ -134,7 +134,7 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()
-	hide := c.shown.start(ctx, quit, a, nil, "")
+	hide := c.shown.start(ctx, quit, a, web)
 	err = a.Run(ctx)
 	hide()
 	return restart.Load(), err

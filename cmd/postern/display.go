@@ -99,12 +99,12 @@ func rowEvents(rows *console.Rows) agent.Events {
 
 // start covers the terminal, where that was decided, until end is called, which gives
 // it back. ctx is the agent's: quit ends it, and a signal does.
-func (d *display) start(ctx context.Context, quit func(), a *agent.Agent, recorder *inspect.Recorder, web string) (end func()) {
+func (d *display) start(ctx context.Context, quit func(), a *agent.Agent, web *webService) (end func()) {
 	if d.ui != console.ScreenUI {
 		return func() {}
 	}
 	screen := &console.Screen{
-		Source:  &agentView{agent: a, display: d, recorder: recorder, web: web},
+		Source:  &agentView{agent: a, display: d, web: web},
 		Out:     d.streams.Out.(*os.File),
 		Environ: os.Environ(),
 		Color:   d.color,
@@ -167,10 +167,9 @@ func (d *display) awaitSecondSignal(ctx context.Context, ended <-chan struct{}, 
 
 // agentView is a running agent as the screen sees it.
 type agentView struct {
-	agent    *agent.Agent
-	display  *display
-	recorder *inspect.Recorder // nil: nobody looks at requests
-	web      string
+	agent   *agent.Agent
+	display *display
+	web     *webService
 }
 
 // shownRequests is more than there are rows on a screen.
@@ -182,7 +181,7 @@ func (v *agentView) View() console.View {
 	view := console.View{
 		State: string(now.State), Why: now.Why, Latency: now.Latency,
 		Banner: now.Session.Banner, Account: now.Session.AccountName, Region: now.Session.Region,
-		Version: version(), WebInterface: v.web,
+		Version: version(),
 		Failure: v.display.failures.Latest(),
 	}
 	for _, e := range v.agent.Endpoints() {
@@ -193,8 +192,9 @@ func (v *agentView) View() console.View {
 		Total: n.Count, Open: n.Gauge, Rate1: n.Rate1, Rate5: n.Rate5,
 		P50: time.Duration(n.P50), P90: time.Duration(n.P90),
 	}
-	if v.recorder != nil {
-		for _, x := range v.recorder.Store().List(inspect.Filter{}, shownRequests) {
+	if v.web.listener != nil { // else nobody looks at requests
+		view.WebInterface = "http://" + v.web.listener.Addr().String()
+		for _, x := range v.web.recorder.Store().List(inspect.Filter{}, shownRequests) {
 			view.Requests = append(view.Requests, requestRow(x))
 		}
 	}

@@ -1,0 +1,206 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a pseudo-terminal with a program on it.
+type terminal struct {
+	t       *testing.T
+	master  *os.File
+	command *exec.Cmd
+	ended   chan error
+
+	mu    sync.Mutex
+	wrote []byte
+}
+
+// onTerminal runs a program that sits alone on a terminal of 100 by 30.
+func onTerminal(t *testing.T, environment []string, argv ...string) *terminal {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	p := &terminal{t: t, master: master, ended: make(chan error, 1)}
+	p.resize(100, 30)
+	p.command = exec.Command(argv[0], argv[1:]...)
+	p.command.Env = append(os.Environ(), environment...)
+	p.command.Stdin, p.command.Stdout, p.command.Stderr = slave, slave, slave
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.read()
+	go func() { p.ended <- p.command.Wait() }()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill()
+		_ = master.Close()
+	})
+	return p
+}
+
+func (p *terminal) resize(width, height uint16) {
+	p.t.Helper()
+	if err := unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *terminal) read() {
+	part := make([]byte, 4096)
+	for {
+		n, err := p.master.Read(part)
+		p.mu.Lock()
+		p.wrote = append(p.wrote, part[:n]...)
+		p.mu.Unlock()
+		if err != nil { // EIO: the program has ended
+			return
+		}
+	}
+}
+
+func (p *terminal) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.wrote)
+}
+
+func (p *terminal) await(part string) {
+	p.t.Helper()
+	eventually(p.t, 15*time.Second, func() error {
+		if text := p.output(); !strings.Contains(text, part) {
+			return fmt.Errorf("the terminal does not show %q: %q", part, tail(text, 4000))
+		}
+		return nil
+	})
+}
+
+func (p *terminal) press(keys string) {
+	p.t.Helper()
+	if _, err := p.master.WriteString(keys); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// end is the program's exit status.
+func (p *terminal) end() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+		return p.command.ProcessState.ExitCode()
+	case <-time.After(15 * time.Second):
+		p.t.Fatalf("the program does not end: %q", tail(p.output(), 4000))
+	}
+	return -1
+}
+
+// onTerminal runs an agent of this server on a terminal.
+func (s *server) onTerminal(environment []string, args ...string) *terminal {
+	s.t.Helper()
+	argv := append([]string{posternBinary}, args...)
+	argv = append(argv, "--connect-url", s.connectURL(), "--connect-cas", s.caFile, "--authtoken", s.authtoken)
+	environment = append([]string{"HOME=" + s.t.TempDir(), "XDG_CONFIG_HOME=", "TERM=xterm-256color", "NO_COLOR="}, environment...)
+	return onTerminal(s.t, environment, argv...)
+}
+
+// S0-26: session status, version, region, web interface, forwarding rows, numbers and
+// requests, on a real terminal; Ctrl+C drains and gives the terminal back.
+func TestScreenOfTheAgent(t *testing.T) {
+	s := startServer(t)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }))
+	defer service.Close()
+	url := "https://screen." + domain
+	p := s.onTerminal(nil, "http", service.URL, "--url", url)
+	for _, row := range []string{"\x1b[?1049h", "Session Status", "online", "Version", "Region", "Web Interface", "http://127.0.0.1:",
+		"Forwarding", " -> " + service.URL, "Connections", "Ctrl+C to quit"} {
+		p.await(row)
+	}
+	response, _ := fetch(t, s.visitor(), url+"/searchContactsByName?key=secret")
+	if response.StatusCode != http.StatusAccepted {
+		t.Fatalf("the visitor got %s", response.Status)
+	}
+	p.await("HTTP Requests")
+	p.await("/searchContactsByName")
+	p.await("202 Accepted")
+	if strings.Contains(p.output(), "secret") {
+		t.Error("the query is on the screen")
+	}
+	service.Close()
+	if response, _ = fetch(t, s.visitor(), url+"/gone"); response.StatusCode != http.StatusBadGateway {
+		t.Fatalf("without a service the visitor got %s", response.Status)
+	}
+	p.await("Last Failure")
+	p.await("Start the service") // the next step, of the catalogue
+	before := len(p.output())
+	p.resize(40, 10)
+	eventually(t, 10*time.Second, func() error {
+		if drawn := p.output()[before:]; !strings.Contains(drawn, "Session Status") {
+			return fmt.Errorf("not drawn for another size: %q", drawn)
+		}
+		return nil
+	})
+	p.press("\x03")
+	if code := p.end(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+	p.await("\x1b[?1049l")
+}
+
+// Terminals that cannot move their cursor get rows, and so does whoever sits at one
+// whose agent cannot start.
+func TestRowsOfTheAgent(t *testing.T) {
+	s := startServer(t)
+	p := s.onTerminal([]string{"TERM=dumb"}, "http", "8080", "--url", "https://rows."+domain)
+	p.await("Session Status                online")
+	p.await(" -> http://localhost:8080")
+	if text := p.output(); strings.Contains(text, "\x1b") {
+		t.Errorf("a sequence on a dumb terminal: %q", text)
+	}
+	p.press("\x03") // a signal here: the terminal makes it one
+	if code := p.end(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+
+	file := filepath.Join(t.TempDir(), "ngrok.yml")
+	if err := os.WriteFile(file, []byte("version: 3\nagent: {console_ui: sometimes}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = s.onTerminal(nil, "http", "8080", "--config", file)
+	p.await("console_ui")
+	if code := p.end(); code != 1 {
+		t.Errorf("exit status %d", code)
+	}
+	p = onTerminal(t, []string{"TERM=xterm"}, posternBinary, "http", "8080", "--connect-url", s.connectURL(), "--connect-cas", s.caFile, "--authtoken", "wrong")
+	p.await("ERROR:")
+	if code := p.end(); code != 1 {
+		t.Errorf("exit status %d", code)
+	}
+	if text := p.output(); strings.LastIndex(text, "\x1b[?1049l") > strings.Index(text, "ERROR:") {
+		t.Errorf("the error went away with the screen: %q", text)
+	}
+}
