@@ -20,8 +20,9 @@ func Asked(r *http.Request) bool {
 }
 
 // Accept answers an upgrade. hijack takes the connection from the HTTP server as soon as
-// the answer is written, with whatever was read ahead of it; nil does it as usual. remote is whom trusted proxies name as the agent, or invalid. On
-// error nothing has been answered if it is a *postern.Error, CodeRequestInvalid.
+// the answer is written, with whatever was read ahead of it; nil does it as usual. remote
+// is whom trusted proxies name as the agent, or invalid. On error nothing has been
+// answered if it is a *postern.Error, CodeRequestInvalid.
 //
 // A request with an Origin comes from a web page, which has no business here.
 func Accept(w http.ResponseWriter, r *http.Request, hijack func() (net.Conn, error), remote netip.Addr) (*Conn, error) {

@@ -103,6 +103,9 @@ func (m *member) Open(ctx context.Context, h link.Header, first []byte) (link.St
 		return newUnread(m, len(first) > 0), nil
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.addr)
+	if err != nil && ctx.Err() != nil { // net/http wants the stream no more
+		return nil, &postern.Error{Code: postern.CodeStreamLimit}
+	}
 	if err != nil {
 		// What an agent answers when its service does not.
 		return &unreachable{}, nil
