@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -73,11 +74,15 @@ func TestFileOfTheSecondGeneration(t *testing.T) {
 	p := s.person()
 	p.oldFile(s, port, "1")
 
-	only := p.types("ngrok start dips").lines(1)
+	first := p.types("ngrok start dips")
+	only := first.lines(1)
 	if withoutPort(only[0]) != "https://dips."+domain+"/" || len(only) != 1 {
 		t.Errorf("bind_tls: true put %q online", only)
 	}
 	awaitBody(t, s.visitor(), "https://dips."+domain, "https dips."+domain, 5*time.Second)
+	// The file names an address for the local API, so there is one agent at a time.
+	first.signal(syscall.SIGTERM)
+	first.wait(10 * time.Second)
 
 	several := p.types("ngrok start everyone crm -log=stdout")
 	urls, err := several.Online(4)

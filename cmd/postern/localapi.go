@@ -37,7 +37,7 @@ func (c *agentCommand) openWebService(ctx context.Context, file config.Config, l
 	listener, err := localapi.Listen(ctx, file.WebAddr, log)
 	switch {
 	case err != nil && file.WebAddr != "":
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "%v", err)
+		return nil, err
 	case err != nil:
 		log.WarnContext(ctx, "the agent goes on without its API", slog.String("obj", "web"), slog.String("err", err.Error()))
 	}
