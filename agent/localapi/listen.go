@@ -50,7 +50,7 @@ func Listen(ctx context.Context, addr string, log *slog.Logger) (net.Listener, e
 		}
 		if first == nil {
 			first = err
-			log.WarnContext(ctx, "can't bind default web address, trying alternatives", slog.String("obj", "web"), slog.String("addr", at))
+			log.WarnContext(ctx, "can't bind default web address, trying alternatives", slog.String("obj", "web"), slog.String("web_addr", at)) // the first addr of a log is where the API is
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) && !busyOnWindows(err) {
 			break

@@ -52,7 +52,7 @@ func TestListen(t *testing.T) {
 	}
 	defer second.Close()
 	if first.Addr().String() == second.Addr().String() || !strings.HasPrefix(second.Addr().String(), "127.0.0.1:40") ||
-		!strings.Contains(log.String(), `msg="can't bind default web address, trying alternatives" obj=web addr=127.0.0.1:4040`) {
+		!strings.Contains(log.String(), `msg="can't bind default web address, trying alternatives" obj=web web_addr=127.0.0.1:4040`) {
 		t.Errorf("%s, then %s: %s", first.Addr(), second.Addr(), log.String())
 	}
 

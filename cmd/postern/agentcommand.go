@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/fips140"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -60,16 +61,17 @@ func (c *agentCommand) run(ctx context.Context, choose chooser) error {
 
 func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, err error) {
 	file, endpoints, failed := c.prepare(choose)
-	log, logsToStdout, closeLog, err := c.open(c.streams, file)
+	opened, err := c.open(c.streams, file)
 	if err != nil {
 		return false, err
 	}
-	defer closeLog()
-	if c.shown, err = c.display(file, logsToStdout); err != nil {
-		return false, err
+	defer opened.close()
+	if c.shown, err = c.display(file, opened.toStdout); failed == nil {
+		failed = err
 	}
-	log = c.shown.logger(log)
-	c.logFiles(ctx, c.streams, file.Files, log)
+	log := c.shown.logger(opened.Logger)
+	c.logFiles(ctx, c.streams, file.Files, opened.early)
+	log.InfoContext(ctx, "FIPS 140 mode", slog.Bool("enabled", fips140.Enabled()))
 	for _, warning := range append(file.Warnings, weakPasswords(endpoints)...) {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}
@@ -78,7 +80,7 @@ func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, er
 	}
 	if err != nil {
 		log.Log(ctx, console.LevelCrit, "command failed", slog.String("err", describe(err)))
-		if logsToStdout {
+		if opened.toStdout {
 			pause(ctx, linger)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -57,6 +58,12 @@ func normalizeArg(arg string) string {
 		return arg
 	}
 	return "--" + rest
+}
+
+// hasOneDash tells whether there are long flags behind one dash, which only agents of
+// the first generation took.
+func hasOneDash(args []string) bool {
+	return slices.ContainsFunc(args, func(arg string) bool { return normalizeArg(arg) != arg })
 }
 
 func isFlagStart(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }

@@ -43,13 +43,13 @@ stays behind.`,
 }
 
 func runDemo(ctx context.Context, streams ioStreams, l logging, c demo.Config) error {
-	log, _, closeLog, err := l.open(streams, config.Config{})
+	log, err := l.open(streams, config.Config{})
 	if err != nil {
 		return err
 	}
-	defer closeLog()
-	adoptStandardLog(log)
-	c.Out, c.Logger, c.Version = streams.Out, log, version()
+	defer log.close()
+	adoptStandardLog(log.Logger)
+	c.Out, c.Logger, c.Version = streams.Out, log.Logger, version()
 	err = demo.Run(ctx, c)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return nil // told to stop before it was up

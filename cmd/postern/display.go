@@ -30,13 +30,13 @@ type display struct {
 	failures *console.Failures
 }
 
-// display decides what a person gets to see.
+// display decides what a person gets to see. With an error it is nothing.
 func (c *agentCommand) display(file config.Config, logsToStdout bool) (*display, error) {
 	d := &display{streams: c.streams, quiet: logsToStdout, total: &totalMeter{}}
 	out, _ := c.streams.Out.(*os.File)
 	var err error
 	if d.ui, err = console.ChooseUI(file.ConsoleUI, out, c.streams.Env); err != nil {
-		return nil, err
+		return d, err
 	}
 	if logsToStdout {
 		d.ui = console.NoUI

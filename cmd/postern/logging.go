@@ -26,19 +26,26 @@ func (l *logging) register(flags *pflag.FlagSet) {
 	flags.StringVar(&l.level, "log-level", "", "debug, info, warn, error or crit (default info)")
 }
 
-// open makes the logger; file settings stand in for flags that were not given. The
-// caller closes the log when the command ends. toStdout tells that stdout belongs
-// to the log, so that nothing else may be printed there.
-func (l *logging) open(streams ioStreams, file config.Config) (log *slog.Logger, toStdout bool, closeLog func(), err error) {
+// openLog is a log that is open. The caller closes it when the command ends.
+type openLog struct {
+	*slog.Logger
+	early    *slog.Logger // what is told of the configuration files
+	toStdout bool         // stdout belongs to the log: nothing else may be printed there
+	close    func()
+}
+
+// open makes the logger; file settings stand in for flags that were not given.
+func (l *logging) open(streams ioStreams, file config.Config) (openLog, error) {
+	log := openLog{Logger: slog.New(slog.DiscardHandler), close: func() {}}
+	log.early = log.Logger
 	level, err := console.ParseLevel(firstOf(l.level, file.LogLevel))
 	if err != nil {
-		return nil, false, nil, err
+		return log, err
 	}
 	format, err := console.ParseFormat(firstOf(l.format, file.LogFormat))
 	if err != nil {
-		return nil, false, nil, err
+		return log, err
 	}
-	closeLog = func() {}
 	var w io.Writer
 	fallback := "false"
 	if file.ConsoleUI == "false" {
@@ -46,19 +53,34 @@ func (l *logging) open(streams ioStreams, file config.Config) (log *slog.Logger,
 	}
 	switch target := firstOf(l.target, file.Log, fallback); target {
 	case "false":
-		return slog.New(slog.DiscardHandler), false, closeLog, nil
+		return log, nil
 	case "stdout", "true":
-		w, toStdout = streams.Out, true
+		w, log.toStdout = streams.Out, true
 	case "stderr":
 		w = streams.Err
 	default:
 		f, err := os.OpenFile(target, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return nil, false, nil, postern.Errorf(postern.CodeFlagInvalid, "the log %q cannot be opened: %v", target, err)
+			return log, postern.Errorf(postern.CodeFlagInvalid, "the log %q cannot be opened: %v", target, err)
 		}
-		w, closeLog = f, func() { _ = f.Close() } // a log has nobody to report to
+		w, log.close = f, func() { _ = f.Close() } // a log has nobody to report to
 	}
-	return slog.New(console.NewHandler(w, format, level, isTerminal(w))), toStdout, closeLog, nil
+	handler := console.NewHandler(w, format, level, isTerminal(w))
+	log.early, log.Logger = slog.New(handler), slog.New(handler)
+	if firstGeneration(streams, file) {
+		then := handler.FirstGeneration()
+		if l.format == "" && file.LogFormat == "" {
+			then = then.In(console.Logfmt) // those agents went on so once they had read their files
+		}
+		log.Logger = slog.New(then)
+	}
+	return log, nil
+}
+
+// firstGeneration tells whether the agent was called, or is configured, as only those
+// of the first generation could be.
+func firstGeneration(streams ioStreams, file config.Config) bool {
+	return streams.OneDash || len(file.Files) > 0 && file.FirstGeneration()
 }
 
 func isTerminal(w io.Writer) bool {

@@ -28,6 +28,7 @@ func execute(args []string, streams ioStreams) int {
 	ctx, stop := run.SignalContext(context.Background())
 	defer stop()
 
+	streams.OneDash = hasOneDash(args)
 	root := rootCommand(streams)
 	args, err := normalizeArgs(root, args)
 	if err == nil {

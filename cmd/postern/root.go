@@ -14,6 +14,8 @@ type ioStreams struct {
 	Out  io.Writer
 	Err  io.Writer
 	Env  func(string) string // os.Getenv's contract
+
+	OneDash bool // the command line has long flags behind one dash
 }
 
 // rootCommand assembles the command tree. Errors are returned, never printed, by
