@@ -56,7 +56,9 @@ func TestMemoryPressure(t *testing.T) {
 	var crowd []net.Conn
 	defer func() { closeAll(crowd) }()
 	refused, highest := 0, 0.0
-	for began := time.Now(); time.Since(began) < 10*time.Second; {
+	// Ten seconds, and more where the machine is so busy that the attack takes longer to
+	// take hold.
+	for began := time.Now(); time.Since(began) < 10*time.Second || highest < 1 && time.Since(began) < time.Minute; {
 		for range 50 {
 			conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", s.http), 5*time.Second)
 			if err != nil {
@@ -65,7 +67,7 @@ func TestMemoryPressure(t *testing.T) {
 			crowd = append(crowd, conn)
 			fmt.Fprintf(conn, "GET /large HTTP/1.1\r\nHost: memory.%s\r\n\r\n", domain)
 		}
-		if len(crowd) > 4000 {
+		if len(crowd) > 8000 {
 			closeAll(crowd[:1000])
 			crowd = crowd[1000:]
 		}
