@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +17,6 @@ import (
 // tunnelsOfOld is a file of the agent's second generation, which has no version: what
 // guides and support answers tell people to write.
 const tunnelsOfOld = `authtoken: AUTHTOKEN
-web_addr: 127.0.0.1:WEB
 tunnels:
   dips:
     proto: http
@@ -59,8 +57,7 @@ tunnels:
 // oldFile fills tunnelsOfOld in and stores it where the agent of that time looked.
 func (p *person) oldFile(s *server, port, tlsPort string) {
 	p.t.Helper()
-	web := strconv.Itoa(freePorts(p.t, 1)[0])
-	p.write(".ngrok2/ngrok.yml", strings.NewReplacer("AUTHTOKEN", s.authtoken, "PORT", port, "WEB", web, "TLS", tlsPort).Replace(tunnelsOfOld))
+	p.write(".ngrok2/ngrok.yml", strings.NewReplacer("AUTHTOKEN", s.authtoken, "PORT", port, "TLS", tlsPort).Replace(tunnelsOfOld))
 }
 
 // S0-36, S0-37, S0-38, S0-40…S0-43: an installation of the second generation goes on

@@ -30,6 +30,8 @@ for_test() {
 	need postgresql-client has psql
 	need nodejs has node
 	need npm has npm
+	need python3 has python3
+	need openssl has openssl
 	need iproute2 has ip
 	need iptables has iptables
 	need tinyproxy-bin has tinyproxy

@@ -25,14 +25,21 @@ type Process struct {
 // Start runs argv with environment added to the caller's. What it prints is kept
 // for Output; with stderr not nil, its standard error goes there instead.
 func Start(name string, environment []string, stderr io.Writer, argv ...string) (*Process, error) {
-	p := &Process{Name: name, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if stderr != nil {
-		p.cmd.Stderr = stderr
+	command := exec.Command(argv[0], argv[1:]...)
+	command.Env, command.Stderr = append(os.Environ(), environment...), stderr
+	return Run(name, command)
+}
+
+// Run is Start for a command that was made ready elsewhere: its environment, standard
+// input and, where it is set, standard error count.
+func Run(name string, command *exec.Cmd) (*Process, error) {
+	p := &Process{Name: name, cmd: command, done: make(chan struct{})}
+	command.Stdout = &p.out
+	if command.Stderr == nil {
+		command.Stderr = &p.out
 	}
-	p.cmd.Env = append(os.Environ(), environment...)
-	p.cmd.SysProcAttr = ownGroup()
-	if err := p.cmd.Start(); err != nil {
+	command.SysProcAttr = ownGroup()
+	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go p.reap()
