@@ -66,7 +66,7 @@ func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, er
 		return false, err
 	}
 	defer opened.close()
-	if c.shown, err = c.display(file, opened.toStdout); failed == nil {
+	if c.shown, err = c.display(file, opened); failed == nil {
 		failed = err
 	}
 	log := c.shown.logger(opened.Logger)

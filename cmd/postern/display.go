@@ -31,15 +31,18 @@ type display struct {
 }
 
 // display decides what a person gets to see. With an error it is nothing.
-func (c *agentCommand) display(file config.Config, logsToStdout bool) (*display, error) {
-	d := &display{streams: c.streams, quiet: logsToStdout, total: &totalMeter{}}
+func (c *agentCommand) display(file config.Config, log openLog) (*display, error) {
+	d := &display{streams: c.streams, quiet: log.toStdout, total: &totalMeter{}}
 	out, _ := c.streams.Out.(*os.File)
 	var err error
 	if d.ui, err = console.ChooseUI(file.ConsoleUI, out, c.streams.Env); err != nil {
 		return d, err
 	}
-	if logsToStdout {
+	switch {
+	case log.toStdout:
 		d.ui = console.NoUI
+	case log.onScreen && d.ui == console.ScreenUI:
+		d.ui = console.RowsUI // the log's lines would run across a screen
 	}
 	d.color, err = console.ChooseColor(file.ConsoleColor)
 	return d, err

@@ -31,6 +31,7 @@ type openLog struct {
 	*slog.Logger
 	early    *slog.Logger // what is told of the configuration files
 	toStdout bool         // stdout belongs to the log: nothing else may be printed there
+	onScreen bool         // its lines appear on a terminal
 	close    func()
 }
 
@@ -65,7 +66,8 @@ func (l *logging) open(streams ioStreams, file config.Config) (openLog, error) {
 		}
 		w, log.close = f, func() { _ = f.Close() } // a log has nobody to report to
 	}
-	handler := console.NewHandler(w, format, level, isTerminal(w))
+	log.onScreen = isTerminal(w)
+	handler := console.NewHandler(w, format, level, log.onScreen)
 	log.early, log.Logger = slog.New(handler), slog.New(handler)
 	if firstGeneration(streams, file) {
 		then := handler.FirstGeneration()
