@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
 
 	"github.com/postern-dev/postern"
 )
@@ -178,7 +177,7 @@ func trafficPolicy(r *reader, d *draft, e entry) error {
 		return nil
 	}
 	var value any
-	if err := yaml.NodeToValue(e.value.(ast.Node), &value); err != nil {
+	if err := yaml.NodeToValue(e.value, &value); err != nil {
 		return r.at(e.value, "%s: %s", e.path, clip(err.Error()))
 	}
 	policy, err := yaml.MarshalWithOptions(value, yaml.JSON())

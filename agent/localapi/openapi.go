@@ -40,7 +40,7 @@ func document(version string) object {
 }
 
 func (r *route) operation() object {
-	answers := object{"401": object{"description": http.StatusText(401)}, "403": object{"description": http.StatusText(403)}}
+	answers := object{"401": object{"description": http.StatusText(http.StatusUnauthorized)}, "403": object{"description": http.StatusText(http.StatusForbidden)}}
 	for status, body := range r.answers {
 		described := object{"description": http.StatusText(status)}
 		if content := content(body); content != nil {
