@@ -67,6 +67,7 @@ func (s *Server) addServices(group *run.Group) {
 	group.Add("routes", run.StopServices, s.builder.Run, nil)
 	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
+	group.Add("rest", run.StopServices, s.returnMemory, nil)
 	group.Add("configuration", run.StopServices, s.watchConfig, nil)
 	group.Add("succession", run.StopServices, s.leave, nil)
 	s.addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)

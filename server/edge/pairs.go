@@ -13,12 +13,13 @@ import (
 // that waits for the next request. The one used last is used next, so that those
 // beyond the need grow old.
 type pairs struct {
-	most   int // idle at once; 0 is any number
-	mu     sync.Mutex
-	idle   map[pairKey][]*upstreamConn
-	count  int
-	closed bool
-	timer  *time.Timer
+	most    int // idle at once; 0 is any number
+	sweeper *sweeper
+	mu      sync.Mutex
+	idle    map[pairKey][]*upstreamConn
+	count   int
+	closed  bool
+	known   bool // the sweeper has it
 }
 
 // pairKey says which requests may use one pair after the other: those of one
@@ -27,9 +28,6 @@ type pairKey struct {
 	visitor uint64
 	addr    netip.Addr
 }
-
-// sweepEvery is how soon it is noticed that a service has closed an idle connection.
-const sweepEvery = time.Second
 
 // spent tells whether a pair cannot take a request: something has come that nobody
 // asked for, or its end.
@@ -89,13 +87,10 @@ func (p *pairs) push(key pairKey, conn *upstreamConn) {
 		p.idle = make(map[pairKey][]*upstreamConn)
 	}
 	p.idle[key] = append(p.idle[key], conn)
-	if p.count++; p.count > 1 {
-		return // the timer runs
-	}
-	if p.timer == nil {
-		p.timer = time.AfterFunc(sweepEvery, p.sweep)
-	} else {
-		p.timer.Reset(sweepEvery)
+	p.count++
+	if !p.known {
+		p.known = true
+		p.sweeper.add(p)
 	}
 }
 
@@ -115,10 +110,9 @@ func (p *pairs) popOldest() *upstreamConn {
 	return oldest
 }
 
-// sweep closes pairs that were idle for too long or have ended, once a second while
-// there are any.
-func (p *pairs) sweep() {
-	now := time.Now()
+// sweep closes pairs that were idle for too long or have ended, and tells whether others
+// are left.
+func (p *pairs) sweep(now time.Time) bool {
 	p.mu.Lock()
 	var gone []*upstreamConn
 	for key, stack := range p.idle {
@@ -135,13 +129,14 @@ func (p *pairs) sweep() {
 			delete(p.idle, key)
 		}
 	}
-	if p.count -= len(gone); p.count > 0 && !p.closed {
-		p.timer.Reset(sweepEvery)
-	}
+	p.count -= len(gone)
+	p.known = p.count > 0
+	left := p.known
 	p.mu.Unlock()
 	for _, conn := range gone {
 		_ = conn.Close()
 	}
+	return left
 }
 
 // closeIdle closes every pair that waits, and with forGood every one that comes back.
@@ -150,9 +145,6 @@ func (p *pairs) closeIdle(forGood bool) {
 	all := p.idle
 	p.idle, p.count = nil, 0
 	p.closed = p.closed || forGood
-	if p.timer != nil {
-		p.timer.Stop()
-	}
 	p.mu.Unlock()
 	for _, stack := range all {
 		for _, conn := range stack {

@@ -24,6 +24,8 @@ type upstreams struct {
 	mu     sync.Mutex
 	by     map[postern.EndpointID]*upstream
 	closed bool
+
+	sweeper sweeper // of their pairs
 }
 
 // upstream is one member's connections. They are kept between requests, which saves
@@ -118,6 +120,7 @@ func (u *upstreams) closeIdle() {
 func (u *upstreams) close() {
 	u.mu.Lock()
 	u.closed = true
+	u.sweeper.stop()
 	all := slices.Collect(maps.Values(u.by))
 	u.mu.Unlock()
 	for _, at := range all {
@@ -136,6 +139,7 @@ func (e *Edge) newUpstream(m route.Member) *upstream {
 		shared: strings.HasPrefix(m.Transport(), "postern/") && !m.Options().VisitorAddress,
 	}
 	u.serial = u.options.UpstreamProtocol != postern.HTTP2
+	u.pairs.sweeper = &e.upstreams.sweeper
 	if !u.shared {
 		u.pairs.most = idleUnshared
 	}
