@@ -128,6 +128,23 @@ func TestLocalAPI(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 
+	for _, host := range []string{"evil.example", "foo.localhost", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.5", "0.0.0.0", "2130706433", "127.1", "[::2]", "localhost@evil.example", "app." + domain, "a"} {
+		request, err := http.NewRequest("GET", base+"/api/tunnels", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != 401 || strings.Contains(string(text), "public_url") {
+			t.Errorf("Host %s: %d %s", host, response.StatusCode, text)
+		}
+	}
+
 	agent.end()
 	agent, base = start()
 	var list tunnelList
