@@ -46,7 +46,7 @@ func (m *Meter) Begin(now time.Time) {
 func (m *Meter) End(took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.open--
+	m.open = max(0, m.open-1) // one of an endpoint that was forgotten began elsewhere
 	if m.durations == nil {
 		m.durations = hdrhistogram.New(shortest, longest, digits)
 	}

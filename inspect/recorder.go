@@ -39,24 +39,30 @@ func (r *Recorder) Store() *Store { return r.store }
 // Passed counts the exchanges that were not kept because there were too many.
 func (r *Recorder) Passed() int64 { return r.passed.Load() }
 
-// Meters gives those of an endpoint, by its label.
-func (r *Recorder) Meters(endpoint string) *Meters {
+// Known gives the meters of an endpoint, by its label; nil where there are none.
+func (r *Recorder) Known(endpoint string) *Meters {
 	r.mu.RLock()
-	m := r.meters[endpoint]
-	r.mu.RUnlock()
-	if m != nil {
+	defer r.mu.RUnlock()
+	return r.meters[endpoint]
+}
+
+// Meters gives the meters of an endpoint, by its label, and makes them if need be.
+func (r *Recorder) Meters(endpoint string) *Meters {
+	if m := r.Known(endpoint); m != nil {
 		return m
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if m = r.meters[endpoint]; m == nil {
+	m := r.meters[endpoint]
+	if m == nil {
 		m = &Meters{}
 		r.meters[endpoint] = m
 	}
 	return m
 }
 
-// Forget drops the numbers of an endpoint that is gone for good.
+// Forget drops the numbers of an endpoint that is gone: they are large, and names may be
+// made up by the thousand.
 func (r *Recorder) Forget(endpoint string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

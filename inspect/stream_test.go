@@ -194,3 +194,20 @@ func TestMeter(t *testing.T) {
 		t.Errorf("%+v", later)
 	}
 }
+
+// An endpoint that is gone leaves nothing behind, whatever of it still ends.
+func TestForget(t *testing.T) {
+	r, s := record(t, 0)
+	s.FromVisitor([]byte(getRequest))
+	r.Meters("web").Connections.Begin(time.Now())
+	r.Forget("web")
+	s.End(nil)
+	if r.Known("web") != nil {
+		t.Error("the end of a request brought the numbers back")
+	}
+	again := &r.Meters("web").Connections
+	again.End(time.Second) // it began before
+	if n := again.Numbers(time.Now()); n.Gauge != 0 {
+		t.Errorf("%d are open", n.Gauge)
+	}
+}

@@ -24,7 +24,9 @@ func (w Watcher) StreamBegan(endpoint string) {
 	w.Recorder.Meters(endpoint).Connections.Begin(time.Now())
 }
 
-// StreamEnded counts and times.
+// StreamEnded counts and times. The endpoint may have been forgotten meanwhile.
 func (w Watcher) StreamEnded(endpoint string, took time.Duration) {
-	w.Recorder.Meters(endpoint).Connections.End(took)
+	if known := w.Recorder.Known(endpoint); known != nil {
+		known.Connections.End(took)
+	}
 }

@@ -262,7 +262,10 @@ func (a *API) tunnel(t Tunnel) tunnel {
 }
 
 func (a *API) metrics(label string) tunnelMetrics {
-	meters, now := a.config.Recorder.Meters(label), time.Now()
+	meters, now := a.config.Recorder.Known(label), time.Now()
+	if meters == nil {
+		return tunnelMetrics{}
+	}
 	r := meters.Requests.Numbers(now)
 	return tunnelMetrics{
 		Conns: connectionNumbers(meters.Connections.Numbers(now)),

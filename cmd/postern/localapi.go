@@ -85,6 +85,7 @@ func (w *webService) start(ctx context.Context, a *agent.Agent, group *sync.Wait
 	if err != nil {
 		return err
 	}
+	a.Listen(agent.Events{Removed: func(_, label string) { w.recorder.Forget(label) }})
 	wait := api.Start(ctx, w.listener)
 	group.Go(func() {
 		if err := wait(); err != nil {
