@@ -182,6 +182,9 @@ func TestWordsThatWrappersRead(t *testing.T) {
 		{"ngrok config upgrade --config=old.yml", "old.yml"},
 		{"ngrok config check --config old.yml", "Valid configuration file at old.yml"},
 		{"ngrok help http", "ngrok http"},
+		{"ngrok update", "postern"},
+		{"ngrok update --channel stable", "postern"},
+		{"ngrok credits", "Apache License"},
 	} {
 		code, stdout, stderr := p.gets(step.line)
 		if code != 0 || stdout == "" || !strings.Contains(stdout, step.stdout) || stderr != "" {

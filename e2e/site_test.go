@@ -150,6 +150,29 @@ func TestMutualTLSThatEndsAtTheSite(t *testing.T) {
 	}
 }
 
+// S1-40, S1-53: the same with curl, as guides have it.
+func TestCurl(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	h := s.site()
+	port := service(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "private "+r.URL.Path) })
+	host := "api.customer1." + domain
+	body := fmt.Sprintf(`{"name":"passthrough","proto":"tls","terminate_at":"agent","addr":"%s","domain":"%s","mutual_tls_cas":"ca-crt.pem","crt":"server-crt.pem","key":"server-key.pem"}`, port, host)
+	// Names of the domain resolve nowhere: curl is told where the server is.
+	curl := fmt.Sprintf("curl --silent --show-error --max-time 20 --connect-to ::127.0.0.1:%d ", s.https)
+
+	code, out, stderr := h.gets(curl + "--cacert " + s.caFile + ` --request POST --header "Authorization: Bearer ` + h.token + `" --header "Content-Type: application/json" --data '` + body + `' ` + h.public + "/api/tunnels")
+	if code != 0 || !strings.Contains(out, `"public_url":"tls://`+host) {
+		t.Fatalf("exit code %d, %s%s", code, out, stderr)
+	}
+	if code, out, stderr = h.gets(curl + "--cacert ca-crt.pem --cert client-crt.pem --key client-key.pem https://" + host + "/any/endpoint"); code != 0 || out != "private /any/endpoint" {
+		t.Errorf("with the client's certificate: exit code %d, %s%s", code, out, stderr)
+	}
+	if code, out, _ = h.gets(curl + "--cacert ca-crt.pem https://" + host + "/any/endpoint"); code == 0 || out != "" {
+		t.Errorf("without: exit code %d, %s", code, out)
+	}
+}
+
 // S1-42, S1-45: what is wrong with a body or its files is said before anything starts.
 func TestMistakesInABodyFromOutside(t *testing.T) {
 	t.Parallel()

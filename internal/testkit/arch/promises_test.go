@@ -36,6 +36,55 @@ func TestPromisesAreKeptWhereTheySay(t *testing.T) {
 	}
 }
 
+// Every row of docs/clients.md names tests that are there.
+func TestClientsAreRun(t *testing.T) {
+	root := filepath.Join("..", "..", "..")
+	page, err := os.ReadFile(filepath.Join(root, "docs", "clients.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(?m)^\|(.*)\|([^|]*)\|$`)
+	proof := regexp.MustCompile("((?:`Test\\w+`(?:, )?)+) in `([\\w/]+_test\\.go)`")
+	found := 0
+	for _, match := range row.FindAllStringSubmatch(string(page), -1) {
+		if cell := strings.TrimSpace(match[2]); cell == "test" || strings.Trim(cell, "-") == "" {
+			continue
+		}
+		found++
+		named := proof.FindStringSubmatch(match[2])
+		if named == nil {
+			t.Errorf("no test is named for %s", match[1])
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(named[2])))
+		if err != nil {
+			t.Errorf("%s: %v", match[1], err)
+			continue
+		}
+		for _, name := range regexp.MustCompile(`Test\w+`).FindAllString(named[1], -1) {
+			if !strings.Contains(string(source), "\nfunc "+name+"(t *testing.T)") {
+				t.Errorf("%s: %s has no %s", match[1], named[2], name)
+			}
+		}
+	}
+	if found < 10 {
+		t.Fatalf("only %d rows were found", found)
+	}
+}
+
+// S0-24, S0-33, S0-34: docs/agent.md answers where people look.
+func TestAnchorsOfTheAgentsPage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "agent.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, heading := range []string{"Config options", "Expose", "Host header", "Global locations", "Custom domains", "When you need no tunnel"} {
+		if !regexp.MustCompile(`(?m)^##+ ` + heading + `$`).Match(page) {
+			t.Errorf("docs/agent.md has no heading %q", heading)
+		}
+	}
+}
+
 // Links between the documents lead somewhere.
 func TestDocumentLinks(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
