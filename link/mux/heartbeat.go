@@ -18,6 +18,9 @@ const pingSize = 4
 // firstBeat is when a new session measures its round trip for the first time.
 const firstBeat = time.Second
 
+// firstPings is how many round trips decide at first whether the path takes time.
+const firstPings = 3
+
 // maxPings bounds the heartbeats without an answer; more are not sent.
 const maxPings = 64
 
@@ -28,6 +31,7 @@ type pinger struct {
 	waiting []ping  // for their answers, oldest first
 	answer  []byte  // of the oldest, as far as it has come
 	next    time.Time
+	answers int // so far, up to firstPings
 }
 
 type ping struct {
@@ -175,16 +179,22 @@ func (s *Session) endEcho(st *Stream) {
 // measurement, so that it follows a path that has become longer. wmu is held.
 func (s *Session) noteRTT(took time.Duration) {
 	took = max(took, 1)
+	p := &s.pinger
+	p.answers = min(p.answers+1, firstPings)
 	if old := s.rtt.Load(); old > 0 {
 		s.rtt.Store(old + (int64(took)-old)/8)
 		least := s.rttLeast.Load()
 		s.rttLeast.Store(min(int64(took), least+least/8))
-		return
-	}
-	s.rtt.Store(int64(took))
-	s.rttLeast.Store(int64(took))
-	if took >= farPath {
+	} else {
+		s.rtt.Store(int64(took))
+		s.rttLeast.Store(int64(took))
 		s.out.pace.careful()
+	}
+	switch {
+	case !s.far():
+		s.out.pace.trust()
+	case p.answers < firstPings && len(p.waiting) == 0:
+		s.sendPing(nil) // a busy machine looks like a long path: ask again
 	}
 }
 

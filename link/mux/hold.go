@@ -32,7 +32,7 @@ func (s *Session) ForBulk() {
 // It returns how much that is, where it matters. wmu is held, after a write.
 func (s *Session) holdBulk() int {
 	h, p := &s.out.hold, &s.out.pace
-	if !p.slow.Load() || h.never || s.dead || h.on.Load() {
+	if !p.slow.Load() || h.never || s.dead || h.on.Load() || !s.far() {
 		return 0
 	}
 	n := h.unsent.bytes()

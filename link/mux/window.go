@@ -26,6 +26,9 @@ func (s *Session) roundTrip() time.Duration {
 	return max(time.Duration(s.rttLeast.Load()), leastRTT)
 }
 
+// far tells a path that takes time from one on which only the processors do.
+func (s *Session) far() bool { return time.Duration(s.rttLeast.Load()) >= farPath }
+
 // due decides how much credit the peer gets now. Credit is given in portions of a
 // window, so that a bulk transfer costs few frames. rmu is held.
 func (st *Stream) due() uint32 {
