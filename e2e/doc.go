@@ -1,5 +1,6 @@
 // Package e2e drives the real program from outside: a server process, agents of
-// every kind (ours, ngrok's Go SDK, ngrok's Node SDK), real services behind them
+// every kind (ours, alone and behind packages that start one, ngrok's Go SDK, ngrok's
+// Node SDK), real services behind them
 // (nginx, Node, gRPC, SSH, PostgreSQL) and real visitors before them (net/http,
 // curl, psql, ssh, Chromium). Nothing is replaced by a double.
 //

@@ -117,6 +117,7 @@ func TestAgentStartedByAProgram(t *testing.T) {
 	if code := a.wait(10 * time.Second); code != 0 {
 		t.Errorf("after SIGTERM the exit code is %d", code)
 	}
+	linesInOrder(t, a.output(), `msg="received stop request" obj=app`, `msg="session closing"`)
 }
 
 // bothURLs takes an https and an http URL online with one request, and off one by one.

@@ -360,8 +360,10 @@ func TestWrapperTriesAgain(t *testing.T) {
 			}
 			return all
 		}
+		s.agent("http", port, "--url", "https://taken."+domain)
 		// ngrok 5 knows no "name" that is in no file, so its names are drawn at random.
 		for what, more := range map[string]map[string]any{
+			"a taken name":     {"subdomain": "taken"},
 			"a foreign domain": {"hostname": "elsewhere.example"},
 			"a password":       {"auth": "user:password", "basic_auth": []string{"user:password"}},
 		} {
