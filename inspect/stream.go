@@ -280,6 +280,7 @@ func (s *Stream) giveUp(problem string) {
 	}
 	s.waiting, s.current = nil, nil
 	s.visitors.carry, s.service.carry = nil, nil
+	s.request, s.response = http1.Request{}, http1.Response{} // a WebSocket may stay for days
 }
 
 // quiet tells whether every request has its answer, or nothing is followed any more.
