@@ -21,8 +21,9 @@ const (
 	tolerance = 20 * time.Second
 
 	// rustStreams and rustPeerStreams stay together below the 512 streams, of both
-	// sides, beyond which ngrok-rust drops its session.
-	rustStreams     = 480
+	// sides, beyond which ngrok-rust drops its session. What we know to have ended may
+	// be open there for a moment more.
+	rustStreams     = 448
 	rustPeerStreams = 24
 
 	// unaccepted stays below ngrok-go's accept queue of 128, with room for the

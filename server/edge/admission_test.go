@@ -158,12 +158,12 @@ func TestReaderWhoStopsIsCut(t *testing.T) {
 // Quiet connections are not idle transfers: what waits for events lives on.
 func TestQuietStreamsLive(t *testing.T) {
 	s := start(t, func(c *config) {
-		c.Timeouts = edge.Timeouts{Handshake: 40 * time.Millisecond, RequestHeader: 40 * time.Millisecond, Idle: 40 * time.Millisecond, Transfer: 40 * time.Millisecond}
+		c.Timeouts = edge.Timeouts{Handshake: time.Second, RequestHeader: time.Second, Idle: 40 * time.Millisecond, Transfer: 40 * time.Millisecond}
 	})
 	s.serve("https://app."+domain, s.upstream(func(w http.ResponseWriter, r *http.Request) {
 		flush := http.NewResponseController(w).Flush
 		_ = flush()
-		<-time.After(250 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond) // longer than any of them
 		_, _ = io.WriteString(w, "late")
 	}))
 	for _, protocol := range []string{"http/1.1", "h2"} {
@@ -172,7 +172,7 @@ func TestQuietStreamsLive(t *testing.T) {
 		}
 	}
 	addr, _ := s.tcpPort(rawUpstream(t, func(conn *net.TCPConn) {
-		<-time.After(250 * time.Millisecond)
+		<-time.After(1100 * time.Millisecond) // longer than any of them
 		_, _ = io.WriteString(conn, "late")
 	}))
 	all, err := io.ReadAll(s.dial(addr))
