@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -108,7 +107,7 @@ func FuzzCandidates(f *testing.F) {
 		}
 		for _, candidate := range candidates {
 			if host, port, err := net.SplitHostPort(candidate); err != nil || host == "" || port == "" {
-				t.Fatal(fmt.Sprintf("%q gives %q", text, candidate))
+				t.Fatalf("%q gives %q", text, candidate)
 			}
 		}
 	})

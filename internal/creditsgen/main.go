@@ -30,7 +30,11 @@ func main() {
 
 // generate groups the modules that have the same licence, to the letter.
 func generate() (string, error) {
-	directories := map[string]string{"Go " + strings.TrimPrefix(runtime.Version(), "go"): runtime.GOROOT()}
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOROOT: %w", err)
+	}
+	directories := map[string]string{"Go " + strings.TrimPrefix(runtime.Version(), "go"): strings.TrimSpace(string(root))}
 	for _, system := range []string{"linux", "darwin", "windows", "freebsd"} {
 		if err := modules(system, directories); err != nil {
 			return "", err
