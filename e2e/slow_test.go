@@ -29,7 +29,7 @@ const (
 	slowPatience = 3 * time.Second
 	// slowLimit is by when the last connection must have been cut. slowhttptest opens
 	// them within a second or two, as quickly as the machine lets it.
-	slowLimit = 45 * time.Second
+	slowLimit = 15 * time.Second
 )
 
 // B5-11, B5-10, B2 "slowloris": thousands of connections that send their heads or

@@ -308,7 +308,7 @@ func narrow(t *testing.T, ofSDK bool) {
 	var url string
 	// What an SDK sends first is a window of 256 KiB, over the one connection that it
 	// has: two seconds of this path.
-	bound, rare := 2*time.Second, 4*time.Second
+	bound, rare := 2*time.Second, 2*time.Second
 	if ofSDK {
 		bound, rare = 4*time.Second, 8*time.Second
 		agent, url = d.serveSDK(bulkService())

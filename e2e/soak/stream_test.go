@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/coder/websocket"
@@ -18,15 +17,12 @@ import (
 func (v *visitor) listenTo(address string, n int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n)*eventInterval+visitTime)
 	defer cancel()
-	response, err := v.ask(ctx, http.MethodGet, address, nil, 0)
+	body, err := v.open(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if err := wantStatus(response, http.StatusOK, ""); err != nil {
-		return err
-	}
-	lines := bufio.NewScanner(response.Body)
+	defer body.Close()
+	lines := bufio.NewScanner(body)
 	next, ended := 0, false
 	for lines.Scan() {
 		switch line := lines.Text(); line {
@@ -95,15 +91,12 @@ func (v *visitor) echo(ctx context.Context, conn *websocket.Conn, i int) error {
 func (v *visitor) getSlowly(address string, seed, n int, pause time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*visitTime)
 	defer cancel()
-	response, err := v.ask(ctx, http.MethodGet, address, nil, 0)
+	body, err := v.open(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if err := wantStatus(response, http.StatusOK, ""); err != nil {
-		return err
-	}
-	return v.service.check(&slowReader{response.Body, pause, 0}, seed, n)
+	defer body.Close()
+	return v.service.check(&slowReader{body, pause, 0}, seed, n)
 }
 
 type slowReader struct {

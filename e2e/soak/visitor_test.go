@@ -47,15 +47,25 @@ func (s *stage) plainAddress(name, path string) string {
 func (v *visitor) get(address string, seed, n int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), visitTime)
 	defer cancel()
-	response, err := v.ask(ctx, http.MethodGet, address, nil, 0)
+	body, err := v.open(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if err := wantStatus(response, http.StatusOK, ""); err != nil {
-		return err
+	defer body.Close()
+	return v.service.check(body, seed, n)
+}
+
+// open asks for what must be there and gives the body, which the caller closes.
+func (v *visitor) open(ctx context.Context, address string) (io.ReadCloser, error) {
+	response, err := v.ask(ctx, http.MethodGet, address, nil, 0)
+	if err != nil {
+		return nil, err
 	}
-	return v.service.check(response.Body, seed, n)
+	if err := wantStatus(response, http.StatusOK, ""); err != nil {
+		response.Body.Close()
+		return nil, err
+	}
+	return response.Body, nil
 }
 
 func bytesPath(seed, n int) string  { return fmt.Sprintf("/bytes?seed=%d&n=%d", seed, n) }
@@ -108,15 +118,12 @@ func uploadPath(seed, n int) string { return fmt.Sprintf("/upload?seed=%d&n=%d",
 func (v *visitor) abortDownload(address string, seed, n int) error {
 	ctx, abort := context.WithTimeout(context.Background(), visitTime)
 	defer abort()
-	response, err := v.ask(ctx, http.MethodGet, address, nil, 0)
+	body, err := v.open(ctx, address)
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
-	if err := wantStatus(response, http.StatusOK, ""); err != nil {
-		return err
-	}
-	err = v.service.check(io.LimitReader(response.Body, int64(n)), seed, n)
+	defer body.Close()
+	err = v.service.check(io.LimitReader(body, int64(n)), seed, n)
 	abort()
 	return err
 }
