@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -35,7 +34,7 @@ type API struct {
 	guard     guard
 	routes    []route
 	followers chan struct{} // slots of event streams
-	started   sync.Mutex    // held while an endpoint is replaced
+	starts    turns         // so that an endpoint and what is saved of it go together
 }
 
 // mostFollowers is how many event streams there may be.

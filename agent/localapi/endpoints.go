@@ -83,8 +83,7 @@ func (a *API) startEndpoint(_ http.ResponseWriter, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a.started.Lock()
-	defer a.started.Unlock()
+	defer a.starts.take(e.Name)()
 	t, err := a.start(c, e, savedEndpoint, body)
 	if err != nil {
 		return answer{}, err
@@ -106,8 +105,7 @@ func (a *API) putEndpoint(_ http.ResponseWriter, c *call) (answer, error) {
 	if e.Name != c.name {
 		return answer{}, invalidTunnel("the body names the endpoint '" + clip(e.Name) + "' and the path '" + clip(c.name) + "'")
 	}
-	a.started.Lock()
-	defer a.started.Unlock()
+	defer a.starts.take(e.Name)()
 	before, exists := a.named(e.Name)
 	ctx, cancel := context.WithTimeout(c.Context(), startPatience)
 	defer cancel()

@@ -135,8 +135,7 @@ func (a *API) startTunnel(_ http.ResponseWriter, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a.started.Lock()
-	defer a.started.Unlock()
+	defer a.starts.take(e.Name)()
 	t, err := a.start(c, e, savedTunnel, body)
 	if err != nil {
 		return answer{}, err
