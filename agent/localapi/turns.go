@@ -10,30 +10,40 @@ type turns struct {
 }
 
 type turn struct {
-	sync.Mutex
-	users int // who have it or wait for it
+	free  chan struct{} // holds a value while nobody has the turn
+	users int           // who have it or wait for it
 }
 
 // take waits for the turn of a name; done gives it on.
 func (t *turns) take(name string) (done func()) {
-	t.mu.Lock()
-	if t.held == nil {
-		t.held = make(map[string]*turn)
+	one := t.join(name)
+	<-one.free
+	return func() {
+		one.free <- struct{}{}
+		t.leave(name, one)
 	}
+}
+
+func (t *turns) join(name string) *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	one := t.held[name]
 	if one == nil {
-		one = &turn{}
+		if t.held == nil {
+			t.held = make(map[string]*turn)
+		}
+		one = &turn{free: make(chan struct{}, 1)}
+		one.free <- struct{}{}
 		t.held[name] = one
 	}
 	one.users++
-	t.mu.Unlock()
-	one.Lock()
-	return func() {
-		one.Unlock()
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if one.users--; one.users == 0 {
-			delete(t.held, name)
-		}
+	return one
+}
+
+func (t *turns) leave(name string, one *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if one.users--; one.users == 0 {
+		delete(t.held, name)
 	}
 }
