@@ -54,7 +54,8 @@ const (
 	honestPause    = 10 * time.Millisecond
 )
 
-// startHonest has the visitors ask until end.
+// startHonest has the visitors ask until end. A test that judges what they wait does
+// not run beside others.
 func startHonest(t *testing.T, client *http.Client, url string) *honest {
 	t.Helper()
 	h := &honest{t: t, client: client, url: url, stop: make(chan struct{})}

@@ -36,7 +36,6 @@ const (
 // bodies, or read their answers, a few bytes a second. Every one is cut, over TLS and
 // without, on both HTTP/1.1 paths, and honest visitors notice little.
 func TestSlowVisitors(t *testing.T) {
-	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/large" {
 			w.Header().Set("Content-Length", strconv.Itoa(32<<20))
@@ -130,7 +129,6 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // B5-11: one address opens thousands of connections and keeps what it gets. It gets no
 // more than its share, is told so where it speaks plain HTTP, and others are served.
 func TestOneAddressTakesNoMoreThanItsShare(t *testing.T) {
-	t.Parallel()
 	const share, crowd = 1000, 5000
 	s := startServer(t, "limits:", fmt.Sprintf("  connections_per_address: %d", share))
 	upstream, _ := slowBody(t)

@@ -24,10 +24,9 @@ import (
 
 // Faults of the network between agent and server, on a path with a true round
 // trip, loss, rate and queue. They run side by side in one namespace, since they
-// mostly wait.
+// mostly wait, and beside no other test, since they count how long others wait.
 
 func TestWeather(t *testing.T) {
-	t.Parallel()
 	if !path.Isolate(t, "-test.parallel=16") {
 		return
 	}
