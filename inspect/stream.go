@@ -57,18 +57,8 @@ func (s *Stream) FromVisitor(p []byte) {
 			return
 		}
 	}
-	for ok && len(rest) > 0 && !s.blind {
-		if s.visitors.place == atHead {
-			rest, ok = s.takeRequest(rest)
-			continue
-		}
-		var taken int
-		var done bool
-		taken, done, ok = s.visitors.body(rest)
-		rest = rest[taken:]
-		if done {
-			s.requestEnded()
-		}
+	if ok {
+		ok = s.read(&s.visitors, rest)
 	}
 	if !ok {
 		s.giveUp("the request is not HTTP/1.1 as it should be")
@@ -80,24 +70,45 @@ func (s *Stream) FromVisitor(p []byte) {
 func (s *Stream) FromService(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rest, ok := p, true
-	for ok && len(rest) > 0 && !s.blind {
-		if s.service.place == atHead {
-			rest, ok = s.takeAnswer(rest)
+	if !s.read(&s.service, p) {
+		s.giveUp("the answer is not HTTP/1.1 as it should be")
+	}
+	s.publish()
+}
+
+// read follows the messages in p, which goes the way of d. It stops where the stream is
+// followed no more; ok is false where p is not HTTP/1.1.
+func (s *Stream) read(d *direction, p []byte) (ok bool) {
+	for ok = true; ok && len(p) > 0 && !s.blind; {
+		if d.place == atHead {
+			p, ok = s.takeHead(d, p)
 			continue
 		}
 		var taken int
 		var done bool
-		taken, done, ok = s.service.body(rest)
-		rest = rest[taken:]
+		taken, done, ok = d.body(p)
+		p = p[taken:]
 		if done {
-			s.answerEnded()
+			s.bodyEnded(d)
 		}
 	}
-	if !ok {
-		s.giveUp("the answer is not HTTP/1.1 as it should be")
+	return ok
+}
+
+// takeHead takes the head of a request or an answer off p.
+func (s *Stream) takeHead(d *direction, p []byte) (rest []byte, ok bool) {
+	if d.answer {
+		return s.takeAnswer(p)
 	}
-	s.publish()
+	return s.takeRequest(p)
+}
+
+func (s *Stream) bodyEnded(d *direction) {
+	if d.answer {
+		s.answerEnded()
+		return
+	}
+	s.requestEnded()
 }
 
 // End is told that the stream is over; err says why, where it did not end in peace.

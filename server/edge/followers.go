@@ -37,33 +37,14 @@ func (x *Exchange) start(s *Subscription) (f Follower) {
 // ask shows the request to the followers, the one nearest to the visitor first. An error
 // is a *verdict: the request goes no further.
 func (x *Exchange) ask() error {
+	defer func() { x.request.fields = nil }()
 	x.reach = len(x.followers)
 	for i := range x.followers {
-		f := &x.followers[i]
-		m := &x.request.Message
-		if f.needs&NeedBytes != 0 && m.body != nil {
-			m.body = &tapped{Reader: m.body, x: x, f: f.Follower, direction: Upload}
-		}
-		if f.needs&NeedHead == 0 {
-			continue
-		}
-		m.sealed = f.needs&NeedChange == 0
-		answer, err := x.tellRequest(f.Follower)
-		if err == nil && m.problem != nil {
-			err = m.problem
-		}
-		if err != nil || answer != nil {
-			x.request.fields = nil
-			return &verdict{at: i, answer: answer, err: err}
+		if v := x.show(i, Upload); v != nil {
+			return v
 		}
 	}
-	x.request.fields = nil
 	return nil
-}
-
-func (x *Exchange) tellRequest(f Follower) (answer *Answer, err error) {
-	defer x.survive(&err)
-	return f.Request(x)
 }
 
 // review shows x.response to the first n followers, the one nearest to the visitor last.
@@ -71,29 +52,44 @@ func (x *Exchange) tellRequest(f Follower) (answer *Answer, err error) {
 func (x *Exchange) review(n int) *verdict {
 	x.reach = n
 	for i := n - 1; i >= 0; i-- {
-		f := &x.followers[i]
-		m := &x.response.Message
-		if f.needs&NeedBytes != 0 && m.body != nil {
-			m.body = &tapped{Reader: m.body, x: x, f: f.Follower, direction: Download}
-		}
-		if f.needs&NeedHead == 0 {
-			continue
-		}
-		m.sealed = f.needs&NeedChange == 0
-		answer, err := x.tellResponse(f.Follower)
-		if err == nil && m.problem != nil {
-			err = m.problem
-		}
-		if err != nil || answer != nil {
-			return &verdict{at: i, answer: answer, err: err}
+		if v := x.show(i, Download); v != nil {
+			return v
 		}
 	}
 	return nil
 }
 
-func (x *Exchange) tellResponse(f Follower) (answer *Answer, err error) {
+// show shows the message that goes in the direction to the follower at i, as far as the
+// follower said that it needs it. nil: the message goes on.
+func (x *Exchange) show(i int, d Direction) *verdict {
+	f := &x.followers[i]
+	m := &x.request.Message
+	if d == Download {
+		m = &x.response.Message
+	}
+	if f.needs&NeedBytes != 0 && m.body != nil {
+		m.body = &tapped{Reader: m.body, x: x, f: f.Follower, direction: d}
+	}
+	if f.needs&NeedHead == 0 {
+		return nil
+	}
+	m.sealed = f.needs&NeedChange == 0
+	answer, err := x.tellHead(f.Follower, d)
+	if err == nil && m.problem != nil {
+		err = m.problem
+	}
+	if err != nil || answer != nil {
+		return &verdict{at: i, answer: answer, err: err}
+	}
+	return nil
+}
+
+func (x *Exchange) tellHead(f Follower, d Direction) (answer *Answer, err error) {
 	defer x.survive(&err)
-	return f.Response(x)
+	if d == Download {
+		return f.Response(x)
+	}
+	return f.Request(x)
 }
 
 // tap shows bytes of a body to those who want them, on the relay.
