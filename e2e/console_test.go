@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e_test
 
 import (
@@ -8,103 +10,47 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/postern-dev/postern/internal/testkit"
 )
 
 // terminal is a pseudo-terminal with a program on it.
 type terminal struct {
+	*testkit.Terminal
 	t       *testing.T
-	master  *os.File
 	command *exec.Cmd
 	ended   chan error
-
-	mu    sync.Mutex
-	wrote []byte
 }
 
 // onTerminal runs a program that sits alone on a terminal of 100 by 30.
 func onTerminal(t *testing.T, environment []string, argv ...string) *terminal {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slave.Close()
-	p := &terminal{t: t, master: master, ended: make(chan error, 1)}
-	p.resize(100, 30)
+	p := &terminal{Terminal: testkit.OpenTerminal(t, 100, 30), t: t, ended: make(chan error, 1)}
 	p.command = exec.Command(argv[0], argv[1:]...)
 	p.command.Env = append(os.Environ(), environment...)
-	p.command.Stdin, p.command.Stdout, p.command.Stderr = slave, slave, slave
+	p.command.Stdin, p.command.Stdout, p.command.Stderr = p.Program, p.Program, p.Program
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go p.read()
+	_ = p.Program.Close() // the program has it, and the terminal's end shall be the program's
+	p.Record()
 	go func() { p.ended <- p.command.Wait() }()
-	t.Cleanup(func() {
-		_ = p.command.Process.Kill()
-		_ = master.Close()
-	})
+	t.Cleanup(func() { _ = p.command.Process.Kill() })
 	return p
-}
-
-func (p *terminal) resize(width, height uint16) {
-	p.t.Helper()
-	if err := unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *terminal) read() {
-	part := make([]byte, 4096)
-	for {
-		n, err := p.master.Read(part)
-		p.mu.Lock()
-		p.wrote = append(p.wrote, part[:n]...)
-		p.mu.Unlock()
-		if err != nil { // EIO: the program has ended
-			return
-		}
-	}
-}
-
-func (p *terminal) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return string(p.wrote)
 }
 
 func (p *terminal) await(part string) {
 	p.t.Helper()
 	eventually(p.t, 15*time.Second, func() error {
-		if text := p.output(); !strings.Contains(text, part) {
+		if text := p.Output(); !strings.Contains(text, part) {
 			return fmt.Errorf("the terminal does not show %q: %q", part, tail(text, 4000))
 		}
 		return nil
 	})
-}
-
-func (p *terminal) press(keys string) {
-	p.t.Helper()
-	if _, err := p.master.WriteString(keys); err != nil {
-		p.t.Fatal(err)
-	}
 }
 
 // end is the program's exit status.
@@ -114,7 +60,7 @@ func (p *terminal) end() int {
 	case <-p.ended:
 		return p.command.ProcessState.ExitCode()
 	case <-time.After(15 * time.Second):
-		p.t.Fatalf("the program does not end: %q", tail(p.output(), 4000))
+		p.t.Fatalf("the program does not end: %q", tail(p.Output(), 4000))
 	}
 	return -1
 }
@@ -147,7 +93,7 @@ func TestScreenOfTheAgent(t *testing.T) {
 	p.await("HTTP Requests")
 	p.await("/searchContactsByName")
 	p.await("202 Accepted")
-	if strings.Contains(p.output(), "secret") {
+	if strings.Contains(p.Output(), "secret") {
 		t.Error("the query is on the screen")
 	}
 	service.Close()
@@ -156,15 +102,15 @@ func TestScreenOfTheAgent(t *testing.T) {
 	}
 	p.await("Last Failure")
 	p.await("Start the service") // the next step, of the catalogue
-	before := len(p.output())
-	p.resize(40, 10)
+	before := len(p.Output())
+	p.Resize(40, 10)
 	eventually(t, 10*time.Second, func() error {
-		if drawn := p.output()[before:]; !strings.Contains(drawn, "Session Status") {
+		if drawn := p.Output()[before:]; !strings.Contains(drawn, "Session Status") {
 			return fmt.Errorf("not drawn for another size: %q", drawn)
 		}
 		return nil
 	})
-	p.press("\x03")
+	p.Press("\x03")
 	if code := p.end(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
@@ -178,10 +124,10 @@ func TestRowsOfTheAgent(t *testing.T) {
 	p := s.onTerminal([]string{"TERM=dumb"}, "http", "8080", "--url", "https://rows."+domain)
 	p.await("Session Status                online")
 	p.await(" -> http://localhost:8080")
-	if text := p.output(); strings.Contains(text, "\x1b") {
+	if text := p.Output(); strings.Contains(text, "\x1b") {
 		t.Errorf("a sequence on a dumb terminal: %q", text)
 	}
-	p.press("\x03") // a signal here: the terminal makes it one
+	p.Press("\x03") // a signal here: the terminal makes it one
 	if code := p.end(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
@@ -200,7 +146,7 @@ func TestRowsOfTheAgent(t *testing.T) {
 	if code := p.end(); code != 1 {
 		t.Errorf("exit status %d", code)
 	}
-	if text := p.output(); strings.LastIndex(text, "\x1b[?1049l") > strings.Index(text, "ERROR:") {
+	if text := p.Output(); strings.LastIndex(text, "\x1b[?1049l") > strings.Index(text, "ERROR:") {
 		t.Errorf("the error went away with the screen: %q", text)
 	}
 }

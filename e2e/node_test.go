@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,48 +29,31 @@ func (s *server) nodeAgent(token, options string) nodeAgent {
 	command := exec.Command("node", "serve.mjs")
 	command.Dir = "node"
 	command.Env = append(os.Environ(), "NGROK_AUTHTOKEN="+token, "SERVER_ADDR="+s.connectURL(), "ROOT_CAS="+s.caFile, "OPTIONS="+options)
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	errors := &program.Transcript{}
-	command.Stderr = errors
+	complaints := &program.Transcript{}
+	command.Stderr = complaints
 	input, err := command.StdinPipe()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	output, err := command.StdoutPipe()
+	started, err := program.Run("node", command)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { input.Close(); command.Wait() }) //nolint:errcheck // its end was asked for
+	p := adopt(s.t, started)
+	s.t.Cleanup(func() { input.Close(); p.wait(15 * time.Second) })
+	var line string
+	eventually(s.t, 20*time.Second, func() error {
+		ended, whole := p.exited(), false
+		if line, _, whole = strings.Cut(p.output(), "\n"); !whole && !ended {
+			return fmt.Errorf("node said nothing: %s", complaints)
+		}
+		return nil
+	})
 	var agent nodeAgent
-	line, err := readLine(output, 20*time.Second)
-	if err != nil {
-		s.t.Fatalf("node said nothing: %v; %s", err, errors)
-	}
 	if err := json.Unmarshal([]byte(line), &agent); err != nil {
-		s.t.Fatalf("node printed %q: %v", line, err)
+		s.t.Fatalf("node printed %q: %v; %s", line, err, complaints)
 	}
 	return agent
-}
-
-func readLine(r io.Reader, limit time.Duration) (string, error) {
-	type result struct {
-		line string
-		err  error
-	}
-	lines := make(chan result, 1)
-	go func() {
-		line, err := bufio.NewReader(r).ReadString('\n')
-		lines <- result{line, err}
-	}()
-	select {
-	case got := <-lines:
-		return got.line, got.err
-	case <-time.After(limit):
-		return "", os.ErrDeadlineExceeded
-	}
 }
 
 func installNodeModules(t *testing.T) {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e_test
 
 import (
@@ -93,7 +95,7 @@ func (s *server) startLog(t *testing.T, args []string, terminal bool) string {
 			t.Errorf("exit status %d", code)
 		}
 		p.await("session closing")
-		return masked(p.output())
+		return masked(p.Output())
 	}
 	p := startProcess(t, "agent", environment, argv...)
 	p.waitFor("started tunnel", 15*time.Second)

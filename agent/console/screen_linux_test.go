@@ -2,7 +2,6 @@ package console_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -12,82 +11,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/postern-dev/postern/agent/console"
+	"github.com/postern-dev/postern/internal/testkit"
 )
 
-// terminal is a pseudo-terminal and what a Screen has written to it.
-type terminal struct {
-	master, slave *os.File
+// terminal is a pseudo-terminal that a Screen writes to.
+type terminal struct{ *testkit.Terminal }
 
-	mu     sync.Mutex
-	wrote  []byte
-	closed chan struct{} // when nothing more will come
-}
-
-func openTerminal(t *testing.T, width, height uint16) *terminal {
+func openTerminal(t *testing.T, width, height uint16) terminal {
 	t.Helper()
-	master, slave := openPair(t)
-	term := &terminal{master: master, slave: slave, closed: make(chan struct{})}
-	term.resize(t, width, height)
-	go term.read()
-	t.Cleanup(func() {
-		_ = slave.Close()
-		<-term.closed
-		_ = master.Close()
-	})
+	term := terminal{testkit.OpenTerminal(t, width, height)}
+	term.Record()
 	return term
 }
 
-// openPair opens a pseudo-terminal: what the person sits at, and what programs have.
-func openPair(t *testing.T) (master, slave *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	if slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	return master, slave
-}
-
-func (p *terminal) resize(t *testing.T, width, height uint16) {
-	t.Helper()
-	if err := unix.IoctlSetWinsize(int(p.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: width, Row: height}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *terminal) read() {
-	defer close(p.closed)
-	part := make([]byte, 4096)
-	for {
-		n, err := p.master.Read(part)
-		p.mu.Lock()
-		p.wrote = append(p.wrote, part[:n]...)
-		p.mu.Unlock()
-		if err != nil { // EIO: nobody has the other end any more
-			return
-		}
-	}
-}
-
 // await waits until what was written since the mark satisfies want, and gives it.
-func (p *terminal) await(t *testing.T, since int, what string, want func(string) bool) string {
+func (p terminal) await(t *testing.T, since int, what string, want func(string) bool) string {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		p.mu.Lock()
-		text := string(p.wrote[since:])
-		p.mu.Unlock()
+		text := p.Output()[since:]
 		if want(text) {
 			return text
 		}
@@ -99,11 +43,7 @@ func (p *terminal) await(t *testing.T, since int, what string, want func(string)
 	}
 }
 
-func (p *terminal) mark() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.wrote)
-}
+func (p terminal) mark() int { return len(p.Output()) }
 
 func containing(part string) func(string) bool {
 	return func(text string) bool { return strings.Contains(text, part) }
@@ -151,13 +91,13 @@ func awaitEnd(t *testing.T, ended <-chan error) {
 // changes, and leaves the terminal as it was.
 func TestScreenOnATerminal(t *testing.T) {
 	term := openTerminal(t, 80, 24)
-	before, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
+	before, err := unix.IoctlGetTermios(int(term.Program.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
 	from := &source{view: console.View{State: "connecting", Version: "1.2.3"}}
 	quit := make(chan struct{}, 1)
-	screen := &console.Screen{Source: from, In: term.slave, Out: term.slave, Environ: []string{"TERM=xterm-256color"},
+	screen := &console.Screen{Source: from, In: term.Program, Out: term.Program, Environ: []string{"TERM=xterm-256color"},
 		Color: "transparent", Quit: func() { quit <- struct{}{} }}
 	stop, ended := run(t, screen)
 	defer stop()
@@ -183,15 +123,13 @@ func TestScreenOnATerminal(t *testing.T) {
 	}
 
 	mark = term.mark()
-	term.resize(t, 40, 10)
+	term.Resize(40, 10)
 	if err := unix.Kill(os.Getpid(), unix.SIGWINCH); err != nil { // the terminal is not this process's own
 		t.Fatal(err)
 	}
 	term.await(t, mark, "frame of another size", containing("GET  /"))
 
-	if _, err := term.master.WriteString("\x03"); err != nil {
-		t.Fatal(err)
-	}
+	term.Press("\x03")
 	select {
 	case <-quit:
 	case <-time.After(10 * time.Second):
@@ -201,7 +139,7 @@ func TestScreenOnATerminal(t *testing.T) {
 	stop()
 	awaitEnd(t, ended)
 	term.await(t, mark, "first screen", containing("\x1b[?1049l"))
-	after, err := unix.IoctlGetTermios(int(term.slave.Fd()), unix.TCGETS)
+	after, err := unix.IoctlGetTermios(int(term.Program.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,15 +152,13 @@ func TestScreenOnATerminal(t *testing.T) {
 func TestScreenAborts(t *testing.T) {
 	term := openTerminal(t, 80, 24)
 	aborted := make(chan string, 1)
-	screen := &console.Screen{Source: &source{}, In: term.slave, Out: term.slave, Environ: []string{"TERM=xterm"}, Quit: func() {},
+	screen := &console.Screen{Source: &source{}, In: term.Program, Out: term.Program, Environ: []string{"TERM=xterm"}, Quit: func() {},
 		Abort: func() {
 			aborted <- term.await(t, 0, "first screen", containing("\x1b[?1049l"))
 		}}
 	_, ended := run(t, screen)
 	term.await(t, 0, "first frame", containing("Ctrl+C to quit"))
-	if _, err := term.master.WriteString("\x03\x03"); err != nil {
-		t.Fatal(err)
-	}
+	term.Press("\x03\x03")
 	awaitEnd(t, ended)
 	if len(aborted) != 1 {
 		t.Error("no abort")
@@ -232,7 +168,7 @@ func TestScreenAborts(t *testing.T) {
 // Where colours are not wanted none are sent, whatever the ground.
 func TestScreenWithoutColours(t *testing.T) {
 	term := openTerminal(t, 80, 24)
-	screen := &console.Screen{Source: &source{view: console.View{State: "online"}}, Out: term.slave, Color: "black",
+	screen := &console.Screen{Source: &source{view: console.View{State: "online"}}, Out: term.Program, Color: "black",
 		Environ: []string{"TERM=xterm-256color", "NO_COLOR=1"}}
 	stop, ended := run(t, screen)
 	text := term.await(t, 0, "frame", containing("online"))
@@ -247,12 +183,9 @@ func TestScreenWithoutColours(t *testing.T) {
 
 // A terminal that takes nothing any more holds nobody up.
 func TestScreenOnAStuckTerminal(t *testing.T) {
-	master, slave := openPair(t)
-	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 400, Row: 400}); err != nil {
-		t.Fatal(err)
-	}
-	screen := &console.Screen{Source: &source{}, In: slave, Out: slave, Environ: []string{"TERM=xterm"}, Color: "black"}
-	before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	term := testkit.OpenTerminal(t, 400, 400)
+	screen := &console.Screen{Source: &source{}, In: term.Program, Out: term.Program, Environ: []string{"TERM=xterm"}, Color: "black"}
+	before, err := unix.IoctlGetTermios(int(term.Program.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +193,7 @@ func TestScreenOnAStuckTerminal(t *testing.T) {
 	await := func(what string, full func(held int) bool) {
 		deadline := time.After(10 * time.Second)
 		for {
-			held, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCINQ)
+			held, err := unix.IoctlGetInt(int(term.Person.Fd()), unix.TIOCINQ)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -282,15 +215,14 @@ func TestScreenOnAStuckTerminal(t *testing.T) {
 	})
 	stop()
 	awaitEnd(t, ended)
-	after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+	after, err := unix.IoctlGetTermios(int(term.Program.Fd()), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if *after != *before {
 		t.Errorf("the terminal works differently now: %+v, before %+v", after, before)
 	}
-	_ = master.Close() // and what still writes fails
-	_ = slave.Close()
+	_ = term.Person.Close() // and what still writes fails
 }
 
 func TestChooseUI(t *testing.T) {
@@ -306,8 +238,8 @@ func TestChooseUI(t *testing.T) {
 		kind    string
 		want    console.UI
 	}{
-		{"", term.slave, "xterm", console.ScreenUI}, {"iftty", term.slave, "xterm", console.ScreenUI}, {"true", term.slave, "", console.ScreenUI},
-		{"", term.slave, "dumb", console.RowsUI}, {"false", term.slave, "xterm", console.NoUI},
+		{"", term.Program, "xterm", console.ScreenUI}, {"iftty", term.Program, "xterm", console.ScreenUI}, {"true", term.Program, "", console.ScreenUI},
+		{"", term.Program, "dumb", console.RowsUI}, {"false", term.Program, "xterm", console.NoUI},
 		{"", file, "xterm", console.NoUI}, {"true", file, "xterm", console.RowsUI}, {"", nil, "xterm", console.NoUI},
 	} {
 		got, err := console.ChooseUI(c.setting, c.out, func(string) string { return c.kind })

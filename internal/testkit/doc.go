@@ -1,8 +1,9 @@
 // Package testkit is what the tests of every package share: an in-memory
 // connection with a real one's manners, a connection that misbehaves on request,
-// a logger that ends up in the test's output, and the check that no goroutine is
-// left behind. internal/testkit/arch holds the architecture test.
+// a logger that ends up in the test's output, the check that no goroutine is left
+// behind and, on Linux, a pseudo-terminal. internal/testkit/arch holds the
+// architecture test.
 //
-// Everything here works inside a testing/synctest bubble: it waits on conditions
-// and timers only, never on the network.
+// Everything here but the terminal works inside a testing/synctest bubble: it waits
+// on conditions and timers only, never on the network.
 package testkit
