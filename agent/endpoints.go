@@ -24,6 +24,7 @@ type known struct {
 	config     Endpoint
 	assembled  session.Endpoint
 	configured bool // by Config or Apply, and not by Add
+	starting   bool // the session may not have heard of it yet
 }
 
 // prepare checks and assembles an endpoint.
@@ -70,8 +71,8 @@ func (a *Agent) Add(ctx context.Context, e Endpoint) ([]Online, error) {
 		return nil, postern.Errorf(postern.CodeConflict, "tunnel %q already exists", e.Name)
 	}
 	granted, err := a.session.TakeOnline(ctx, k.assembled)
+	a.started(e.Name)
 	if err != nil {
-		a.release(e.Name)
 		return nil, err
 	}
 	a.checkRegions(a.Status())
@@ -93,6 +94,7 @@ func (a *Agent) AddLater(e Endpoint) error {
 	if !a.claim(e.Name, k) {
 		return postern.Errorf(postern.CodeConflict, "tunnel %q already exists", e.Name)
 	}
+	defer a.started(e.Name)
 	return a.session.Add(k.assembled)
 }
 
@@ -100,11 +102,22 @@ func (a *Agent) AddLater(e Endpoint) error {
 func (a *Agent) claim(name string, k known) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, taken := a.known[name]; taken && a.kept(name) {
+	if now, taken := a.known[name]; taken && (now.starting || a.kept(name)) {
 		return false
 	}
+	k.starting = true
 	a.known[name] = k
 	return true
+}
+
+// started ends what claim began: the endpoint is the session's, or was refused.
+func (a *Agent) started(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	k := a.known[name]
+	k.starting = false
+	a.known[name] = k
+	a.drop(name)
 }
 
 // kept tells whether the session still has URLs of an endpoint: the server may have
@@ -117,8 +130,23 @@ func (a *Agent) kept(name string) bool {
 func (a *Agent) release(name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.kept(name) {
+	a.drop(name)
+}
+
+// drop is release; mu is held.
+func (a *Agent) drop(name string) {
+	if !a.known[name].starting && !a.kept(name) {
 		delete(a.known, name)
+	}
+}
+
+// ended is told of a URL that is gone. An endpoint of the configuration stays known: one
+// whose time is over must not come back because the configuration is read again.
+func (a *Agent) ended(name string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.known[name].configured {
+		a.drop(name)
 	}
 }
 
@@ -134,12 +162,11 @@ func (a *Agent) Remove(ctx context.Context, name string) error {
 
 // RemoveLabel is Remove of one URL alone: of an endpoint's own its twins stay.
 func (a *Agent) RemoveLabel(ctx context.Context, label string) error {
+	statuses := a.session.Endpoints()
 	err := a.session.RemoveLabel(ctx, label)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for name := range a.known {
-		if !a.kept(name) {
-			delete(a.known, name)
+	for _, status := range statuses {
+		if status.Label == label {
+			a.release(status.Name)
 		}
 	}
 	return err
@@ -180,11 +207,14 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 		a.mu.Lock()
 		_, unchanged := a.known[e.Name]
 		if !unchanged {
-			a.known[e.Name] = wanted[e.Name]
+			k := wanted[e.Name]
+			k.starting = true
+			a.known[e.Name] = k
 		}
 		a.mu.Unlock()
 		if !unchanged {
 			failures = append(failures, a.session.Add(wanted[e.Name].assembled))
+			a.started(e.Name)
 		}
 	}
 	return errors.Join(failures...)
@@ -198,7 +228,7 @@ func (a *Agent) outdated(wanted map[string]known) ([]string, error) {
 	for name, now := range a.known {
 		want, found := wanted[name]
 		switch {
-		case found && !now.configured && a.kept(name):
+		case found && !now.configured && (now.starting || a.kept(name)):
 			return nil, postern.Errorf(postern.CodeConflict, "tunnel %q was started by other means already", name)
 		case now.configured && !(found && same(now, want)):
 			gone = append(gone, name)

@@ -15,7 +15,7 @@ type Events struct {
 	Online  func(Online)
 	Refused func(name string, why *postern.Error) // asked for again from time to time
 	Stopped func(name string, why *postern.Error) // taken offline by the server, or because its TTL has passed, for good
-	Removed func(name, label string)              // forgotten: Remove, or a configuration without it
+	Removed func(name, label string)              // forgotten: Remove, a configuration without it, or after Stopped
 }
 
 // Listen has events told to one more listener, from now on; Status and Endpoints say
@@ -58,6 +58,7 @@ func (a *Agent) events() session.Events {
 			}
 		},
 		Removed: func(name, label string) {
+			a.ended(name)
 			for _, e := range a.listeners() {
 				if e.Removed != nil {
 					e.Removed(name, label)

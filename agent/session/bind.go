@@ -245,22 +245,24 @@ func (l *live) endpointStopped(id string, why *postern.Error) {
 		why = &postern.Error{Code: postern.CodeEndpointOffline}
 	}
 	l.s.mu.Lock()
-	var name string
+	var gone []*binding
 	l.s.bindings = slices.DeleteFunc(l.s.bindings, func(b *binding) bool {
 		stopped := b.bound.ID == id && b.on == l
 		if stopped {
-			name, b.removed, b.on = b.name, true, nil
+			gone, b.removed, b.on = append(gone, b), true, nil
 		}
 		return stopped
 	})
 	announce(&l.s.answered)
 	l.s.mu.Unlock()
-	if name == "" {
+	if len(gone) == 0 {
 		return
 	}
+	name := gone[0].name
 	l.s.log.WarnContext(l.ctx, "tunnel was stopped by the server", slog.String("obj", "tunnels"),
 		slog.String("name", name), slog.String("err", describe(why)))
 	if l.s.config.Events.Stopped != nil {
 		l.s.tell(func(e Events) { e.Stopped(name, why) })
 	}
+	l.s.tellRemoved(gone)
 }

@@ -140,14 +140,20 @@ func (s *Supervisor) removeThose(ctx context.Context, name string, which func(*b
 		return postern.Errorf(postern.CodeNotFound, "there is no endpoint %q", name)
 	}
 	err := s.forget(ctx, gone)
-	if s.config.Events.Removed != nil {
-		s.tell(func(e Events) {
-			for _, b := range gone {
-				e.Removed(b.name, b.label)
-			}
-		})
-	}
+	s.tellRemoved(gone)
 	return err
+}
+
+// tellRemoved tells of bindings that are out of the list, however they got there.
+func (s *Supervisor) tellRemoved(gone []*binding) {
+	if s.config.Events.Removed == nil {
+		return
+	}
+	s.tell(func(e Events) {
+		for _, b := range gone {
+			e.Removed(b.name, b.label)
+		}
+	})
 }
 
 // forget takes bindings offline and out of the list.

@@ -219,11 +219,14 @@ func TestRemoveByNameAndLabel(t *testing.T) {
 func TestTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{}
-		var told []string
+		var told, removed []string
 		brief, long := twins("brief"), webEndpoint("long", echo)
 		brief.TTL = time.Minute
 		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{long, brief},
-			Events: session.Events{Stopped: func(name string, why *postern.Error) { told = append(told, name+": "+why.Text()) }}})
+			Events: session.Events{
+				Stopped: func(name string, why *postern.Error) { told = append(told, name+": "+why.Text()) },
+				Removed: func(name, label string) { removed = append(removed, name+"/"+label) },
+			}})
 		time.Sleep(30 * time.Second)
 		s.kill(errRefused) // an interruption does not give it more time
 		s.restart()
@@ -236,6 +239,9 @@ func TestTTL(t *testing.T) {
 		synctest.Wait()
 		if !slices.Equal(labels(r), []string{"long"}) || len(s.unbinds) != 2 || len(told) != 1 || !strings.HasPrefix(told[0], "brief: its time of 1m0s is over") {
 			t.Errorf("after 61 seconds: %v, unbound %v, told %v", labels(r), s.unbinds, told)
+		}
+		if !slices.Equal(removed, []string{"brief/brief", "brief/brief (http)"}) {
+			t.Errorf("told that %v are forgotten", removed)
 		}
 		late := webEndpoint("late", echo)
 		late.TTL = time.Second
@@ -255,9 +261,14 @@ func TestTTL(t *testing.T) {
 func TestStoppedNameIsFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &server{}
-		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{webEndpoint("a", echo)}})
+		var removed []string
+		r := run(t, session.Config{Connect: s.Connect, Endpoints: []session.Endpoint{webEndpoint("a", echo)},
+			Events: session.Events{Removed: func(_, label string) { removed = append(removed, label) }}})
 		synctest.Wait()
 		s.current().callbacks.EndpointStopped("bind1", nil)
+		if !slices.Equal(removed, []string{"a"}) {
+			t.Errorf("told that %v are forgotten", removed)
+		}
 		if _, err := r.TakeOnline(t.Context(), webEndpoint("a", echo)); err != nil {
 			t.Errorf("TakeOnline after the server stopped it = %v", err)
 		}

@@ -38,5 +38,5 @@ type Events struct {
 	Bound   func(name, label string, b link.Bound) // online; again after a reconnect if the URL changed
 	Refused func(name string, why *postern.Error)  // not online; it is asked for again
 	Stopped func(name string, why *postern.Error)  // taken offline by the server, or its TTL has passed
-	Removed func(name, label string)               // forgotten, as somebody asked for
+	Removed func(name, label string)               // forgotten: as somebody asked for, or after Stopped
 }

@@ -75,4 +75,5 @@ func (s *Supervisor) expire(ctx context.Context, b *binding) {
 	if s.config.Events.Stopped != nil {
 		s.tell(func(e Events) { e.Stopped(b.name, why) })
 	}
+	s.tellRemoved(gone)
 }
