@@ -55,9 +55,6 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Problem)
 }
 
-// mostDepth bounds how deep a body nests: a traffic policy is the deepest there is.
-const mostDepth = 64
-
 func readBody(body []byte, table map[string]draftKey) (*draft, []string, error) {
 	value, err := decode(body)
 	if err != nil {

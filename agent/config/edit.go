@@ -24,7 +24,7 @@ type Setting struct{ Key, Value string }
 // half. Errors are CodeConfigInvalid (the file that is there cannot be read as YAML)
 // and CodeFileUnreadable.
 func Save(path string, settings ...Setting) error {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return postern.Errorf(postern.CodeFileUnreadable, "Error reading configuration file '%s': %v", path, err).Because(err)
 	}
@@ -79,9 +79,9 @@ func writeFile(path string, text []byte) error {
 func set(name, text string, s Setting) (string, error) {
 	text = strings.TrimPrefix(text, "\ufeff")
 	r := &reader{name: name}
-	file, err := parser.ParseBytes([]byte(text), parser.ParseComments)
+	file, err := r.syntax(text, parser.ParseComments)
 	if err != nil {
-		return "", r.syntaxError(err)
+		return "", err
 	}
 	var body ast.Node
 	if len(file.Docs) > 0 {
@@ -115,7 +115,7 @@ func set(name, text string, s Setting) (string, error) {
 // says tells whether a text has a setting: the last check before a file is replaced.
 func says(text string, s Setting) bool {
 	r := &reader{}
-	file, err := parser.ParseBytes([]byte(text), 0)
+	file, err := r.syntax(text, 0)
 	if err != nil || len(file.Docs) == 0 {
 		return false
 	}

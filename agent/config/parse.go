@@ -1,21 +1,16 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/postern-dev/postern"
 )
-
-// maxFile bounds a configuration file, in bytes.
-const maxFile = 1 << 20
 
 // Parse reads one file's text; name is for messages. Errors are *postern.Error
 // with CodeConfigInvalid and start with name:line:column.
@@ -28,14 +23,9 @@ func Parse(name string, text []byte) (Config, error) {
 // read puts what a file says over what c has.
 func (c *Config) read(name string, text []byte) error {
 	r := &reader{name: name, config: c, seen: map[string]bool{}}
-	if len(text) > maxFile {
-		return postern.Errorf(postern.CodeConfigInvalid, "%s: the file is larger than %d bytes", name, maxFile)
-	}
-	// Editors on Windows write a byte-order mark, which the parser would take for a
-	// part of the first key.
-	file, err := parser.ParseBytes(bytes.TrimPrefix(text, []byte("\ufeff")), 0)
+	file, err := r.syntax(string(text), 0)
 	if err != nil {
-		return r.syntaxError(err)
+		return err
 	}
 	for i, document := range file.Docs {
 		if i > 0 && document.Body != nil {

@@ -30,6 +30,9 @@ func Upgrade(name string, text []byte, to string) (Upgraded, error) {
 		text = []byte("auth_token: " + quote(token) + "\n")
 	}
 	text = []byte(strings.TrimPrefix(string(text), "\ufeff"))
+	if _, err := (&reader{name: name}).syntax(string(text), 0); err != nil {
+		return Upgraded{}, err
+	}
 	comments := yaml.CommentMap{}
 	var root yaml.MapSlice
 	if err := yaml.UnmarshalWithOptions(text, &root, yaml.UseOrderedMap(), yaml.CommentToMap(comments)); err != nil {
