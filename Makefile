@@ -26,8 +26,8 @@ test: ## install what tests need, then run all of them
 	$(GO) test -C bench ./...
 
 .PHONY: soak
-soak: ## mixed load for SOAK (default 1h) at RATE visits a second; see docs/soak.md
-	$(GO) test ./e2e/soak -count 1 -timeout 0 -v -run TestSoak -soak $(or $(SOAK),1h) -rate $(or $(RATE),500)
+soak: ## mixed load for SOAK (default 1h) at RATE visits a second, logs into LOGS; see docs/soak.md
+	$(GO) test ./e2e/soak -count 1 -timeout 0 -v -run TestSoak -soak $(or $(SOAK),1h) -rate $(or $(RATE),500) $(if $(LOGS),-logs $(abspath $(LOGS)))
 
 .PHONY: check
 check: ## lint, race detector, seconds of fuzzing, generated files

@@ -14,6 +14,7 @@ import (
 var (
 	length = flag.Duration("soak", 4*time.Minute, "how long the load goes on")
 	rate   = flag.Float64("rate", 150, "short visits a second")
+	logs   = flag.String("logs", "", "directory that keeps all that the processes print")
 )
 
 const (

@@ -65,6 +65,7 @@ func raise(t *testing.T) *stage {
 	if s.server, err = program.NewServer(binary, domain, dir); err != nil {
 		t.Fatal(err)
 	}
+	s.server.Logs = *logs
 	err = s.server.Start()
 	if s.server.Process != nil {
 		t.Cleanup(func() { endProcess(t, s.server.Process) })

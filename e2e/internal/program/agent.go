@@ -17,7 +17,11 @@ func (s *Server) StartAgent(connect string, environment []string, stderr io.Writ
 		"--log", "stdout", "--log-format", "logfmt")
 	// The files of whoever runs the tests are none of theirs.
 	environment = append([]string{"HOME=" + filepath.Dir(s.Config), "XDG_CONFIG_HOME="}, environment...)
-	return Start("agent "+strings.Join(args, " "), environment, stderr, argv...)
+	process, err := Start("agent "+strings.Join(args, " "), environment, stderr, argv...)
+	if err != nil {
+		return nil, err
+	}
+	return process, process.keepLog(s.Logs)
 }
 
 var startedTunnel = regexp.MustCompile(`msg="started tunnel".* url=(\S+)`)

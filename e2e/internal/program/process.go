@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,7 @@ func Run(name string, command *exec.Cmd) (*Process, error) {
 
 func (p *Process) reap() {
 	_ = p.cmd.Wait() // Wait's news are in ProcessState
+	p.out.copyTo(nil)
 	close(p.done)
 }
 
@@ -108,10 +110,37 @@ func (p *Process) CPU() (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticks, nil
 }
 
+// keepLog writes all that the process prints to a file of dir, too, until it ends. An
+// empty dir is none.
+func (p *Process) keepLog(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	kind, _, _ := strings.Cut(p.Name, " ")
+	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.log", kind, p.PID())))
+	if err != nil {
+		return err
+	}
+	p.out.copyTo(file)
+	return nil
+}
+
 // Transcript keeps the end of what a process prints and may be read meanwhile.
 type Transcript struct {
 	mu   sync.Mutex
 	text []byte
+	file *os.File // that all goes to as well; nil is none
+}
+
+func (t *Transcript) copyTo(file *os.File) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.file != nil {
+		_ = t.file.Close()
+	}
+	if t.file = file; file != nil {
+		_, _ = file.Write(t.text) // a log for people: what is missing shows
+	}
 }
 
 const mostOutput = 1 << 20
@@ -119,6 +148,9 @@ const mostOutput = 1 << 20
 func (t *Transcript) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.file != nil {
+		_, _ = t.file.Write(p)
+	}
 	t.text = append(t.text, p...)
 	if len(t.text) > 2*mostOutput {
 		t.text = append(t.text[:0], t.text[len(t.text)-mostOutput:]...)

@@ -26,6 +26,7 @@ type Server struct {
 	Authtoken      string
 	CAFile         string
 	Wrapper        []string // argv put before the server's, e.g. prlimit
+	Logs           string   // a directory for all that it and its agents print; "" is none
 	Process        *Process // of the last Start
 }
 
@@ -56,7 +57,16 @@ listen:
   tcp_ports: %d-%d
 %s
 `, s.Domain, filepath.Join(filepath.Dir(s.Config), "data"), s.HTTPS, s.HTTP, s.Admin, s.TCPFirst, s.TCPFirst+9, strings.Join(extra, "\n"))
-	return os.WriteFile(s.Config, []byte(text), 0o600)
+	return replace(s.Config, text)
+}
+
+// replace writes a file so that who reads it meanwhile finds the old or the new text.
+func replace(path, text string) error {
+	beside := path + ".new"
+	if err := os.WriteFile(beside, []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(beside, path)
 }
 
 // Start runs the process and returns once /readyz says so. The caller ends Process.
@@ -67,6 +77,9 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.Process = process
+	if err := process.keepLog(s.Logs); err != nil {
+		return err
+	}
 	return Eventually(10*time.Second, func() error {
 		if process.Exited() {
 			return fmt.Errorf("the server ended: %s", process.Output())
