@@ -31,6 +31,7 @@ type Message struct {
 	Size     int64  // of the body as it was sent, without framing
 	Cut      bool   // the body is longer than what was kept
 	Trailers []byte // whole lines
+	Whole    bool   // its end has come
 }
 
 // Body is what was kept of the body.

@@ -68,6 +68,8 @@ func again(m *Message) ([]byte, error) {
 		return nil, postern.Errorf(postern.CodeReplayImpossible, "the request's body of %d bytes was too large to be kept whole", m.Size)
 	case m.Head == 0:
 		return nil, postern.Errorf(postern.CodeReplayImpossible, "the request was not kept")
+	case !m.Whole:
+		return nil, postern.Errorf(postern.CodeReplayImpossible, "the request has not come whole")
 	}
 	for name, value := range m.Lines() {
 		if !strings.EqualFold(name, "Transfer-Encoding") || !strings.EqualFold(value, "chunked") {

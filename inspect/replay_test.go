@@ -70,6 +70,16 @@ func TestReplayFails(t *testing.T) {
 		t.Errorf("a body that was cut: %v", err)
 	}
 
+	for _, begun := range []string{"Content-Length: 9\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
+		part, visitor := record(t, 0)
+		visitor.FromVisitor([]byte("POST / HTTP/1.1\r\nHost: h\r\n" + begun))
+		visitor.FromService([]byte("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+		visitor.End(errors.New("gone"))
+		if err := part.Replay(t.Context(), part.Store().List(inspect.Filter{}, 1)[0].ID, "", nil); !postern.HasCode(err, postern.CodeReplayImpossible) {
+			t.Errorf("a body that never came whole: %v", err)
+		}
+	}
+
 	for name, answer := range map[string]string{"hangs up": "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "no HTTP": "", "silent": "wait"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		err := r.Replay(ctx, id, "", func(context.Context, string) (net.Conn, error) {

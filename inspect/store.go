@@ -13,9 +13,6 @@ const (
 	overhead = 1 << 10
 	// largestShare is the part of a Store that one message's body may take.
 	largestShare = 8
-	// followerQueue is how many exchanges wait for a follower before some are lost to
-	// it.
-	followerQueue = 256
 )
 
 // Store holds exchanges, and forgets the oldest of those that have ended when it is
@@ -171,8 +168,11 @@ func (s *Store) put(e *entry, x *Exchange, size int64) *entry {
 	if ended {
 		s.ended = append(s.ended, e)
 	}
-	for f := range s.followers {
-		f.offer(x)
+	if len(s.followers) > 0 {
+		light := x.heads()
+		for f := range s.followers {
+			f.offer(light)
+		}
 	}
 	return e
 }

@@ -108,7 +108,8 @@ func TestFollower(t *testing.T) {
 	s.FromService([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"))
 	s.FromService([]byte("ok"))
 	for stage, done := range []bool{false, false, true} {
-		x := <-f.Exchanges()
+		<-f.Ready()
+		x := f.Next()
 		if x.Done != done || (x.Response == nil) != (stage == 0) {
 			t.Errorf("stage %d: %+v", stage, x)
 		}
@@ -120,11 +121,35 @@ func TestFollower(t *testing.T) {
 		t.Error("what did not fit is not counted, or twice")
 	}
 	f.Close()
-	for len(f.Exchanges()) > 0 {
-		<-f.Exchanges()
+	n := 0
+	for f.Next() != nil {
+		n++
 	}
-	exchange(s, "/", 0)
-	if len(f.Exchanges()) != 0 {
-		t.Error("a closed follower is told more")
+	if exchange(s, "/", 0); n != 256 || f.Next() != nil {
+		t.Errorf("%d exchanges waited; a closed follower is told more: %t", n, f.Next() != nil)
+	}
+}
+
+// A follower who does not read holds neither bodies nor many large heads.
+func TestSlowFollowerHoldsLittle(t *testing.T) {
+	r, s := record(t, 1<<20)
+	slow := r.Store().Follow()
+	defer slow.Close()
+	s.FromVisitor([]byte("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n" + strings.Repeat("x", 50000)))
+	s.FromService([]byte("HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + strings.Repeat("y", 50000)))
+	whole := r.Store().List(inspect.Filter{}, 1)[0]
+	if told := slow.Next(); len(told.Request.Body()) != 0 || cap(told.Request.Raw) > 1<<10 || told.Request.Size != 50000 || len(whole.Request.Body()) != 50000 {
+		t.Errorf("a follower holds %d bytes of a request", cap(told.Request.Raw))
+	}
+	for range 100 {
+		s.FromVisitor([]byte("GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("x", 30000) + "\r\n\r\n"))
+		s.FromService([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+	}
+	held := 0
+	for x := slow.Next(); x != nil; x = slow.Next() {
+		held += cap(x.Request.Raw)
+	}
+	if held > 5<<18 || slow.Lost() == 0 {
+		t.Errorf("a follower holds %d bytes of heads", held)
 	}
 }

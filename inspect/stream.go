@@ -199,6 +199,7 @@ func (s *Stream) keepRequest(p []byte) {
 
 func (s *Stream) requestEnded() {
 	if c := s.current; c != nil {
+		c.exchange.Request.Whole = true
 		c.requestDone, c.changed = true, true
 		// Those that wait for their answers are published at the end of the piece.
 		if !s.isWaiting(c) {
@@ -235,7 +236,9 @@ func (s *Stream) takeAnswer(p []byte) (rest []byte, ok bool) {
 		c.begin(&c.answer, head, s.response.Length)
 	}
 	if s.response.Code == 101 {
-		s.requestEnded()
+		if c := asked.capture; c != nil {
+			c.requestDone = true // what follows is no part of it
+		}
 		s.answerEnded()
 		s.giveUp("")
 		return nil, true
@@ -256,7 +259,7 @@ func (s *Stream) answerEnded() {
 	asked, now := s.waiting[0], time.Now()
 	s.meter.End(now.Sub(asked.start))
 	if c := asked.capture; c != nil {
-		c.answer.Trailers = s.service.trailers()
+		c.answer.Trailers, c.answer.Whole = s.service.trailers(), true
 		c.answerEnded(now)
 		c.publish()
 	}

@@ -63,7 +63,11 @@ func (f *follower) run(c *call, changed <-chan struct{}, requests *inspect.Follo
 			return
 		case <-changed:
 			ok = f.states()
-		case x := <-requests.Exchanges():
+		case <-requests.Ready():
+			x := requests.Next()
+			if x == nil {
+				break
+			}
 			seen := shown(x)
 			seen.Request.Raw = nil
 			if seen.Response != nil {
