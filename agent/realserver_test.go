@@ -1,15 +1,10 @@
 package agent_test
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,66 +13,19 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
-	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/internal/testkit"
 	node "github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/servertest"
 )
 
 // whole starts a whole server and gives the way to it and a visitor who trusts it.
 func whole(t *testing.T) (agent.Config, *http.Client) {
 	t.Helper()
-	c := node.Development(t.TempDir())
-	c.Listen.HTTPS, c.Listen.HTTP, c.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	c.Listen.TCPPorts = node.PortRange{}
-	c.Timeouts.Drain = time.Second
-	s, err := node.New(c, node.Options{Logger: testkit.Logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := s.Bootstrap(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := os.ReadFile(s.CAFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-	})
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots},
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return new(dial.Dialer).Dial(ctx, network, addr)
-		},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
+	n := servertest.Start(t, servertest.Development(t), node.Options{})
 	return agent.Config{
-		Server: fmt.Sprintf("connect.localhost:%d", s.HTTPSAddr().Port()), SavedCAs: s.CAFile(), Authtoken: postern.Secret(keys.Authtoken),
+		Server: fmt.Sprintf("connect.localhost:%d", n.HTTPSAddr().Port()), SavedCAs: n.CAFile(), Authtoken: postern.Secret(n.Keys().Authtoken),
 		DrainTimeout: time.Second, Logger: testkit.Logger(t),
-	}, &http.Client{Transport: transport, Timeout: 20 * time.Second}
-}
-
-func fetch(t *testing.T, visitor *http.Client, url string) (*http.Response, string) {
-	t.Helper()
-	response, err := visitor.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(body)
+	}, n.Visitor()
 }
 
 // Everything that a running agent is asked for, with the server that grants it.
@@ -104,7 +52,7 @@ func TestWithAWholeServer(t *testing.T) {
 	host := strings.TrimPrefix(service.URL, "http://")
 	public := strings.TrimPrefix(online[0].URL, "https://")
 	name, _, _ := strings.Cut(public, ":")
-	if _, body := fetch(t, visitor, online[0].URL); !strings.HasPrefix(body, host+" "+name) || strings.Count(body, name) != 2 {
+	if _, body := servertest.Get(t, visitor, online[0].URL); !strings.HasPrefix(body, host+" "+name) || strings.Count(body, name) != 2 {
 		t.Errorf("the service saw %q", body)
 	}
 	if asked, answered := looks.text(); !strings.HasPrefix(asked, "GET / HTTP/1.1\r\n") || !strings.HasPrefix(answered, "HTTP/1.1 200 OK\r\n") {
@@ -123,7 +71,7 @@ func TestWithAWholeServer(t *testing.T) {
 	if second := st.awaitOnline(t, "files"); second != first {
 		t.Errorf("the URL changed from %s to %s", first, second)
 	}
-	if response, body := fetch(t, visitor, first+"/a.txt"); body != "from a file" || response.StatusCode != http.StatusOK {
+	if response, body := servertest.Get(t, visitor, first+"/a.txt"); body != "from a file" || response.StatusCode != http.StatusOK {
 		t.Errorf("the directory answers %d %q", response.StatusCode, body)
 	}
 
@@ -139,7 +87,7 @@ func TestWithAWholeServer(t *testing.T) {
 	if _, err := st.Add(t.Context(), taken); err != nil {
 		t.Errorf("Add once it is free = %v", err)
 	}
-	if response, _ := fetch(t, visitor, online[0].URL); response.StatusCode != http.StatusBadGateway || response.Header.Get("Ngrok-Error-Code") != "ERR_NGROK_8012" {
+	if response, _ := servertest.Get(t, visitor, online[0].URL); response.StatusCode != http.StatusBadGateway || response.Header.Get("Ngrok-Error-Code") != "ERR_NGROK_8012" {
 		t.Errorf("a service that is down: %d %v", response.StatusCode, response.Header)
 	}
 }

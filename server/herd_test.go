@@ -108,7 +108,7 @@ func TestHerd(t *testing.T) {
 	c.Timeouts.Drain = 400 * time.Millisecond // of which a quarter is for telling agents
 	quiet := slog.New(slog.DiscardHandler)
 	n := start(t, c, server.Options{Logger: quiet})
-	token := postern.Secret(n.bootstrap().Authtoken)
+	token := postern.Secret(n.Keys().Authtoken)
 	herd := make([]*remembering, agents)
 	for i := range herd {
 		herd[i] = newRemembering(i)
@@ -116,7 +116,7 @@ func TestHerd(t *testing.T) {
 
 	took, cpu := all(t, n, token, herd)
 	t.Logf("first time: %v, %v of CPU", took, cpu)
-	n.shutdown()
+	n.Shutdown()
 	n = start(t, c, server.Options{Logger: quiet})
 	took, cpu = all(t, n, token, herd)
 	t.Logf("after a restart: %v, %v of CPU", took, cpu)
@@ -156,7 +156,7 @@ func TestUnnamedHerd(t *testing.T) {
 	c.Timeouts.Drain = 400 * time.Millisecond
 	quiet := slog.New(slog.DiscardHandler)
 	n := start(t, c, server.Options{Logger: quiet})
-	token := postern.Secret(n.bootstrap().Authtoken)
+	token := postern.Secret(n.Keys().Authtoken)
 	herd := make([]*remembering, agents)
 	urls := make([]postern.URL, agents)
 	for i := range herd {
@@ -169,7 +169,7 @@ func TestUnnamedHerd(t *testing.T) {
 		urls[i] = agent.bound.URL
 		agent.welcome, agent.bound = link.Welcome{}, link.Bound{}
 	}
-	n.shutdown()
+	n.Shutdown()
 	n = start(t, c, server.Options{Logger: quiet})
 	took, cpu = all(t, n, token, herd)
 	t.Logf("after a restart of everything: %v, %v of CPU", took, cpu)

@@ -26,7 +26,7 @@ func TestProxyProtocolInFront(t *testing.T) {
 	c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	c.Listen.Agent = "127.0.0.1:0" // without the header, beside it
 	n := start(t, c, server.Options{})
-	client := connect(t, n, n.AgentAddr(), link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	client := connect(t, n, n.AgentAddr(), link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
 	asked := link.BindRequest{URL: postern.URLRequest{Scheme: postern.HTTPS}}
 	bound, err := client.Bind(t.Context(), asked)
 	if err != nil {
@@ -36,7 +36,7 @@ func TestProxyProtocolInFront(t *testing.T) {
 		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-For"))
 	}))
 	visit := func(header string) (string, error) {
-		transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: n.pool()},
+		transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: n.Roots()},
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				conn, err := (&net.Dialer{}).DialContext(ctx, network, n.HTTPSAddr().String())
 				if err == nil {
@@ -62,7 +62,7 @@ func TestProxyProtocolInFront(t *testing.T) {
 
 func connect(t *testing.T, n *node, addr netip.AddrPort, hello link.Hello) *native.Client {
 	t.Helper()
-	config := &tls.Config{RootCAs: n.pool(), ServerName: "connect." + domain, NextProtos: []string{native.ALPN}, MinVersion: tls.VersionTLS13}
+	config := &tls.Config{RootCAs: n.Roots(), ServerName: "connect." + domain, NextProtos: []string{native.ALPN}, MinVersion: tls.VersionTLS13}
 	conn, err := tls.Dial("tcp", addr.String(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -83,12 +83,12 @@ func TestPublicFace(t *testing.T) {
 	c.EndpointsDomain = "apps.example"
 	c.Listen.HTTP, c.Listen.TCPPorts = "", server.PortRange{}
 	n := start(t, c, server.Options{})
-	client, _ := n.agent(link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
 	bound := n.online(client, "https://", "x")
 	if !strings.HasSuffix(bound.PublicURL, ".apps.example") {
 		t.Errorf("public URL %s", bound.PublicURL)
 	}
-	if status, body := n.get(n.visitor(), bound.PublicURL); status != http.StatusOK || body != "x" {
+	if status, body := n.get(n.Visitor(), bound.PublicURL); status != http.StatusOK || body != "x" {
 		t.Errorf("got %d %q", status, body)
 	}
 	if n.HTTPAddr().IsValid() {
@@ -106,7 +106,7 @@ func TestPublicFace(t *testing.T) {
 // and no other's page.
 func TestNobodysName(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
-	status, body := n.get(n.visitor(), "https://nobody."+domain)
+	status, body := n.get(n.Visitor(), "https://nobody."+domain)
 	if status != http.StatusNotFound || !strings.Contains(body, string(postern.CodeEndpointOffline)) {
 		t.Errorf("got %d %.200q", status, body)
 	}

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ import (
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/servertest"
 )
 
 const domain = "postern.test"
@@ -26,19 +26,16 @@ const domain = "postern.test"
 // node is a server that runs in the test's process, with a data directory and
 // loopback ports of its own.
 type node struct {
-	*server.Server
+	*servertest.Node
 	t      *testing.T
 	config server.Config
-	stop   context.CancelFunc
-	ended  chan error
 }
 
 func testConfig(t *testing.T) server.Config {
 	t.Helper()
-	c := server.Default()
+	c := servertest.OnLoopback(server.Default())
 	c.Domain = domain
 	c.DataDir = filepath.Join(t.TempDir(), "data")
-	c.Listen.HTTPS, c.Listen.HTTP, c.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	c.Listen.TCPPorts = freePorts(t, 4)
 	return c
 }
@@ -65,37 +62,7 @@ func freePorts(t *testing.T, n int) server.PortRange {
 // start runs a node until the test ends or stops it.
 func start(t *testing.T, c server.Config, options server.Options) *node {
 	t.Helper()
-	if options.Logger == nil {
-		options.Logger = testkit.Logger(t)
-	}
-	s, err := server.New(c, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	n := &node{Server: s, t: t, config: c, stop: stop, ended: make(chan error, 1)}
-	go func() { n.ended <- s.Run(ctx) }()
-	t.Cleanup(func() { n.shutdown() })
-	n.eventually("readyz", func() error {
-		status, body := n.admin("/readyz")
-		if status != http.StatusOK {
-			return fmt.Errorf("readyz answers %d %s", status, body)
-		}
-		return nil
-	})
-	return n
-}
-
-// shutdown stops the node and wants an orderly end. A second call does nothing.
-func (n *node) shutdown() {
-	n.stop()
-	err, first := <-n.ended
-	if first {
-		close(n.ended)
-	}
-	if err != nil {
-		n.t.Errorf("Run: %v", err)
-	}
+	return &node{servertest.Start(t, c, options), t, c}
 }
 
 // eventually asks until check is content, for what has no event to wait for.
@@ -132,53 +99,10 @@ func (n *node) admin(path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-func (n *node) pool() *x509.CertPool {
-	n.t.Helper()
-	pem, err := os.ReadFile(n.CAFile())
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		n.t.Fatal("the CA file holds no certificate")
-	}
-	return pool
-}
-
-func (n *node) bootstrap() server.Keys {
-	n.t.Helper()
-	keys, err := n.Bootstrap(n.t.Context())
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return keys
-}
-
-// visitor reaches every name at the node's https port.
-func (n *node) visitor() *http.Client {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, n.HTTPSAddr().String())
-		},
-		TLSClientConfig:   &tls.Config{RootCAs: n.pool()},
-		ForceAttemptHTTP2: true,
-	}
-	n.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
-}
-
 func (n *node) get(client *http.Client, url string) (int, string) {
 	n.t.Helper()
-	response, err := client.Get(url)
-	if err != nil {
-		n.t.Fatalf("GET %s: %v", url, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		n.t.Fatalf("GET %s: %v", url, err)
-	}
-	return response.StatusCode, string(body)
+	response, body := servertest.Get(n.t, client, url)
+	return response.StatusCode, body
 }
 
 // agent connects over the native wire, by address, as the SDKs may.
@@ -192,7 +116,7 @@ func (n *node) agent(hello link.Hello) (*native.Client, link.Welcome) {
 }
 
 func (n *node) tryAgent(hello link.Hello) (*native.Client, link.Welcome, error) {
-	config := &tls.Config{RootCAs: n.pool(), ServerName: "127.0.0.1", NextProtos: []string{native.ALPN}, MinVersion: tls.VersionTLS13}
+	config := &tls.Config{RootCAs: n.Roots(), ServerName: "127.0.0.1", NextProtos: []string{native.ALPN}, MinVersion: tls.VersionTLS13}
 	conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), config)
 	if err != nil {
 		n.t.Fatal(err)

@@ -68,10 +68,10 @@ func TestReload(t *testing.T) {
 	f := newFile(t, testConfig(t))
 	level := new(slog.LevelVar)
 	n := f.start(server.Options{Level: level})
-	token := postern.Secret(n.bootstrap().Authtoken)
+	token := postern.Secret(n.Keys().Authtoken)
 	client, _ := n.agent(link.Hello{Token: token})
 	first := n.online(client, "https://", "still here")
-	visitor := n.visitor()
+	visitor := n.Visitor()
 
 	f.write("limits: {endpoints_per_session: 1}\nlog: {level: debug}\nregions: [elsewhere]\n")
 	if err := n.Reload(t.Context()); err != nil {
@@ -149,7 +149,7 @@ func TestAccessLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "access.log")
 	f.write("access_log: " + log + "\n")
 	n := f.start(server.Options{})
-	client, _ := n.agent(link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
 	bound := n.online(client, "https://", "x")
 	lines := func(path string) int {
 		text, err := os.ReadFile(path)
@@ -165,7 +165,7 @@ func TestAccessLog(t *testing.T) {
 		}
 		return count
 	}
-	n.get(n.visitor(), bound.PublicURL)
+	n.get(n.Visitor(), bound.PublicURL)
 	n.eventually("a line", func() error { return want(lines(log), 1) })
 
 	// Rotation: the file is renamed, the server told, and the next line is in a new one.
@@ -175,7 +175,7 @@ func TestAccessLog(t *testing.T) {
 	if err := n.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	n.get(n.visitor(), bound.PublicURL)
+	n.get(n.Visitor(), bound.PublicURL)
 	n.eventually("a line in the new file", func() error { return want(lines(log), 1) })
 	if err := want(lines(log+".1"), 1); err != nil {
 		t.Errorf("the rotated file: %v", err)
@@ -184,7 +184,7 @@ func TestAccessLog(t *testing.T) {
 	if err := n.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	n.get(n.visitor(), bound.PublicURL)
+	n.get(n.Visitor(), bound.PublicURL)
 	if err := want(lines(log), 1); err != nil {
 		t.Errorf("after it was switched off: %v", err)
 	}
@@ -208,7 +208,7 @@ func TestCertificateFiles(t *testing.T) {
 	}
 	writeCertificate(t, pair, 1)
 	n := start(t, c, server.Options{})
-	if n.CAFile() != "" || n.bootstrap().CAFile != "" {
+	if n.CAFile() != "" || n.Keys().CAFile != "" {
 		t.Error("a CA file although there is no local CA")
 	}
 	serial := func() int64 {
@@ -265,7 +265,7 @@ func writeCertificate(t *testing.T, pair server.CertificateFiles, serial int64) 
 // A revoked credential's agents are cut off, in use or not.
 func TestRevocation(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
-	keys := n.bootstrap()
+	keys := n.Keys()
 	credential, token, err := n.Service().CreateCredential(t.Context(), service.NewCredential{Account: keys.AccountID, Owner: keys.UserID})
 	if err != nil {
 		t.Fatal(err)

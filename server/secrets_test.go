@@ -72,17 +72,17 @@ func TestNoSecretIsLogged(t *testing.T) {
 	c := testConfig(t)
 	c.AccessLog = "stdout"
 	n := start(t, c, server.Options{Logger: logger, Stdout: &written, Stderr: &written})
-	keys := n.bootstrap()
+	keys := n.Keys()
 	_, tokenSecret, _ := strings.Cut(keys.Authtoken, "_")
 	_, keySecret, _ := strings.Cut(keys.APIKey, "_")
 	secrets := map[string]string{"authtoken": tokenSecret, "API key": keySecret}
-	if again := n.bootstrap(); again.Authtoken != "" || again.APIKey != "" {
+	if again := n.Keys(); again.Authtoken != "" || again.APIKey != "" {
 		t.Error("bootstrap told the secrets twice")
 	}
 
 	config := func() native.ClientConfig { return native.ClientConfig{Logger: slog.New(slog.DiscardHandler)} }
 	connect := func(token, clientID, cookie string) (*native.Client, link.Welcome, error) {
-		conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), &tls.Config{RootCAs: n.pool(), ServerName: "127.0.0.1", NextProtos: []string{native.ALPN}})
+		conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), &tls.Config{RootCAs: n.Roots(), ServerName: "127.0.0.1", NextProtos: []string{native.ALPN}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,14 +124,14 @@ func TestNoSecretIsLogged(t *testing.T) {
 	if _, err := client.Bind(t.Context(), own); err == nil {
 		t.Error("a broken certificate is accepted")
 	}
-	n.get(n.visitor(), "https://app."+domain+"/")
+	n.get(n.Visitor(), "https://app."+domain+"/")
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://app."+domain+"/page?key=query-secret", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer visitor-secret")
 	request.Header.Set("Cookie", "session=visitor-cookie")
-	if response, err := n.visitor().Do(request); err != nil {
+	if response, err := n.Visitor().Do(request); err != nil {
 		t.Error(err)
 	} else {
 		_, _ = io.Copy(io.Discard, response.Body)
@@ -154,7 +154,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	secrets["private key"] = strings.Split(key, "\n")[1]
 
 	garbage(t, n, keys.Authtoken)
-	n.shutdown()
+	n.Shutdown()
 	for _, name := range []string{"signing.key", "names.key"} {
 		raw, err := os.ReadFile(filepath.Join(c.DataDir, name))
 		if err != nil {
@@ -194,7 +194,7 @@ func garbage(t *testing.T, n *node, token string) {
 func sendGarbage(t *testing.T, n *node, alpn []string, text string) {
 	// SYN and FIN on stream 3, of the type Auth.
 	frame := append([]byte{0, 0, byte(4 + len(text)), 1<<4 | 3, 0, 0, 0, 3, 0, 0, 0, 0}, text...)
-	conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), &tls.Config{RootCAs: n.pool(), ServerName: "127.0.0.1", NextProtos: alpn})
+	conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), &tls.Config{RootCAs: n.Roots(), ServerName: "127.0.0.1", NextProtos: alpn})
 	if err != nil {
 		t.Error(err)
 		return

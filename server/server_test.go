@@ -25,7 +25,7 @@ import (
 // The main job: a visitor reaches a page through an agent that dialled in.
 func TestVisitorReachesAgent(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{Version: "test"})
-	keys := n.bootstrap()
+	keys := n.Keys()
 	client, welcome := n.agent(link.Hello{Token: postern.Secret(keys.Authtoken)})
 	if welcome.Region != "local" || welcome.AccountName == "" {
 		t.Errorf("welcome %+v", welcome)
@@ -34,7 +34,7 @@ func TestVisitorReachesAgent(t *testing.T) {
 	if want := fmt.Sprintf("https://%s:%d", bound.URL.Host, n.HTTPSAddr().Port()); bound.PublicURL != want {
 		t.Errorf("public URL %s, want %s", bound.PublicURL, want)
 	}
-	if status, body := n.get(n.visitor(), bound.PublicURL); status != http.StatusOK || body != "hello from behind" {
+	if status, body := n.get(n.Visitor(), bound.PublicURL); status != http.StatusOK || body != "hello from behind" {
 		t.Errorf("the visitor got %d %q", status, body)
 	}
 	if status, metrics := n.admin("/metrics"); status != http.StatusOK || !strings.Contains(metrics, `postern_agent_sessions{transport="postern/1"} 1`) {
@@ -45,8 +45,8 @@ func TestVisitorReachesAgent(t *testing.T) {
 // An unmodified SDK, which sends neither ALPN nor, dialling an address, SNI.
 func TestVisitorReachesSDK(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
-	agent, err := ngrok.NewAgent(ngrok.WithAuthtoken(n.bootstrap().Authtoken),
-		ngrok.WithAgentConnectURL(n.HTTPSAddr().String()), ngrok.WithAgentConnectCAs(n.pool()))
+	agent, err := ngrok.NewAgent(ngrok.WithAuthtoken(n.Keys().Authtoken),
+		ngrok.WithAgentConnectURL(n.HTTPSAddr().String()), ngrok.WithAgentConnectCAs(n.Roots()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,14 +58,14 @@ func TestVisitorReachesSDK(t *testing.T) {
 	s := &http.Server{Handler: page("hello from the SDK"), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.Serve(ln) }()
 	defer s.Close()
-	if status, body := n.get(n.visitor(), ln.URL().String()); status != http.StatusOK || body != "hello from the SDK" {
+	if status, body := n.get(n.Visitor(), ln.URL().String()); status != http.StatusOK || body != "hello from the SDK" {
 		t.Errorf("the visitor got %d %q", status, body)
 	}
 }
 
 func TestTCPEndpoint(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
-	client, _ := n.agent(link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
 	bound := n.online(client, "tcp://", "over plain tcp")
 	if !n.config.Listen.TCPPorts.Contains(bound.URL.Port) {
 		t.Fatalf("port %d is outside the range", bound.URL.Port)
@@ -88,10 +88,10 @@ func TestTCPEndpoint(t *testing.T) {
 func TestRestartKeepsNames(t *testing.T) {
 	c := testConfig(t)
 	n := start(t, c, server.Options{})
-	token := postern.Secret(n.bootstrap().Authtoken)
+	token := postern.Secret(n.Keys().Authtoken)
 	client, welcome := n.agent(link.Hello{Token: token})
 	before := n.online(client, "https://", "x")
-	n.shutdown()
+	n.Shutdown()
 
 	n = start(t, c, server.Options{})
 	fresh, _ := n.agent(link.Hello{Token: token})
@@ -124,7 +124,7 @@ func TestBadToken(t *testing.T) {
 // D14: what is under way at SIGTERM is finished.
 func TestShutdownDrains(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
-	client, _ := n.agent(link.Hello{Token: postern.Secret(n.bootstrap().Authtoken)})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
 	bound, err := client.Bind(t.Context(), link.BindRequest{URL: postern.URLRequest{Scheme: postern.HTTPS}})
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +137,14 @@ func TestShutdownDrains(t *testing.T) {
 		<-finish
 		_, _ = io.WriteString(w, "last")
 	}))
-	visitor := n.visitor()
+	visitor := n.Visitor()
 	response, err := visitor.Get(bound.PublicURL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
 	<-arrived
-	n.stop()
+	n.Stop()
 	n.eventually("new connections are refused", func() error {
 		conn, err := net.Dial("tcp", n.HTTPSAddr().String())
 		if err == nil {
@@ -162,7 +162,7 @@ func TestShutdownDrains(t *testing.T) {
 	if body, err := io.ReadAll(response.Body); err != nil || string(body) != "first last" {
 		t.Errorf("the response that was under way: %q, %v", body, err)
 	}
-	n.shutdown()
+	n.Shutdown()
 }
 
 func TestAdmin(t *testing.T) {
@@ -195,7 +195,7 @@ func TestAdminIsNotPublic(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/healthz"} {
 		for _, host := range []string{"connect." + domain, "admin." + domain, "localhost"} {
-			if status, body := n.get(n.visitor(), "https://"+host+path); status == http.StatusOK {
+			if status, body := n.get(n.Visitor(), "https://"+host+path); status == http.StatusOK {
 				t.Errorf("https://%s%s answers 200 %.60q", host, path, body)
 			}
 		}
@@ -230,7 +230,7 @@ func TestDataDirIsExclusive(t *testing.T) {
 func TestSecretsArePrivate(t *testing.T) {
 	c := testConfig(t)
 	n := start(t, c, server.Options{})
-	n.shutdown()
+	n.Shutdown()
 	err := filepath.WalkDir(c.DataDir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasSuffix(path, ".pem") {
 			return err
@@ -273,7 +273,7 @@ func TestCertificates(t *testing.T) {
 		if name == "" {
 			wanted = "127.0.0.1"
 		}
-		if _, err := conn.ConnectionState().PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: wanted, Roots: n.pool()}); err != nil {
+		if _, err := conn.ConnectionState().PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: wanted, Roots: n.Roots()}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 		_ = conn.Close()

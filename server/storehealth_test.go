@@ -19,7 +19,7 @@ import (
 func TestHealthOfStoreThatTakesNoWrites(t *testing.T) {
 	c := testConfig(t)
 	n := start(t, c, server.Options{})
-	token := postern.Secret(n.bootstrap().Authtoken)
+	token := postern.Secret(n.Keys().Authtoken)
 	client, _ := n.agent(link.Hello{Token: token})
 	n.online(client, "https://app."+domain, "hello")
 
@@ -50,7 +50,7 @@ func TestHealthOfStoreThatTakesNoWrites(t *testing.T) {
 	health("/healthz", http.StatusOK, `"status":"degraded","store":"takes no writes"`)
 	health("/readyz", http.StatusOK, `"status":"ready","store":"takes no writes"`)
 	health("/metrics", http.StatusOK, "postern_store_writable 0")
-	if status, body := n.get(n.visitor(), "https://app."+domain+"/"); status != http.StatusOK || body != "hello" {
+	if status, body := n.get(n.Visitor(), "https://app."+domain+"/"); status != http.StatusOK || body != "hello" {
 		t.Errorf("a visitor meanwhile: %d %q", status, body)
 	}
 	client.Close(nil)

@@ -29,7 +29,7 @@ func TestListen(t *testing.T) {
 		_, _ = io.WriteString(w, r.Method+" "+r.URL.Path+" from "+r.RemoteAddr)
 	})}
 	go func() { served <- service.Serve(listener) }()
-	answer := get(t, n.visitor(t), listener.URL()+"/x")
+	answer := n.get(t, listener.URL()+"/x")
 	if !strings.HasPrefix(answer, "GET /x from 127.0.0.1:") {
 		t.Errorf("answer %q, want the visitor's address in it", answer)
 	}
@@ -66,7 +66,7 @@ func TestForward(t *testing.T) {
 	if !strings.HasPrefix(forwarder.URL(), "https://app.localhost:") || forwarder.Upstream() != service.URL {
 		t.Errorf("forwarding %s to %s", forwarder.URL(), forwarder.Upstream())
 	}
-	if got, want := get(t, n.visitor(t), forwarder.URL()), "host "+strings.TrimPrefix(service.URL, "http://"); got != want {
+	if got, want := n.get(t, forwarder.URL()), "host "+strings.TrimPrefix(service.URL, "http://"); got != want {
 		t.Errorf("answer %q, want %q", got, want)
 	}
 	forwarder.Close()

@@ -76,6 +76,7 @@ func house() []room {
 		{path: "link/linktest", level: 3, kind: tests},
 		{path: "server/store/storetest", level: 4, kind: tests},
 		{path: "server/cluster/clustertest", level: 5, kind: tests},
+		{path: "server/servertest", level: 8, kind: tests},
 	}
 }
 
