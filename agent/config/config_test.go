@@ -260,6 +260,31 @@ func TestLoadMerges(t *testing.T) {
 	}
 }
 
+// What begins like a placeholder and is none.
+func TestNotPlaceholders(t *testing.T) {
+	for _, text := range []string{
+		"server_addr: '[::1]:443'",
+		"tunnels: {a: {proto: http, addr: '[::1]:80'}}",
+		"tunnels: {a: {proto: tcp, addr: '[fe80::1]:80', remote_addr: '[::1]:2000'}}",
+		"tunnels: {a: {proto: http, addr: 1, auth: 'demo:$ecret'}}",
+		"tunnels: {a: {proto: http, addr: 1, auth: 'demo:[secret'}}",
+		"authtoken: $2abc_d",
+	} {
+		c, err := config.Parse("f.yml", []byte(text))
+		if err == nil {
+			err = c.Check()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"authtoken: $NGROK_AUTHTOKEN", "authtoken: ${TOKEN}", "authtoken: '[YOUR TOKEN]'", "server_addr: '[host]:443'"} {
+		if _, err := config.Parse("f.yml", []byte(text)); err == nil || !strings.Contains(err.Error(), "placeholder") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestEmptyFiles(t *testing.T) {
 	for _, text := range []string{"", "\n", "# nothing\n", "tunnels:\n", "version: 3\nendpoints:\nagent:\n", "\ufeff"} {
 		c, err := config.Parse("f.yml", []byte(text))

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,8 +107,12 @@ func isPlaceholder(text string) bool {
 		return true
 	case strings.HasPrefix(text, "<") && strings.HasSuffix(text, ">"),
 		strings.HasPrefix(text, "{") && strings.HasSuffix(text, "}"),
-		strings.HasPrefix(text, "["), strings.HasPrefix(text, "$"):
+		strings.HasPrefix(text, "$") && strings.Trim(text[1:], "{}ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == "":
 		return true
+	case strings.HasPrefix(text, "["): // as IPv6 addresses do
+		inside, _, closed := strings.Cut(text[1:], "]")
+		_, err := netip.ParseAddr(inside)
+		return closed && err != nil
 	}
 	return strings.HasPrefix(lower, "your_") || strings.HasPrefix(lower, "your-") || strings.HasPrefix(lower, "your ")
 }

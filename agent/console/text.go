@@ -13,11 +13,19 @@ import (
 // characters, those that turn the direction of writing or have no width, and bytes
 // that are no UTF-8 are spelled out. What is left of a text of many megabytes is its
 // beginning: nobody sees more than mostShown characters.
-func harmless(text string) string {
+func harmless(text string) string { return spelled(text, mostShown) }
+
+// Harmless is one line of a stranger's text that cannot drive the terminal that it is
+// printed to: control characters, line ends, those that turn the direction of writing
+// or have no width, and bytes that are no UTF-8 are spelled out.
+func Harmless(text string) string { return spelled(text, len(text)) }
+
+// spelled spells out the beginning of a text, up to most characters.
+func spelled(text string, most int) string {
 	var safe strings.Builder
 	shown := 0
 	for i, r := range text {
-		if shown == mostShown {
+		if shown == most {
 			break
 		}
 		shown++

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/console"
 )
 
 // configCommand changes, checks and upgrades configuration files.
@@ -70,7 +71,7 @@ func (c *configFile) check(strict bool) error {
 		return postern.Errorf(postern.CodeConfigInvalid, "%s", strings.Join(read.Warnings, "\n"))
 	}
 	for _, warning := range read.Warnings {
-		if _, err := fmt.Fprintf(c.streams.Err, "WARN:  %s\n", warning); err != nil {
+		if _, err := fmt.Fprintf(c.streams.Err, "WARN:  %s\n", console.Harmless(warning)); err != nil {
 			return err
 		}
 	}

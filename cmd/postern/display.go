@@ -77,7 +77,7 @@ func (d *display) count(settings *agent.Config) {
 
 func (d *display) urlEvents() agent.Events {
 	events := rowEvents(console.NewRows(d.streams.Err))
-	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(d.streams.Out, o.URL) } // a reader that left is no reason to stop
+	events.Online = func(o agent.Online) { _, _ = fmt.Fprintln(d.streams.Out, console.Harmless(o.URL)) } // a reader that left is no reason to stop
 	status, ready, troubled := events.Status, false, false
 	events.Status = func(s session.Status) { // nothing, while nothing is wrong
 		// Programs take a word on stderr for a failed start, and the first attempts

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/console"
 )
 
 // printError writes a failure the way people and scripts know it from ngrok:
@@ -26,7 +27,8 @@ func printError(w io.Writer, err error) {
 	lines = append(lines, "", entry.Fix, "", string(coded.Code), docsPage(coded.Code))
 	var text strings.Builder
 	for _, line := range lines {
-		text.WriteString(strings.TrimRight("ERROR:  "+line, " ") + "\n")
+		// A server, a proxy or a file may have had a hand in the words.
+		text.WriteString(strings.TrimRight("ERROR:  "+console.Harmless(line), " ") + "\n")
 	}
 	// The process is about to end with a status that says the same: nothing is left
 	// to be done about a closed stderr.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/agent/console"
 )
 
 const (
@@ -147,13 +148,13 @@ func (c *statusCommand) print(now agentStatus) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(now)
 	}
-	text := fmt.Sprintf("%-30s%s\n", "Session Status", now.Status)
+	text := fmt.Sprintf("%-30s%s\n", "Session Status", console.Harmless(now.Status))
 	if now.Problem != "" {
-		text += fmt.Sprintf("%-30s%s\n", "Problem", now.Problem)
+		text += fmt.Sprintf("%-30s%s\n", "Problem", console.Harmless(now.Problem))
 	}
-	text += fmt.Sprintf("%-30s%s\n", "Version", now.AgentVersion)
+	text += fmt.Sprintf("%-30s%s\n", "Version", console.Harmless(now.AgentVersion))
 	for _, t := range now.Tunnels {
-		text += fmt.Sprintf("%-30s%s -> %s\n", "Forwarding", t.PublicURL, t.Config.Addr)
+		text += fmt.Sprintf("%-30s%s -> %s\n", "Forwarding", console.Harmless(t.PublicURL), console.Harmless(t.Config.Addr))
 	}
 	_, err := io.WriteString(c.streams.Out, text)
 	return err

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -159,6 +161,9 @@ func reply(b *sessionmsg.Bind, bound link.Bound) (sessionmsg.BindResp, error) {
 	}, nil
 }
 
+// notInURL tells of characters that end a line or drive a terminal.
+func notInURL(c rune) bool { return unicode.IsSpace(c) || !unicode.IsPrint(c) }
+
 // readReply is the reverse of reply.
 func readReply(r *sessionmsg.BindResp) (link.Bound, error) {
 	if err := sessionmsg.ParseErrorText(r.Error, postern.CodeInternal); err != nil {
@@ -171,6 +176,10 @@ func readReply(r *sessionmsg.BindResp) (link.Bound, error) {
 	canonical, err := postern.ParseURLRequest(o.URL, postern.Scheme(r.Proto))
 	if err != nil {
 		return link.Bound{}, postern.Errorf(postern.CodeProtocolViolation, "the server's reply names no URL").Because(err)
+	}
+	// It is printed, logged, and written to files that are read by line.
+	if _, err := postern.ParseURLRequest(r.URL, canonical.Scheme); err != nil || strings.ContainsFunc(r.URL, notInURL) {
+		return link.Bound{}, postern.Errorf(postern.CodeProtocolViolation, "the server's reply names %q, which is no URL of an endpoint", r.URL)
 	}
 	return link.Bound{
 		ID:         r.ID,

@@ -37,6 +37,19 @@ func TestReadReplyRefuses(t *testing.T) {
 	}
 }
 
+// The agent prints the URL, and writes it to files that are read by line.
+func TestReplyWithATextForAURL(t *testing.T) {
+	for _, text := range []string{"https://a.test\nhttps://b.test", "https://a.test/\x1b[2J", "https://a\u202eb.test", "gopher://a.test"} {
+		message, err := reply(nil, link.Bound{ID: "b", URL: postern.URL{Scheme: postern.HTTPS, Host: "a.test"}, PublicURL: text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readReply(&message); !postern.HasCode(err, postern.CodeProtocolViolation) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // A request that the server accepts is one that our agent can send: it means the
 // same after another journey.
 func FuzzReadBind(f *testing.F) {
