@@ -188,7 +188,7 @@ func TestFilesOfCustomerAndVendor(t *testing.T) {
 	alone.signal(15)
 	alone.wait(35 * time.Second)
 
-	both := p.types("ngrok start agent-api intranet --config .config/ngrok/ngrok.yml --config vendor/ngrok.yml --log=stdout")
+	both := p.types("ngrok start agent-api intranet --config vendor/ngrok.yml --log=stdout")
 	if _, err := both.Online(2); err != nil {
 		t.Fatal(err)
 	}

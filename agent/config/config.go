@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -46,6 +47,7 @@ type Config struct {
 	UpdateChannel string
 
 	Endpoints []Endpoint // in the order of the files
+	Others    []Endpoint // of files beneath (Over): Select finds them, All does not
 	Files     []string   // that were read
 	Warnings  []string   // what was passed over, with places
 }
@@ -76,6 +78,33 @@ func LoadFound(paths ...string) (Config, error) {
 	return Load(slices.DeleteFunc(slices.Clone(paths), missing)...)
 }
 
+// Over puts c, which was read from files that somebody named, over what the default
+// files say. Their endpoints can be selected by name. How this machine gets out of its
+// network is theirs to say where c does not, and so are the server, who vouches for it
+// and the token, but only together: a token is not shown to another server than the
+// one it was saved with. Everything else is c's alone.
+func (c *Config) Over(beneath Config) {
+	for _, e := range slices.Concat(beneath.Endpoints, beneath.Others) {
+		if c.find(e.Name) < 0 && !slices.ContainsFunc(c.Others, func(o Endpoint) bool { return o.Name == e.Name }) {
+			c.Others = append(c.Others, e)
+		}
+	}
+	c.Files = slices.Concat(beneath.Files, c.Files)
+	c.Warnings = slices.Concat(beneath.Warnings, c.Warnings)
+	c.Proxy = cmp.Or(c.Proxy, beneath.Proxy)
+	c.ConnectInterface = cmp.Or(c.ConnectInterface, beneath.ConnectInterface)
+	if c.DNSResolvers == nil {
+		c.DNSResolvers = beneath.DNSResolvers
+	}
+	if len(c.Servers) > 0 && !slices.Equal(c.Servers, beneath.Servers) {
+		return
+	}
+	c.Servers = beneath.Servers
+	c.CAs = cmp.Or(c.CAs, beneath.CAs)
+	c.Authtoken = cmp.Or(c.Authtoken, beneath.Authtoken)
+	c.Transport = cmp.Or(c.Transport, beneath.Transport)
+}
+
 // Server is the first of the servers, "" for none.
 func (c *Config) Server() string {
 	if len(c.Servers) == 0 {
@@ -99,14 +128,15 @@ func (c *Config) find(name string) int {
 func (c *Config) Select(names []string) ([]Endpoint, error) {
 	selected := make([]Endpoint, 0, len(names))
 	for _, name := range names {
-		i := c.find(name)
+		all := slices.Concat(c.Endpoints, c.Others)
+		i := slices.IndexFunc(all, func(e Endpoint) bool { return e.Name == name })
 		if i < 0 {
 			return nil, c.undefined(name)
 		}
-		if problem := c.Endpoints[i].Problem; problem != nil {
+		if problem := all[i].Problem; problem != nil {
 			return nil, problem
 		}
-		selected = append(selected, c.Endpoints[i])
+		selected = append(selected, all[i])
 	}
 	return selected, nil
 }
@@ -119,7 +149,7 @@ func (c *Config) undefined(name string) error {
 	return postern.Errorf(postern.CodeConfigInvalid, text, clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "))
 }
 
-// All gives every endpoint. The first whose definition cannot work is the error.
+// All gives every endpoint of the files that were read, without the Others. The first whose definition cannot work is the error.
 func (c *Config) All() ([]Endpoint, error) {
 	for _, e := range c.Endpoints {
 		if e.Problem != nil {
@@ -144,9 +174,9 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) names() []string {
-	names := make([]string, len(c.Endpoints))
-	for i, e := range c.Endpoints {
-		names[i] = e.Name
+	var names []string
+	for _, e := range slices.Concat(c.Endpoints, c.Others) {
+		names = append(names, e.Name)
 	}
 	return names
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -58,28 +59,35 @@ func (c *connection) resolve(streams ioStreams) (config.Config, error) {
 	return merged, nil
 }
 
-// readFiles reads the files of --config, else the default ones. Files that are given
-// count alone, except where they name no server: then the one that "postern login"
-// saved does, with its CA, and its token where they have none. So a file that a program
-// wrote for ngrok's agent works after a login.
+// readFiles reads the files of --config, else the default ones. What is beneath those
+// of --config are the default ones: what they define can be started by name, and a file
+// that a program wrote for ngrok's agent works after a login (docs/adr/0012).
 func (c *connection) readFiles(streams ioStreams) (config.Config, error) {
 	given := splitPaths(c.configFiles)
+	defaults := streams.defaultPaths()
 	if len(given) == 0 {
-		return config.LoadFound(streams.defaultPaths()...)
+		return config.LoadFound(defaults...)
 	}
 	merged, err := config.Load(given...)
-	if err != nil || len(merged.Servers) > 0 {
+	if err != nil {
 		return merged, err
 	}
-	saved, err := config.LoadFound(streams.defaultPaths()...)
+	beneath, err := config.LoadFound(slices.DeleteFunc(defaults, func(path string) bool { return isOneOf(path, given) })...)
 	if err != nil {
 		merged.Warnings = append(merged.Warnings, "the default configuration file was passed over: "+postern.AsError(err).Text())
 		return merged, nil
 	}
-	merged.Servers = saved.Servers
-	merged.CAs = firstOf(merged.CAs, saved.CAs)
-	merged.Authtoken = postern.Secret(firstOf(merged.Authtoken.Reveal(), saved.Authtoken.Reveal()))
+	merged.Over(beneath)
 	return merged, nil
+}
+
+// isOneOf tells whether a path leads to the same file as one of others.
+func isOneOf(path string, others []string) bool {
+	info, err := os.Stat(path)
+	return err == nil && slices.ContainsFunc(others, func(other string) bool {
+		found, err := os.Stat(other)
+		return err == nil && os.SameFile(info, found)
+	})
 }
 
 // logFiles tells which files were read, in the words that tools and people look for.
