@@ -80,10 +80,11 @@ func (v *visitor) getPage(address string, status int, code string) error {
 		return err
 	}
 	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+	if err := wantStatus(response, status, code); err != nil {
 		return err
 	}
-	return wantStatus(response, status, code)
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
 }
 
 // upload sends n bytes of body seed, chunked when told so.
