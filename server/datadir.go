@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 )
 
 // The names in a data directory.
@@ -55,7 +56,7 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, unusable(path, err)
 	}
 	// The file itself stays for ever: to remove a lock file is to let two in.
-	if err := lockFile(lock); err != nil {
+	if err := run.Lock(lock); err != nil {
 		return nil, errors.Join(postern.Errorf(postern.CodeDataDirLocked,
 			"data_dir %s is used by another process", path).Because(err), lock.Close())
 	}

@@ -1,7 +1,10 @@
 package localapi
 
 import (
+	"encoding/xml"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/postern-dev/postern"
 )
@@ -20,10 +23,28 @@ const notReadyText = "a successful ngrok tunnel session has not yet been establi
 
 // failure is an answer that says what is wrong.
 type failure struct {
-	ErrorCode  int               `json:"error_code,omitempty"`
-	StatusCode int               `json:"status_code"`
-	Msg        string            `json:"msg"`
-	Details    map[string]string `json:"details"`
+	ErrorCode  int     `json:"error_code,omitempty" xml:",omitempty"`
+	StatusCode int     `json:"status_code"`
+	Msg        string  `json:"msg"`
+	Details    details `json:"details"`
+}
+
+// details say what it is about.
+type details map[string]string
+
+// MarshalXML writes an element for each.
+func (d details) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	type detail struct {
+		Name string `xml:"name,attr"`
+		Text string `xml:",chardata"`
+	}
+	var list struct {
+		Detail []detail
+	}
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		list.Detail = append(list.Detail, detail{name, d[name]})
+	}
+	return e.EncodeElement(list, start)
 }
 
 func (f *failure) Error() string { return f.Msg }

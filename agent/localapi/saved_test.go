@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/localapi"
@@ -14,15 +17,20 @@ import (
 // S1-30: what was started with persist is there after a restart, until it is stopped.
 func TestPersist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "tunnels.json")
-	open := func() *localapi.Saved {
+	saved := openSaved(t, path)
+	open := func() *localapi.Saved { // what a later agent finds
 		t.Helper()
-		saved, err := localapi.OpenSaved(path)
+		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return saved
+		copied := filepath.Join(t.TempDir(), "copy")
+		if err := os.WriteFile(copied, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return openSaved(t, copied)
 	}
-	a := newAPI(t, func(c *localapi.Config) { c.Saved = open() })
+	a := newAPI(t, func(c *localapi.Config) { c.Saved = saved })
 	a.ask("POST", "/api/tunnels", `{"name":"passing","proto":"http","addr":80}`)
 	if _, err := os.Stat(path); err == nil {
 		t.Error("what was not to be kept is kept")
@@ -52,9 +60,69 @@ func TestPersist(t *testing.T) {
 	if endpoints, _ := open().Endpoints(false); len(endpoints) != 0 {
 		t.Errorf("%+v", endpoints)
 	}
-	if left, _ := filepath.Glob(path + ".*"); len(left) > 0 {
+	if left, _ := filepath.Glob(path + ".*"); !slices.Equal(left, []string{path + ".lock"}) {
 		t.Errorf("drafts are left: %v", left)
 	}
+}
+
+func openSaved(t *testing.T, path string) *localapi.Saved {
+	t.Helper()
+	saved, err := localapi.OpenSaved(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = saved.Close() })
+	return saved
+}
+
+// Of two agents with one file only one restores from it and writes to it: neither loses
+// what the other saved.
+func TestSavedBelongsToOneAgent(t *testing.T) {
+	const body = `{"name":"NAME","proto":"http","addr":80,"persist":true}`
+	path := filepath.Join(t.TempDir(), "tunnels.json")
+	first, second := openSaved(t, path), openSaved(t, path) // there is nothing to keep yet
+	one := newAPI(t, func(c *localapi.Config) { c.Saved = first })
+	other := newAPI(t, func(c *localapi.Config) { c.Saved = second })
+	if w := one.ask("POST", "/api/tunnels", strings.Replace(body, "NAME", "one", 1)); w.Code != 201 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if w := other.ask("POST", "/api/tunnels", strings.Replace(body, "NAME", "other", 1)); w.Code != 500 || !strings.Contains(w.Body.String(), "another agent") || len(other.agent.Tunnels()) != 0 {
+		t.Errorf("the second agent: %d %s", w.Code, w.Body)
+	}
+	if w := other.ask("POST", "/api/tunnels", `{"name":"passing","proto":"http","addr":80}`); w.Code != 201 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if _, err := localapi.OpenSaved(path); !postern.HasCode(err, postern.CodeConflict) || !strings.Contains(err.Error(), path) {
+		t.Errorf("opened by a second agent: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w := other.ask("POST", "/api/tunnels", strings.Replace(body, "NAME", "other", 1)); w.Code != 201 {
+		t.Errorf("once the first has ended: %d %s", w.Code, w.Body)
+	}
+	if endpoints, _ := second.Endpoints(false); len(endpoints) != 2 || endpoints[0].Name != "one" {
+		t.Errorf("what the first had saved is lost: %+v", endpoints)
+	}
+}
+
+// A restart gives an endpoint no more time than it was started for.
+func TestSavedTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		saved := openSaved(t, filepath.Join(t.TempDir(), "tunnels.json"))
+		a := newAPI(t, func(c *localapi.Config) { c.Saved = saved })
+		if w := a.ask("POST", "/api/tunnels", `{"name":"brief","proto":"http","addr":80,"ttl":"1h","persist":true}`); w.Code != 201 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		time.Sleep(40 * time.Minute)
+		if endpoints, _ := saved.Endpoints(false); len(endpoints) != 1 || endpoints[0].TTL != 20*time.Minute {
+			t.Errorf("%+v", endpoints)
+		}
+		time.Sleep(20 * time.Minute)
+		if endpoints, _ := saved.Endpoints(false); len(endpoints) != 0 {
+			t.Errorf("its time is over: %+v", endpoints)
+		}
+	})
 }
 
 func TestSavedTrouble(t *testing.T) {

@@ -161,7 +161,7 @@ func (a *API) readEndpoint(c *call, read func([]byte) (config.Endpoint, []string
 		a.config.Logger.WarnContext(c.Context(), "configuration", slog.String("pg", clip(c.URL.Path)), slog.String("id", c.id), slog.String("warning", warning))
 	}
 	if e.Persist && a.config.Saved == nil {
-		return e, nil, invalidTunnel("tunnel '" + clip(e.Name) + "': this agent keeps nothing; persist needs one that runs \"start\"")
+		return e, nil, invalidTunnel("tunnel '" + clip(e.Name) + "': this agent keeps nothing; persist needs one that runs \"start\", and the only one of its configuration")
 	}
 	return e, body, nil
 }
@@ -198,7 +198,7 @@ func (a *API) start(c *call, e config.Endpoint, kind string, body []byte) (Tunne
 		return Tunnel{}, f
 	}
 	if e.Persist {
-		if err := a.config.Saved.add(e.Name, kind, body); err != nil {
+		if err := a.config.Saved.add(&e, kind, body); err != nil {
 			// It is online, and would not be after a restart: better to say so now.
 			_ = a.config.Agent.Remove(ctx, e.Name)
 			return Tunnel{}, unsaved(err)

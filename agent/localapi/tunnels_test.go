@@ -174,10 +174,15 @@ func TestXML(t *testing.T) {
 		"/api/status":        "<statusResource><Status>online</Status>",
 		"/api/endpoints":     "<endpointListResource>",
 		"/api":               "<apiResource>",
+		"/api/tunnels/a%3Cb": `<errorResource><ErrorCode>100</ErrorCode><StatusCode>404</StatusCode><Msg>tunnel not found</Msg><Details><Detail name="name">a&lt;b</Detail></Details></errorResource>`,
+		"/api/nosuch":        `<errorResource><StatusCode>404</StatusCode><Msg>Not Found</Msg>`,
 	} {
 		w := a.ask("GET", path, "", "Accept: application/xml")
 		if !strings.Contains(w.Body.String(), want) || xml.Unmarshal(w.Body.Bytes(), new(struct{ XMLName xml.Name })) != nil {
 			t.Errorf("%s: %s", path, w.Body)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/xml" {
+			t.Errorf("%s is %s", path, got)
 		}
 	}
 }

@@ -79,6 +79,8 @@ func element(body any) string {
 		return "apiResource"
 	case status:
 		return "statusResource"
+	case *failure:
+		return "errorResource"
 	}
 	return ""
 }

@@ -43,7 +43,7 @@ func (c *agentCommand) openWebService(ctx context.Context, file config.Config, l
 	}
 	w.listener = listener
 	if c.reload && listener != nil { // a command line that names its one endpoint keeps nothing
-		if err := w.openSaved(c); err != nil {
+		if err := w.openSaved(ctx, c); err != nil {
 			_ = listener.Close()
 			return nil, err
 		}
@@ -52,7 +52,8 @@ func (c *agentCommand) openWebService(ctx context.Context, file config.Config, l
 }
 
 // openSaved reads what the API was told to keep: it stands beside the configuration.
-func (w *webService) openSaved(c *agentCommand) (err error) {
+// Of several agents with the same one only the first has it.
+func (w *webService) openSaved(ctx context.Context, c *agentCommand) (err error) {
 	var beside string
 	if paths := splitPaths(c.configFiles); len(paths) > 0 {
 		beside = paths[0]
@@ -60,6 +61,10 @@ func (w *webService) openSaved(c *agentCommand) (err error) {
 		return nil // nowhere to keep anything
 	}
 	w.saved, err = localapi.OpenSaved(beside + ".tunnels.json")
+	if postern.HasCode(err, postern.CodeConflict) {
+		w.log.WarnContext(ctx, "saved tunnels are left to another agent", slog.String("obj", "web"), slog.String("err", describe(err)))
+		return nil
+	}
 	return err
 }
 
@@ -111,8 +116,11 @@ func (w *webService) restore(ctx context.Context, a *agent.Agent) {
 	}
 }
 
-// close gives the address up, where start has not been reached.
+// close gives up the saved tunnels, and the address, where start has not been reached.
 func (w *webService) close() {
+	if w.saved != nil {
+		_ = w.saved.Close() // nothing is left to be written
+	}
 	if w.listener != nil {
 		_ = w.listener.Close() // closed already, as a rule
 	}

@@ -1,7 +1,8 @@
 // Package run starts the parts of a process together and stops them in order.
 //
 // A part that returns early takes the whole process down, in the same order as a
-// signal would: half a server is worse than none, as nobody restarts it.
+// signal would: half a server is worse than none, as nobody restarts it. Lock keeps other
+// processes away from what belongs to one.
 package run
 
 import (

@@ -1,6 +1,6 @@
 //go:build unix
 
-package server
+package run
 
 import (
 	"os"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes an exclusive lock, or fails at once. It ends with the file's last
+// Lock takes an exclusive lock on a file for this process, or fails at once. It ends with the file's last
 // descriptor, so a crash leaves none behind.
-func lockFile(file *os.File) error {
+func Lock(file *os.File) error {
 	return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 }
