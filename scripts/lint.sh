@@ -15,6 +15,9 @@ fi
 
 echo '== vet'
 go vet ./...
+for system in windows darwin; do
+	GOOS=$system go vet ./...
+done
 (cd bench && go vet ./...)
 
 echo '== staticcheck'

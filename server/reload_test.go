@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -134,14 +133,54 @@ func TestReloadByItself(t *testing.T) {
 			if err := nudge(); err != nil {
 				t.Fatal(err)
 			}
-			n.eventually("the change arrives", func() error {
-				if level.Level() != slog.LevelWarn {
-					return errors.New("not yet")
-				}
-				return nil
-			})
+			n.eventuallyLevel(level, slog.LevelWarn)
 		})
 	}
+}
+
+// A file that is looked at while somebody writes it, or that was left half written, is
+// refused, and looked at again once it changes: whoever writes it need not ask twice.
+func TestReloadOfAHalfWrittenFile(t *testing.T) {
+	for name, nudge := range nudges() {
+		t.Run(name, func(t *testing.T) {
+			f := newFile(t, testConfig(t))
+			c, err := f.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			level, loads := new(slog.LevelVar), make(chan error, 100)
+			n := start(t, c, server.Options{Level: level, Load: func() (server.Config, error) {
+				next, err := f.load()
+				loads <- err
+				return next, err
+			}})
+			f.write("log: {level: warn}\nlimits: {conn")
+			if err := nudge(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-loads:
+				if !postern.HasCode(err, postern.CodeConfigInvalid) || level.Level() == slog.LevelWarn {
+					t.Fatalf("half a file: %v, level %v", err, level.Level())
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("the file is not looked at")
+			}
+			f.write("log: {level: warn}\nlimits: {connections: 40000}\n")
+			n.eventuallyLevel(level, slog.LevelWarn)
+		})
+	}
+}
+
+// eventuallyLevel waits until a reload has set the level.
+func (n *node) eventuallyLevel(level *slog.LevelVar, want slog.Level) {
+	n.t.Helper()
+	n.eventually("the change arrives", func() error {
+		if got := level.Level(); got != want {
+			return fmt.Errorf("the level is %v", got)
+		}
+		return nil
+	})
 }
 
 func TestAccessLog(t *testing.T) {

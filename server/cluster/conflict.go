@@ -50,10 +50,7 @@ func (c *Conflict) Error() string { return c.coded.Error() }
 // Unwrap returns the *postern.Error, so that postern.AsError finds it.
 func (c *Conflict) Unwrap() error { return c.coded }
 
-// Holder returns the one that has held the key for longest.
-func (c *Conflict) Holder() Live { return c.holders[0] }
-
-// Holders returns all that share the key.
+// Holders returns all that share the key, the one that has held it for longest first.
 func (c *Conflict) Holders() []Live { return slices.Clone(c.holders) }
 
 // conflictWith checks whether l may join the endpoints that are online already.

@@ -53,18 +53,3 @@ func (l *Local) sessionEnded(a *attendance) {
 		l.leave(m)
 	}
 }
-
-// OfSession returns what a session has online.
-func (l *Local) OfSession(session link.Session) []Live {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	a := l.sessions[session]
-	if a == nil {
-		return nil
-	}
-	lives := make([]Live, 0, len(a.members))
-	for _, m := range a.members {
-		lives = append(lives, m.snapshot())
-	}
-	return lives
-}
