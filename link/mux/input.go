@@ -14,20 +14,30 @@ type input struct {
 	r, w   int // the unread bytes are slab.b[r:w]
 	lean   int // short reads in a row; many of them give the large slab back
 	onRead func() (quiet time.Duration)
+
+	// What the reader waits with after a short read: nobody knows for how long. TLS
+	// gives the rest of a record without asking the kernel.
+	tiny      slab
+	tinyBytes [tinySlab]byte
 }
 
 const (
 	// leanReads is how many short reads in a row make input give the largest slab
-	// back. One short read after leanAfter of silence, a heartbeat, makes it take
-	// leanSlab.
+	// back. One short read after leanAfter of silence, a heartbeat, does so too. A
+	// medium slab goes with the first short read.
 	leanReads = 64
 	leanAfter = time.Second
-	// leanSlab is what an idle session holds.
-	leanSlab = smallSlab
+	// tinySlab is what an idle session holds: room for a heartbeat, an update of a
+	// window or a reset.
+	tinySlab = 64
 )
 
 func newInput(from io.Reader, onRead func() (quiet time.Duration)) *input {
-	return &input{from: from, slab: newSlab(leanSlab), onRead: onRead}
+	in := &input{from: from, onRead: onRead}
+	in.tiny.b = in.tinyBytes[:]
+	in.tiny.holders.Store(1)
+	in.slab = &in.tiny
+	return in
 }
 
 // bytes returns the next n bytes (n at most mediumSlab), valid until the next
@@ -98,17 +108,20 @@ func (in *input) fill(need int) error {
 func (in *input) makeRoom(need int) {
 	size := len(in.slab.b)
 	grow := in.lean < 0 && size < readSlab
-	shrink := in.lean == leanReads && size == readSlab || in.lean > leanReads && size > leanSlab
-	if in.r == in.w && !in.slab.shared() && !grow && !shrink {
+	if in.r == in.w && in.lean > 0 && (size < readSlab || in.lean >= leanReads) {
+		in.rest()
+		return
+	}
+	if in.r == in.w && !in.slab.shared() && !grow {
 		in.r, in.w = 0, 0
 		return
 	}
 	// A whole TLS record should fit, else a frame would be cut in two for nothing.
 	enough := max(need, min(chunkSlab, size/2))
-	if !grow && !shrink && size-in.w >= enough {
+	if !grow && size-in.w >= enough {
 		return
 	}
-	if !in.slab.shared() && !grow && !shrink && in.w-in.r+enough <= size {
+	if !in.slab.shared() && !grow && in.w-in.r+enough <= size {
 		in.w = copy(in.slab.b, in.slab.b[in.r:in.w])
 		in.r = 0
 		return
@@ -118,10 +131,6 @@ func (in *input) makeRoom(need int) {
 		want = mediumSlab
 	} else if grow {
 		want = readSlab
-	} else if shrink && in.lean > leanReads {
-		want = leanSlab
-	} else if shrink {
-		want = mediumSlab
 	}
 	next := newSlab(max(want, in.w-in.r+need))
 	in.w = copy(next.b, in.slab.b[in.r:in.w])
@@ -130,14 +139,23 @@ func (in *input) makeRoom(need int) {
 	in.slab = next
 }
 
+// rest takes the least there is, when nothing is unread.
+func (in *input) rest() {
+	in.r, in.w = 0, 0
+	if in.slab != &in.tiny {
+		in.slab.drop()
+		in.slab = &in.tiny
+	}
+}
+
 // adapt notes whether the slab has the right size for what arrives: a read that
 // filled it wants a larger one, a long row of small reads a small one.
 func (in *input) adapt(n, space int, quiet time.Duration) {
 	switch {
 	case n == space && len(in.slab.b) < readSlab:
 		in.lean = -1
-	case n <= leanSlab && quiet >= leanAfter:
-		in.lean = leanReads + 1
+	case n <= smallSlab && quiet >= leanAfter:
+		in.lean = leanReads
 	case n > mediumSlab/2:
 		in.lean = 0
 	default:

@@ -2,9 +2,15 @@ package mux
 
 import "time"
 
-// keeperStays is how long the session's writing goroutine waits for more to do. An
-// idle session, which answers a ping now and then, is spared its stack.
-const keeperStays = 500 * time.Millisecond
+const (
+	// keeperStays is how long the session's writing goroutine waits for more to do.
+	keeperStays = 500 * time.Millisecond
+
+	// briefStarts is how often within that time it is started and goes at once. An
+	// idle session, which sends and answers a ping now and then, is spared the stack
+	// of one that waits, and that of the timer which ends it.
+	briefStarts = 4
+)
 
 // keeper is the session's writing goroutine, which writes what nobody else is there
 // to write. It exists while there is something of that kind. Guarded by wmu.
@@ -12,6 +18,8 @@ type keeper struct {
 	runs   bool
 	handed bool          // the output's busy mark is for it
 	leaves bool          // it is to end, unless it has something to do
+	starts int           // since began
+	began  time.Time     // of starts that are close to each other
 	kicks  uint32        // how often it was asked to write
 	seen   uint32        // kicks at the last look
 	kicked chan struct{} // wakes it; of one
@@ -28,8 +36,16 @@ func (s *Session) wake() {
 	}
 	k.runs = true
 	go s.keep()
+	now := time.Now()
+	if now.Sub(k.began) > keeperStays {
+		k.began, k.starts = now, 0
+	}
+	if k.starts++; k.starts <= briefStarts {
+		k.leaves = true
+		return
+	}
 	s.smu.Lock()
-	s.tickBy(time.Now().Add(keeperStays))
+	s.tickBy(now.Add(keeperStays))
 	s.smu.Unlock()
 }
 

@@ -212,11 +212,10 @@ func (s *Session) takeType(st *Stream, b []byte) []byte {
 	} else {
 		st.role = roleUser
 	}
-	deliver := st.role == roleUser && !st.gone
-	s.smu.Unlock()
-	if deliver {
-		s.incoming <- st // never blocks: undelivered is below its capacity
+	if st.role == roleUser && !st.gone {
+		s.incoming.push(st) // no more than AcceptBacklog: admit has counted it
 	}
+	s.smu.Unlock()
 	return b
 }
 

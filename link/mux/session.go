@@ -59,7 +59,7 @@ type Session struct {
 	lastPeer uint32 // the highest id of the peer's streams
 	resets   recentIDs
 
-	incoming   chan *Stream
+	incoming   queue                 // of smu
 	aside      atomic.Pointer[aside] // nil until SetAside
 	done       <-chan struct{}       // the session has ended
 	life       context.Context       // ends with done
@@ -95,7 +95,7 @@ func New(conn net.Conn, c Config) *Session {
 		start:      time.Now(),
 		streams:    make(map[uint32]*Stream),
 		limits:     c.Limits,
-		incoming:   make(chan *Stream, c.AcceptBacklog),
+		incoming:   newQueue(),
 		keeper:     keeper{kicked: make(chan struct{}, 1)},
 		closed:     make(chan struct{}),
 		readerDone: make(chan struct{}),
@@ -135,21 +135,25 @@ func (s *Session) Accept(ctx context.Context) (streamType uint32, st *Stream, er
 			return 0, nil, s.cause
 		default:
 		}
-		select {
-		case st = <-s.incoming:
-		case <-s.done:
-			return 0, nil, s.cause
-		case <-ctx.Done():
-			return 0, nil, ctx.Err()
-		}
+		var gone bool
 		s.smu.Lock()
-		s.undelivered--
-		gone := st.gone
-		s.smu.Unlock()
-		if !gone || st.finished() {
-			return st.streamType, st, nil
+		if st = s.incoming.pop(); st != nil {
+			s.undelivered--
+			gone = st.gone
 		}
-		// The peer reset it while it waited: nobody needs to see it.
+		s.smu.Unlock()
+		switch {
+		case st == nil:
+			select {
+			case <-s.incoming.arrived:
+			case <-s.done:
+			case <-ctx.Done():
+				return 0, nil, ctx.Err()
+			}
+		case !gone || st.finished():
+			return st.streamType, st, nil
+			// Else the peer reset it while it waited: nobody needs to see it.
+		}
 	}
 }
 

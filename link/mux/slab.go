@@ -24,7 +24,7 @@ const (
 type slab struct {
 	b       []byte
 	holders atomic.Int32
-	pool    *sync.Pool
+	pool    *sync.Pool // nil: it is a part of its only holder
 }
 
 // The pools of each size. sync.Pool is safe concurrently and holds no state that
@@ -54,7 +54,7 @@ func newSlab(n int) *slab {
 func (s *slab) hold() { s.holders.Add(1) }
 
 func (s *slab) drop() {
-	if s.holders.Add(-1) == 0 {
+	if s.holders.Add(-1) == 0 && s.pool != nil {
 		s.pool.Put(s)
 	}
 }

@@ -181,9 +181,12 @@ func (b *Budget) evict() {
 
 // recentIDs remembers the last few streams that were reset. Guarded by wmu.
 type recentIDs struct {
-	ids  [64]uint32
-	next int
+	ids  []uint32
+	next int // the place of the next one, once ids is full
 }
+
+// keptIDs is how many of them are remembered.
+const keptIDs = 64
 
 // forgetReset lets a peer that uses an id again have its answers.
 func (s *Session) forgetReset(id uint32) {
@@ -197,8 +200,12 @@ func (s *Session) forgetReset(id uint32) {
 }
 
 func (r *recentIDs) add(id uint32) {
+	if len(r.ids) < keptIDs {
+		r.ids = append(r.ids, id)
+		return
+	}
 	r.ids[r.next] = id
-	r.next = (r.next + 1) % len(r.ids)
+	r.next = (r.next + 1) % keptIDs
 }
 
 func (r *recentIDs) has(id uint32) bool {

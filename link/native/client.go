@@ -77,7 +77,7 @@ func Connect(ctx context.Context, conn net.Conn, config ClientConfig) (*Client, 
 	budget := mux.NewBudget()
 	c.init(newCarrier(conn, true, clientLimits, budget, agentBacklog, config.Logger), budget, config.Logger)
 	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
-	go c.endWithCarrier()
+	c.zero.AfterDone(c.endWithCarrier)
 	welcome, err := c.authenticate(ctx)
 	if err != nil {
 		c.Close(postern.AsError(err))
@@ -97,7 +97,6 @@ var (
 // endWithCarrier ends everything else with carrier 0: commands, further carriers
 // and those on their way.
 func (c *Client) endWithCarrier() {
-	<-c.zero.Done()
 	c.end()
 	c.carriers.end(c.zero.Cause())
 	c.serving.Wait()

@@ -145,7 +145,7 @@ func (e *Edge) unlessSDK(v *visitor) relay.Conn {
 		return nil
 	}
 	if first[0] == 0 {
-		e.serveAgent(v, peeked, "")
+		e.all.Go(func() { e.serveAgent(v, peeked, "") })
 		return nil
 	}
 	v.secure, v.tls = true, conn
@@ -172,7 +172,8 @@ func (e *Edge) handleAgents(v *visitor) {
 // handleAgent serves somebody who can only be an agent.
 func (e *Edge) handleAgent(v *visitor) {
 	if conn, ok := e.agentHandshake(v, v, e.tls.agent); ok {
-		e.serveAgent(v, conn, conn.ConnectionState().NegotiatedProtocol)
+		alpn := conn.ConnectionState().NegotiatedProtocol
+		e.all.Go(func() { e.serveAgent(v, conn, alpn) })
 	}
 }
 
@@ -193,6 +194,9 @@ func (e *Edge) agentHandshake(v *visitor, first sniffed, config *tls.Config) (*t
 	return e.handshake(v, below, config)
 }
 
+// serveAgent runs an agent's connection to its end. It takes days, so it begins on a
+// goroutine of its own where it can: what a connection goes through before needs twice
+// the stack that it keeps.
 func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
 	v.unmanaged()
 	e.agents.Add(1)
