@@ -28,6 +28,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Public         Public
 	TLS            TLS
+	HTTP1          string // HTTP1Relay or HTTP1Standard
 	Limits         Limits
 	Timeouts       Timeouts
 	AccessLog      string // off, stdout, stderr or a file's path
@@ -71,6 +72,12 @@ const (
 	ModeFiles   = "files"
 )
 
+// Who serves HTTP/1.1.
+const (
+	HTTP1Relay    = "relay"
+	HTTP1Standard = "standard" // net/http
+)
+
 // CertificateFiles are two PEM files that belong together.
 type CertificateFiles struct{ Certificate, Key string }
 
@@ -110,7 +117,8 @@ func Default() Config {
 		Region:  "local",
 		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
-		TLS: TLS{Mode: ModeLocalCA},
+		TLS:   TLS{Mode: ModeLocalCA},
+		HTTP1: HTTP1Relay,
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
 			HTTP2Streams: 100, LeastRate: 64, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
 			Authentications: 32, FailuresPerMinute: 60},

@@ -112,7 +112,7 @@ func chosen() map[string]string {
 		"limits.authentications": "7", "limits.failures_per_minute": "8",
 		"timeouts.handshake": "1s", "timeouts.request_header": "2s", "timeouts.idle": "3s", "timeouts.patience": "15s", "timeouts.transfer": "4s",
 		"timeouts.response_header": "5s", "timeouts.authentication": "6s", "timeouts.drain": "7s", "timeouts.upgrade_drain": "8h0m0s",
-		"access_log": "stdout", "log.level": "debug", "log.format": "console",
+		"http1": "standard", "access_log": "stdout", "log.level": "debug", "log.format": "console",
 	}
 }
 

@@ -202,6 +202,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Limits:         live.Limits,
 		Timeouts:       live.Timeouts,
 		TrustedProxies: live.TrustedProxies,
+		NetHTTPOnly:    c.HTTP1 == HTTP1Standard,
 		AccessLog:      live.AccessLog,
 		Metrics:        s.registry,
 		Logger:         s.log,

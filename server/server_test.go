@@ -42,6 +42,32 @@ func TestVisitorReachesAgent(t *testing.T) {
 	}
 }
 
+// Who serves HTTP/1.1 is the operator's to say. What tells them apart is how long a line
+// between two chunks may be: net/http takes 4 KiB of extensions, the relay 1.
+func TestWhoServesHTTP1(t *testing.T) {
+	for who, want := range map[string]string{server.HTTP1Relay: "HTTP/1.1 400", server.HTTP1Standard: "HTTP/1.1 200"} {
+		t.Run(who, func(t *testing.T) {
+			c := testConfig(t)
+			c.HTTP1 = who
+			n := start(t, c, server.Options{})
+			client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
+			bound := n.online(client, "http://", "page")
+			visitor, err := net.Dial("tcp", n.HTTPAddr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer visitor.Close()
+			_, _ = fmt.Fprintf(visitor, "POST / HTTP/1.1\r\nHost: %s\r\nTransfer-Encoding: chunked\r\n\r\n1;%s\r\nx\r\n0\r\n\r\n",
+				bound.URL.Host, strings.Repeat("x", 2<<10))
+			_ = visitor.SetReadDeadline(time.Now().Add(10 * time.Second))
+			answer := make([]byte, len(want))
+			if _, err := io.ReadFull(visitor, answer); err != nil || string(answer) != want {
+				t.Errorf("the answer begins with %q (%v), want %q", answer, err, want)
+			}
+		})
+	}
+}
+
 // An unmodified SDK, which sends neither ALPN nor, dialling an address, SNI.
 func TestVisitorReachesSDK(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})

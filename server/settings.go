@@ -86,6 +86,8 @@ func publicSettings() []Setting {
 		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. The files are read again when they change.",
 			func(c *Config) *[]CertificateFiles { return &c.TLS.Certificates }, parseCertificateFiles, CertificateFiles.String).
 			items("certificate", "key"),
+		scalar("http1", "WHO", "Who serves HTTP/1.1: relay, or standard for Go's net/http, which costs twice as much and is there to compare with when a request looks wrong.",
+			func(c *Config) *string { return &c.HTTP1 }, oneOf(HTTP1Relay, HTTP1Standard), plain),
 	}
 }
 

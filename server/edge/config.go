@@ -51,8 +51,8 @@ type Config struct {
 	// that may send PROXY headers.
 	TrustedProxies []netip.Prefix
 
-	// NetHTTPOnly serves HTTP/1.1 as everything else, through net/http, so that tests and
-	// benchmarks can compare it with the relay. It is no setting for users.
+	// NetHTTPOnly serves HTTP/1.1 as everything else, through net/http, so that tests,
+	// benchmarks and operators can compare it with the relay.
 	NetHTTPOnly bool
 
 	// Subscribers are told about requests, see Subscriber. AccessLog and Metrics are two
