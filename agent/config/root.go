@@ -135,6 +135,7 @@ func (r *reader) agent(e entry) error {
 
 func (r *reader) agentKey(e entry, known []string) error {
 	if set, found := agentKeys[e.key]; found {
+		r.older(e, olderAgentKeys)
 		return set(r, e)
 	}
 	if why, inert := inertRoot[e.key]; inert {

@@ -118,6 +118,7 @@ func (r *reader) keys(d *draft, keys []entry, table map[string]func(*reader, *dr
 			}
 			continue
 		}
+		r.older(key, olderTunnelKeys)
 		if err := read(r, d, key); err != nil {
 			return err
 		}

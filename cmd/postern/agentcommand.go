@@ -5,6 +5,7 @@ import (
 	"crypto/fips140"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type agentCommand struct {
 	streams ioStreams
 	connection
 	logging
+	flags   *pflag.FlagSet
 	urlFile string
 	reload  bool // whether the endpoints are those of files, which may change
 	watch   bool
@@ -40,6 +42,7 @@ type agentCommand struct {
 func (c *agentCommand) register(flags *pflag.FlagSet) {
 	c.connection.register(flags)
 	c.logging.register(flags)
+	c.flags = flags
 	flags.StringVar(&c.urlFile, "url-file", "", "write the public URLs, https first, to this `file` when they are online; it is removed at the end")
 	flags.StringVar(&c.region, "region", "", "has no effect: a server is one region")
 	hide(flags, "region")
@@ -72,7 +75,7 @@ func (c *agentCommand) once(ctx context.Context, choose chooser) (again bool, er
 	log := c.shown.logger(opened.Logger)
 	c.logFiles(ctx, c.streams, file.Files, opened.early)
 	log.InfoContext(ctx, "FIPS 140 mode", slog.Bool("enabled", fips140.Enabled()))
-	for _, warning := range append(file.Warnings, weakPasswords(endpoints)...) {
+	for _, warning := range slices.Concat(c.streams.Remarks, deprecatedFlags(c.flags), file.Warnings, weakPasswords(endpoints)) {
 		log.WarnContext(ctx, "configuration", "warning", warning)
 	}
 	if err = failed; err == nil {
@@ -129,7 +132,7 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 	announcer := announce.Announcer{URLFile: c.urlFile, Logger: log, Notify: func(lines ...string) error { return run.Notify(c.streams.Env, lines...) }}
 	group.Go(func() { announcer.Run(beside, a) })
 	if c.reload {
-		r := reloader{command: c, choose: choose, agent: a, log: log, files: file.Files}
+		r := reloader{command: c, choose: choose, agent: a, log: log, files: file.Files, told: file.Warnings}
 		if err := r.start(beside, &group); err != nil {
 			return false, err
 		}

@@ -43,6 +43,32 @@ func TestNormalizeArgs(t *testing.T) {
 	}
 }
 
+// The command lines of ngrok 1.x.
+func TestFirstGenerationArgs(t *testing.T) {
+	for _, c := range []struct{ given, want string }{
+		{"80", "http 80"},
+		{"-subdomain=x 80", "http -subdomain=x 80"},
+		{"-log stdout -hostname h.example.com localhost:80", "http -log stdout -hostname h.example.com localhost:80"},
+		{"-httpauth=u:p 80", "http --basic-auth=u:p 80"},
+		{"-httpauth u:p [::1]:80", "http --basic-auth=u:p [::1]:80"},
+		{"-proto=tcp 22", "tcp 22"},
+		{"-proto http+https 80", "http --scheme=http,https 80"},
+		{"-proto=gopher 80", "http --scheme=gopher 80"},
+		{"80 81", "http 80 81"},
+		{"http://h:80", "http http://h:80"},
+		{"start 80", "start 80"},
+		{"http 80", "http 80"},
+		{"--config 80", "--config 80"},
+		{"--nosuch 80", "--nosuch 80"},
+		{"0", "0"}, {"70000", "70000"}, {"localhost", "localhost"}, {"-- 80", "-- 80"}, {"-80", "-80"}, {"", ""},
+	} {
+		got, remarks := firstGenerationArgs(rootCommand(testRoot()), strings.Fields(c.given))
+		if joined := strings.Join(got, " "); joined != c.want || (joined != c.given) != (remarks != nil) {
+			t.Errorf("%q became %q, want %q; %q", c.given, joined, c.want, remarks)
+		}
+	}
+}
+
 // Normalising adds dashes and joins what a switch is set to, and a second time changes
 // nothing.
 func FuzzNormalizeArgs(f *testing.F) {

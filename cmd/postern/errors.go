@@ -84,7 +84,14 @@ func subcommandOnly(command *cobra.Command, args []string) error {
 			known = append(known, child.Name())
 		}
 	}
-	if near := config.Nearest(args[0], known); near != "" {
+	near := config.Nearest(args[0], known)
+	switch {
+	case command.HasParent():
+	case near == "" && strings.ContainsAny(args[0], ".:/"), args[0] == "localhost":
+		text += fmt.Sprintf("\nFor a service there: %s http %s", command.CommandPath(), args[0])
+		near = ""
+	}
+	if near != "" {
 		text += "\nDid you mean " + near + "?"
 	}
 	return postern.Errorf(postern.CodeFlagInvalid, "%s", text)

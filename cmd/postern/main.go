@@ -29,6 +29,7 @@ func execute(args []string, streams ioStreams) int {
 	defer stop()
 
 	streams.OneDash = hasOneDash(args)
+	args, streams.Remarks = firstGenerationArgs(rootCommand(streams), args)
 	root := rootCommand(streams)
 	args, err := normalizeArgs(root, args)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ type reloader struct {
 	agent   *agent.Agent
 	log     *slog.Logger
 	files   []string
+	told    []string // the warnings of the last time
 }
 
 // start begins to listen; group ends after ctx.
@@ -68,8 +70,11 @@ func (r *reloader) again(ctx context.Context) {
 	file, endpoints, err := r.command.prepare(r.choose)
 	if err == nil {
 		for _, warning := range file.Warnings {
-			r.log.WarnContext(ctx, "configuration", "warning", warning)
+			if !slices.Contains(r.told, warning) {
+				r.log.WarnContext(ctx, "configuration", "warning", warning)
+			}
 		}
+		r.told = file.Warnings
 		ctx, cancel := context.WithTimeout(ctx, reloadPatience)
 		defer cancel()
 		err = r.agent.Apply(ctx, plain(endpoints))

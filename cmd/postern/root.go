@@ -15,7 +15,8 @@ type ioStreams struct {
 	Err  io.Writer
 	Env  func(string) string // os.Getenv's contract
 
-	OneDash bool // the command line has long flags behind one dash
+	OneDash bool     // the command line has long flags behind one dash
+	Remarks []string // about the command line, for the log
 }
 
 // rootCommand assembles the command tree. Errors are returned, never printed, by
