@@ -3,7 +3,8 @@
 // numbers of connections and requests.
 //
 // A Recorder hands out a Stream for every relayed stream. The Stream reads along: it
-// never blocks on anybody, never fails, and gives up on what is not HTTP/1.1. How many
+// never blocks on anybody, never fails, and gives up on what is neither HTTP/1.1 nor
+// HTTP/2, which is written down as HTTP/1.1 would have it. How many
 // exchanges are kept is bounded twice: by the Store's bytes, where the newest win, and
 // by a number a second, so that an agent under load is not slowed by copying what
 // nobody could read anyway. Beyond that number exchanges are counted and timed only.

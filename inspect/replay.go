@@ -71,6 +71,9 @@ func again(m *Message) ([]byte, error) {
 	case !m.Whole:
 		return nil, postern.Errorf(postern.CodeReplayImpossible, "the request has not come whole")
 	}
+	if _, _, protocol := m.RequestLine(); protocol == protocol2 {
+		return nil, postern.Errorf(postern.CodeReplayImpossible, "the request came over HTTP/2")
+	}
 	for name, value := range m.Lines() {
 		if !strings.EqualFold(name, "Transfer-Encoding") || !strings.EqualFold(value, "chunked") {
 			continue

@@ -1,7 +1,6 @@
 package inspect
 
 import (
-	"bytes"
 	"io"
 	"net/netip"
 	"slices"
@@ -27,13 +26,15 @@ type Stream struct {
 	replayOf string // see Exchange
 
 	mu       sync.Mutex
-	blind    bool // this is no HTTP/1.1, or not any more
+	blind    bool // this is no HTTP, or not any more
+	meant    bool // the first head has come
 	visitors direction
 	service  direction
 	request  http1.Request
 	response http1.Response
-	waiting  []pending // requests whose answers have not ended, oldest first
-	current  *capture  // of the request whose body comes in; nil where it is not kept
+	waiting  []pending     // requests whose answers have not ended, oldest first
+	current  *capture      // of the request whose body comes in; nil where it is not kept
+	frames   *conversation // of HTTP/2; nil where this is not
 }
 
 // pending is a request whose answer has not ended.
@@ -61,7 +62,7 @@ func (s *Stream) FromVisitor(p []byte) {
 		ok = s.read(&s.visitors, rest)
 	}
 	if !ok {
-		s.giveUp("the request is not HTTP/1.1 as it should be")
+		s.giveUp("the request is not " + s.protocol() + " as it should be")
 	}
 	s.publish()
 }
@@ -71,15 +72,26 @@ func (s *Stream) FromService(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.read(&s.service, p) {
-		s.giveUp("the answer is not HTTP/1.1 as it should be")
+		s.giveUp("the answer is not " + s.protocol() + " as it should be")
 	}
 	s.publish()
 }
 
+// protocol is what is spoken.
+func (s *Stream) protocol() string {
+	if s.frames != nil {
+		return "HTTP/2"
+	}
+	return "HTTP/1.1"
+}
+
 // read follows the messages in p, which goes the way of d. It stops where the stream is
-// followed no more; ok is false where p is not HTTP/1.1.
+// followed no more; ok is false where p is not HTTP.
 func (s *Stream) read(d *direction, p []byte) (ok bool) {
 	for ok = true; ok && len(p) > 0 && !s.blind; {
+		if s.frames != nil {
+			return s.frames.read(d.answer, p)
+		}
 		if d.place == atHead {
 			p, ok = s.takeHead(d, p)
 			continue
@@ -154,6 +166,10 @@ func (s *Stream) takeRequest(p []byte) (rest []byte, ok bool) {
 	if head == nil || !ok {
 		return rest, ok
 	}
+	if string(head) == preface && !s.meant {
+		return rest, s.becomeFrames()
+	}
+	s.meant = true
 	if s.request.Parse(head, http1.Limits{Bytes: mostHead, Lines: mostLines}) != nil || len(s.waiting) == mostPipelined {
 		return nil, false
 	}
@@ -172,8 +188,15 @@ func (s *Stream) takeRequest(p []byte) (rest []byte, ok bool) {
 	return rest, true
 }
 
-// remote is the visitor's address: the last of X-Forwarded-For is the server's own
-// word, and one stream serves several visitors.
+// becomeFrames goes on in HTTP/2. The service may have begun with it already.
+func (s *Stream) becomeFrames() (ok bool) {
+	s.meant, s.frames = true, newConversation(s)
+	begun := s.service.carry
+	s.service.carry = nil
+	return s.frames.read(true, begun)
+}
+
+// remote is the visitor of the request that has just come.
 func (s *Stream) remote() string {
 	var last []byte
 	for i := range s.request.Lines {
@@ -181,8 +204,14 @@ func (s *Stream) remote() string {
 			last = s.request.Lines[i].Value
 		}
 	}
-	last = last[bytes.LastIndexByte(last, ',')+1:]
-	if address, err := netip.ParseAddr(strings.TrimSpace(string(last))); err == nil {
+	return s.visitorOf(string(last))
+}
+
+// visitorOf is the visitor's address: the last of X-Forwarded-For is the server's own
+// word, and one stream serves several visitors.
+func (s *Stream) visitorOf(forwarded string) string {
+	last := forwarded[strings.LastIndexByte(forwarded, ',')+1:]
+	if address, err := netip.ParseAddr(strings.TrimSpace(last)); err == nil {
 		return address.Unmap().String()
 	}
 	if s.visitor.IsValid() {
@@ -292,7 +321,10 @@ func (s *Stream) giveUp(problem string) {
 	if s.current != nil {
 		s.current.abandon(problem) // answered before the request had ended
 	}
-	s.waiting, s.current = nil, nil
+	if s.frames != nil {
+		s.frames.giveUp(problem)
+	}
+	s.waiting, s.current, s.frames = nil, nil, nil
 	s.visitors.carry, s.service.carry = nil, nil
 	s.request, s.response = http1.Request{}, http1.Response{} // a WebSocket may stay for days
 }
