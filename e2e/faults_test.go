@@ -404,7 +404,9 @@ func TestMalformedFramesFromStrangers(t *testing.T) {
 	s.returnsTo(before)
 }
 
-// pause lets the machine run on for a measurement, not for something to happen.
+// pause lets time go by where a length of time is what the test is about: how much CPU
+// is used in it, how long a network is gone and back, how fast an attack comes. What
+// waits for something to happen uses eventually.
 func pause(t *testing.T, d time.Duration) {
 	t.Helper()
 	select {

@@ -121,6 +121,23 @@ func (h *honest) lap(during string) latency {
 	return l
 }
 
+// calmRequests are enough for a quantile of a hundred to mean something.
+const calmRequests = 300
+
+// calm is the first lap: what the visitors wait while nothing else happens.
+func (h *honest) calm(during string) latency {
+	h.t.Helper()
+	eventually(h.t, 30*time.Second, func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.took) < calmRequests {
+			return fmt.Errorf("%s: %d honest requests of %d", during, len(h.took), calmRequests)
+		}
+		return nil
+	})
+	return h.lap(during)
+}
+
 func (h *honest) end() {
 	select {
 	case <-h.stop:

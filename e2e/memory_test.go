@@ -50,8 +50,7 @@ func TestMemoryPressure(t *testing.T) {
 	visitor := s.honestVisitor()
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
 	others := startHonest(t, visitor, url)
-	pause(t, time.Second)
-	others.lap("before")
+	others.calm("before")
 
 	var crowd []net.Conn
 	defer func() { closeAll(crowd) }()
@@ -71,7 +70,7 @@ func TestMemoryPressure(t *testing.T) {
 			closeAll(crowd[:1000])
 			crowd = crowd[1000:]
 		}
-		pause(t, 50*time.Millisecond)
+		pause(t, 50*time.Millisecond) // the attack's own pace
 		highest = max(highest, s.metric("postern_memory_pressure"))
 	}
 	others.lap("under attack")

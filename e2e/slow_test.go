@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
 )
 
 // slowAttack is a run of slowhttptest.
@@ -54,8 +56,7 @@ func TestSlowVisitors(t *testing.T) {
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
 	before := s.baseline()
 	others := startHonest(t, visitor, url)
-	pause(t, 2*time.Second)
-	calm := others.lap("before")
+	calm := others.calm("before")
 
 	// What the relay does not serve itself goes to net/http.
 	expect := "a=b\r\nExpect: 100-continue"
@@ -82,15 +83,16 @@ func TestSlowVisitors(t *testing.T) {
 func (s *server) withstands(a slowAttack, before float64) {
 	s.t.Helper()
 	attacks := []*process{a.start(s.t, "https", s.https), a.start(s.t, "http", s.http)}
-	began, most, open := time.Now(), 0.0, 0.0
-	for most < float64(a.connections)/2 || open > honestVisitors+10 {
-		if time.Since(began) > slowLimit {
-			s.t.Errorf("%s: after %v %v connections are open, of %v at most", a.name, slowLimit, open, most)
-			break
+	began, most := time.Now(), 0.0
+	err := program.Poll(slowLimit, 200*time.Millisecond, func() error { // each look is work for the server
+		open := s.metric("process_open_fds") - before
+		if most = max(most, open); most < float64(a.connections)/2 || open > honestVisitors+10 {
+			return fmt.Errorf("%s: %v connections are open, of %v at most", a.name, open, most)
 		}
-		pause(s.t, 200*time.Millisecond)
-		open = s.metric("process_open_fds") - before
-		most = max(most, open)
+		return nil
+	})
+	if err != nil {
+		s.t.Error(err)
 	}
 	s.t.Logf("%s: up to %v connections at once, all cut after %v", a.name, most, time.Since(began))
 	for _, attack := range attacks {
@@ -137,8 +139,7 @@ func TestOneAddressTakesNoMoreThanItsShare(t *testing.T) {
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
 	before := s.baseline()
 	others := startHonest(t, visitor, url)
-	pause(t, time.Second)
-	calm := others.lap("before")
+	calm := others.calm("before")
 
 	var held []net.Conn
 	defer func() {

@@ -149,8 +149,7 @@ func TestReconnectStorm(t *testing.T) {
 
 	// Once more while the server and the visitors' agent stay, for what visitors notice.
 	others := startHonest(t, visitor, url)
-	pause(t, time.Second)
-	calm := others.lap("after the storm")
+	calm := others.calm("after the storm")
 	leave(storm)
 	took = joinAll(t, storm, s.connectURL(), s.pool(), s.authtoken)
 	if now := others.lap(fmt.Sprintf("during a storm of %v", took)); now.suffers(calm) {

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,7 +185,12 @@ func slowAndLossy(t *testing.T) {
 	}
 	// At first bulk is where everybody is, until there are further carriers: four round
 	// trips, and what the loss of packets makes of them.
-	pause(t, 3*time.Second)
+	eventually(t, 20*time.Second, func() error {
+		if n := d.metric("postern_agent_connections"); n < transfers {
+			return fmt.Errorf("%d transfers each way have %v carriers", transfers, n)
+		}
+		return nil
+	})
 	others := d.patient()
 	times := mice(t, others, url, 50)
 	talk(t, others, url+"/ws")
@@ -308,21 +314,30 @@ func narrow(t *testing.T, ofSDK bool) {
 	// What an SDK sends first is a window of 256 KiB, over the one connection that it
 	// has: two seconds of this path.
 	bound, rare := 2*time.Second, 2*time.Second
+	var arrived atomic.Int64 // of the large transfer
+	service := arriving(bulkService(), &arrived)
 	if ofSDK {
 		bound, rare = 4*time.Second, 8*time.Second
-		agent, url = d.serveSDK(bulkService())
+		agent, url = d.serveSDK(service)
 	} else {
-		service, _ := d.serve(bulkService())
-		_, url = d.agent("http", service)
+		loopback, _ := d.serve(service)
+		_, url = d.agent("http", loopback)
 		before = d.baseline()
 	}
 	visitor := d.patient()
 	awaitBody(t, visitor, url+"/small", "small", 10*time.Second)
-	for way, elephant := range map[string]func(context.Context, *http.Client, string){"down": endlessDownload, "up": endlessUpload} {
+	for way, elephant := range map[string]func(context.Context, *http.Client, string, io.Writer){"down": endlessDownload, "up": endlessUpload} {
+		arrived.Store(0)
 		ctx, stop := context.WithCancel(t.Context())
 		var large sync.WaitGroup
-		large.Go(func() { elephant(ctx, d.patient(), url) })
-		pause(t, 4*time.Second) // it fills every buffer on its way
+		large.Go(func() { elephant(ctx, d.patient(), url, counter{&arrived}) })
+		// What has arrived went through every buffer on its way, and more is behind it.
+		eventually(t, 20*time.Second, func() error {
+			if n := arrived.Load(); n < allBuffers {
+				return fmt.Errorf("%s: only %d bytes have arrived", way, n)
+			}
+			return nil
+		})
 		var mu sync.Mutex
 		var times []time.Duration
 		var small sync.WaitGroup
@@ -351,19 +366,39 @@ func narrow(t *testing.T, ofSDK bool) {
 	d.returnsTo(before)
 }
 
-func endlessDownload(ctx context.Context, client *http.Client, url string) {
+// allBuffers is more than there is room for on the narrow path: a modem's queue, the
+// windows of a stream and of a connection at their beginning.
+const allBuffers = 400 << 10
+
+// counter counts what is written to it.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// arriving counts what comes with uploads.
+func arriving(service http.Handler, n *atomic.Int64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = io.NopCloser(io.TeeReader(r.Body, counter{n}))
+		service.ServeHTTP(w, r)
+	})
+}
+
+func endlessDownload(ctx context.Context, client *http.Client, url string, arrived io.Writer) {
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, "GET", url+"/?n=1000000000", nil)
 	if err != nil {
 		return
 	}
 	if response, err := client.Do(request); err == nil {
-		io.Copy(io.Discard, response.Body) //nolint:errcheck // it is stopped
+		io.Copy(arrived, response.Body) //nolint:errcheck // it is stopped
 		response.Body.Close()
 	}
 }
 
-func endlessUpload(ctx context.Context, client *http.Client, url string) {
+func endlessUpload(ctx context.Context, client *http.Client, url string, _ io.Writer) { // the service counts
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, "POST", url+"/", content(1<<30, 1))
 	if err != nil {

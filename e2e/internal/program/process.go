@@ -167,8 +167,13 @@ func (t *Transcript) String() string {
 // Eventually asks every 10 ms until check is content, and returns its last error
 // after limit.
 func Eventually(limit time.Duration, check func() error) error {
+	return Poll(limit, 10*time.Millisecond, check)
+}
+
+// Poll is Eventually for checks that cost something: it asks once every so often.
+func Poll(limit, every time.Duration, check func() error) error {
 	deadline := time.After(limit)
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		err := check()
