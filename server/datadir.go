@@ -10,6 +10,7 @@ import (
 	"runtime"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/disk"
 	"github.com/postern-dev/postern/internal/run"
 )
 
@@ -120,17 +121,8 @@ func checkMode(path string) error {
 func (d *dataDir) makeKey(path string) ([]byte, error) {
 	key := make([]byte, keySize)
 	rand.Read(key) // never fails, see crypto/rand
-	file, err := os.CreateTemp(d.path, ".key-*")
-	if err != nil {
+	if err := disk.Replace(path, key, 0o600); err != nil {
 		return nil, unusable(d.path, err)
-	}
-	_, err = file.Write(key)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return nil, errors.Join(unusable(d.path, err), os.Remove(file.Name()))
 	}
 	return key, nil
 }

@@ -12,8 +12,8 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
-	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/internal/disk"
 )
 
 // Announcer tells of one agent.
@@ -102,7 +102,7 @@ func (n *Announcer) file(ctx context.Context, urls []string) {
 	if text == n.wrote {
 		return
 	}
-	if err := config.WriteFile(n.URLFile, []byte(text)); err != nil {
+	if err := disk.Replace(n.URLFile, []byte(text), 0o600); err != nil {
 		n.Logger.ErrorContext(ctx, "the URLs cannot be written", slog.String("path", n.URLFile), slog.Any("err", err))
 		return
 	}

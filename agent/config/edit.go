@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/disk"
 )
 
 // Setting is one key of the agent with its new value.
@@ -20,7 +19,7 @@ type Setting struct{ Key, Value string }
 
 // Save writes settings into a file and leaves everything else in it as it is, comments
 // included. The file and its directory are made where they are missing, for the user's
-// eyes only; the new text takes the old one's place at once, so that nobody ever reads
+// eyes only, and one that is there is no longer for everybody's; the new text takes the old one's place at once, so that nobody ever reads
 // half. Errors are CodeConfigInvalid (the file that is there cannot be read as YAML)
 // and CodeFileUnreadable.
 func Save(path string, settings ...Setting) error {
@@ -37,42 +36,18 @@ func Save(path string, settings ...Setting) error {
 			return postern.Errorf(postern.CodeConfigInvalid, "%s: %s is written in a way that cannot be edited; edit the file by hand", path, s.Key)
 		}
 	}
-	return WriteFile(path, []byte(edited))
+	return written(path, disk.Update(path, []byte(edited), 0o007)) // it holds a secret now, as a rule
 }
 
-// WriteFile replaces a file at once. A file that is there keeps its mode, and a
-// symbolic link stays one.
-func WriteFile(path string, text []byte) error {
-	if err := writeFile(path, text); err != nil {
+// WriteFile replaces a file at once. A file that is there keeps its mode and its owner,
+// and a symbolic link stays one. Errors are CodeFileUnreadable.
+func WriteFile(path string, text []byte) error { return written(path, disk.Update(path, text, 0)) }
+
+func written(path string, err error) error {
+	if err != nil {
 		return postern.Errorf(postern.CodeFileUnreadable, "the configuration file '%s' cannot be written: %v", path, err).Because(err)
 	}
 	return nil
-}
-
-func writeFile(path string, text []byte) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".postern-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return err
 }
 
 // set edits one key in a file's text.

@@ -21,7 +21,7 @@ func bomb() string {
 
 // A file that somebody else wrote takes neither time nor memory out of proportion.
 func TestShapesThatAreRefused(t *testing.T) {
-	long := func(part string) string { return strings.Repeat(part, 1<<18/len(part)) }
+	long := func(part string) string { return strings.Repeat(part, 1<<15/len(part)) }
 	for name, text := range map[string]string{
 		"bomb":      bomb(),
 		"cycle":     "tunnels:\n  web:\n    traffic_policy: &a {x: *a}\n",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/internal/disk"
 	"github.com/postern-dev/postern/internal/run"
 )
 
@@ -198,20 +199,8 @@ func (s *Saved) write(items []savedItem) error {
 	if err != nil {
 		return err
 	}
-	draft, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*") // 0600
-	if err != nil {
-		return notSaved(err)
-	}
-	defer os.Remove(draft.Name()) // nothing is there once it was renamed
-	_, err = draft.Write(append(text, '\n'))
-	if err == nil {
-		err = draft.Sync()
-	}
-	if err = errors.Join(err, draft.Close()); err == nil {
-		err = os.Rename(draft.Name(), s.path)
-	}
-	if err != nil {
-		return notSaved(err)
+	if err := disk.Replace(s.path, append(text, '\n'), 0o600); err != nil {
+		return unsaved(err)
 	}
 	s.items = items
 	return nil

@@ -4,14 +4,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/disk"
 )
 
 func makeDir(dir string) error {
@@ -21,25 +20,13 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// writeFile puts a file in place whole or not at all, and on the disk before it
-// returns: a root that clients trust must not be lost with the power.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
+// writeFile puts a file in place whole, and on the disk before it returns: a root that
+// clients trust must not be lost with the power.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	if err := disk.Replace(path, data, mode); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(temporary.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	_, err = temporary.Write(data)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
+	return nil
 }
 
 // loadKey reads a private key that must be its owner's alone.

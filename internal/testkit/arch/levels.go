@@ -24,6 +24,7 @@ func house() []room {
 		{path: "", level: 0},
 		{path: "internal/obs", level: 1},
 		{path: "internal/run", level: 1},
+		{path: "internal/disk", level: 1},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},

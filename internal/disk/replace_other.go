@@ -1,0 +1,14 @@
+//go:build !unix
+
+package disk
+
+import (
+	"io/fs"
+	"os"
+)
+
+// keepOwner does nothing: files belong to whom the directory's rules say.
+func keepOwner(*os.File, fs.FileInfo) {}
+
+// syncDirectory does nothing: directories cannot be synced here.
+func syncDirectory(string) error { return nil }
