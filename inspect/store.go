@@ -22,6 +22,7 @@ type Store struct {
 
 	mu        sync.Mutex
 	used      int64
+	short     bool     // see SetShort
 	order     []*entry // by id
 	ended     []*entry // in the order of their ends; may hold ones that are gone
 	followers map[*Follower]struct{}
@@ -114,7 +115,21 @@ func (s *Store) drop(e *entry) {
 func (s *Store) reserve(bytes int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.used+bytes > s.most && len(s.ended) > 0 {
+	if s.short {
+		return false
+	}
+	s.shed(s.most - bytes)
+	if s.used+bytes > s.most {
+		return false
+	}
+	s.used += bytes
+	return true
+}
+
+// shed forgets the oldest of those that have ended, until no more than most is held or
+// none is left. The lock is held.
+func (s *Store) shed(most int64) {
+	for s.used > most && len(s.ended) > 0 {
 		oldest := s.ended[0]
 		s.ended[0] = nil
 		s.ended = s.ended[1:]
@@ -126,11 +141,6 @@ func (s *Store) reserve(bytes int64) bool {
 			s.remove(at)
 		}
 	}
-	if s.used+bytes > s.most {
-		return false
-	}
-	s.used += bytes
-	return true
 }
 
 // remove takes an exchange out of the order; it is nearly always the first.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern/inspect"
 )
@@ -127,6 +128,28 @@ func TestFollower(t *testing.T) {
 	}
 	if exchange(s, "/", 0); n != 256 || f.Next() != nil {
 		t.Errorf("%d exchanges waited; a closed follower is told more: %t", n, f.Next() != nil)
+	}
+}
+
+// What is kept for people to look at gives way first when memory is short.
+func TestShortOfMemory(t *testing.T) {
+	r, s := record(t, 0)
+	exchange(s, "/", 1000)
+	s.FromVisitor([]byte(getRequest))
+	r.Store().SetShort(true)
+	if all := r.Store().List(inspect.Filter{}, 0); len(all) != 1 || all[0].Done || r.Store().Bytes() > 5<<10 {
+		t.Errorf("%d bytes of %d exchanges are kept", r.Store().Bytes(), len(all))
+	}
+	s.FromService([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+	exchange(s, "/", 1000)
+	if r.Passed() != 1 || r.Meters("web").Requests.Numbers(time.Now()).Count != 3 {
+		t.Errorf("%d were passed over", r.Passed())
+	}
+	r.Store().SetShort(false)
+	exchange(s, "/later", 10)
+	all := r.Store().List(inspect.Filter{}, 0)
+	if _, target, _ := all[0].Request.RequestLine(); target != "/later" || len(all) != 2 {
+		t.Errorf("%d, the newest %q", len(all), target)
 	}
 }
 

@@ -97,6 +97,7 @@ func (w *webService) start(ctx context.Context, a *agent.Agent, group *sync.Wait
 			w.log.ErrorContext(ctx, "the agent's API has ended", slog.String("obj", "web"), slog.String("err", err.Error()))
 		}
 	})
+	group.Go(func() { w.recorder.Store().WatchMemory(ctx, w.log) })
 	w.restore(ctx, a)
 	return nil
 }
