@@ -6,11 +6,13 @@ package routebuild
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -41,17 +43,10 @@ type Config struct {
 // once.
 type Builder struct {
 	config Config
-	turn   chan struct{} // holds an element while a table is made
+	tables run.Rounds[struct{}]
 
 	mu    sync.Mutex
-	next  *round          // whom the next table is for; nil while nobody waits
 	built <-chan struct{} // closed when the table in force is out of date
-}
-
-// round is one table in the making and those who wait for it.
-type round struct {
-	done chan struct{} // closed when err is set
-	err  error
 }
 
 // New returns a Builder; it makes nothing before Sync or Run is called.
@@ -62,7 +57,7 @@ func New(c Config) *Builder {
 	if c.MaxRoutes <= 0 {
 		c.MaxRoutes = 1_000_000
 	}
-	return &Builder{config: c, turn: make(chan struct{}, 1)}
+	return &Builder{config: c}
 }
 
 // Run keeps the table current until ctx ends, and returns nil then. A table that
@@ -95,35 +90,18 @@ func (b *Builder) outdated() <-chan struct{} {
 //
 // An error says that the last good table is still in force, or that ctx ended first.
 func (b *Builder) Sync(ctx context.Context) error {
-	b.mu.Lock()
-	r, first := b.next, false
-	if r == nil {
-		r, first = &round{done: make(chan struct{})}, true
-		b.next = r
+	_, err := b.tables.Do(ctx, func() (struct{}, error) { return struct{}{}, b.build(ctx) })
+	if why := context.Cause(ctx); why != nil && errors.Is(err, why) {
+		return postern.Errorf(postern.CodeServerBusy, "the route table was not rebuilt in time").Because(why)
 	}
-	b.mu.Unlock()
-	if first { // makes the table for all who join until it starts
-		b.build(ctx, r)
-		return r.err
-	}
-	select {
-	case <-r.done:
-		return r.err
-	case <-ctx.Done():
-		return postern.Errorf(postern.CodeServerBusy, "the route table was not rebuilt in time").Because(context.Cause(ctx))
-	}
+	return err
 }
 
-// build makes the table of round r. It does not look at ctx's end, because others
-// wait for r too; it takes milliseconds.
-func (b *Builder) build(ctx context.Context, r *round) {
-	b.turn <- struct{}{}
-	defer func() { <-b.turn }()
-	defer close(r.done)
-
+// build makes a table. It does not look at ctx's end, because others wait for the table
+// too; it takes milliseconds.
+func (b *Builder) build(ctx context.Context) error {
 	changed := b.config.Source.Changed()
 	b.mu.Lock()
-	b.next = nil // who comes from now on may have registered too late for this one
 	b.built = changed
 	b.mu.Unlock()
 
@@ -131,14 +109,14 @@ func (b *Builder) build(ctx context.Context, r *round) {
 	routes := b.config.Source.Owners()
 	table, err := b.check(routes)
 	if err != nil {
-		r.err = err
 		b.config.Logger.ErrorContext(ctx, "the route table was not replaced",
 			slog.Any("error", err), slog.Int("routes", len(routes)), slog.Int("routes_in_force", b.config.Current.Load().Len()))
-		return
+		return err
 	}
 	b.config.Current.Store(table)
 	b.config.Logger.DebugContext(ctx, "route table in force",
 		slog.Int("routes", table.Len()), slog.Duration("took", time.Since(started)))
+	return nil
 }
 
 // check makes a table and refuses what cannot be right.
