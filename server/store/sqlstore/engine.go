@@ -36,8 +36,10 @@ type Engine struct {
 	// and a connection URL for PostgreSQL. It may hold a password.
 	Source postern.Secret
 
-	// Readers is how many connections read at the same time; 0 means as many as there
-	// are processors, at least 4. PostgreSQL uses the same connections to write.
+	// Readers is how many connections read at the same time. 0 means as many as there
+	// are processors, at least 2 for SQLite, where a read waits for little but a
+	// processor and each connection keeps 200 KiB, and 4 for PostgreSQL, which uses
+	// them to write, too.
 	Readers int
 
 	// BusyTimeout is for how long SQLite waits for another process that holds the
@@ -59,7 +61,7 @@ func (e Engine) withDefaults() (Engine, error) {
 		return e, postern.Errorf(postern.CodeConfigInvalid, "a database needs the name of its driver and a source")
 	}
 	if e.Readers <= 0 {
-		e.Readers = max(4, runtime.GOMAXPROCS(0))
+		e.Readers = max(leastReaders(e.Dialect), runtime.GOMAXPROCS(0))
 	}
 	if e.BusyTimeout <= 0 {
 		e.BusyTimeout = 5 * time.Second
@@ -68,6 +70,13 @@ func (e Engine) withDefaults() (Engine, error) {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
 	return e, nil
+}
+
+func leastReaders(d Dialect) int {
+	if d == PostgreSQL {
+		return 4
+	}
+	return 2
 }
 
 // pools opens the connections that write and those that read.
