@@ -97,7 +97,13 @@ func (s *Store) Clear() {
 	s.order, s.ended = nil, nil
 }
 
+// find gives the place of an id. What ends is mostly the oldest, what begins the newest.
 func (s *Store) find(id string) (at int, found bool) {
+	if n := len(s.order); n > 0 && s.order[0].exchange.ID == id {
+		return 0, true
+	} else if n == 0 || s.order[n-1].exchange.ID < id {
+		return n, false
+	}
 	return slices.BinarySearchFunc(s.order, id, func(e *entry, id string) int { return cmp.Compare(e.exchange.ID, id) })
 }
 
