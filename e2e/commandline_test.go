@@ -233,3 +233,31 @@ func TestLocalAPIOfTheAgent(t *testing.T) {
 	again := someone.start(&stderr, nil, "start", "--none", "--log=stdout", "--config="+path)
 	again.waitFor("name=kept", 10*time.Second)
 }
+
+// A region that the server is not in has no effect, and the log says so once of each; the
+// server's own is not worth a word.
+func TestRegionThatTheServerLacks(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "regions: [eu]")
+	p := s.person()
+	p.write("old.yml", "authtoken: "+s.authtoken+"\nregion: us\ntunnels:\n  a: {proto: tcp, addr: 1, region: us}\n  b: {proto: tcp, addr: 2, region: ap}\n  c: {proto: tcp, addr: 3, region: EU}\n")
+	agent := p.types("ngrok start --all -config old.yml -log=stdout")
+	if _, err := agent.Online(3); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, func() error {
+		text := agent.output()
+		for _, region := range []string{"region=us server_region=eu", "region=ap server_region=eu"} {
+			if strings.Count(text, region) != 1 {
+				return fmt.Errorf("%s is not there once:\n%s", region, text)
+			}
+		}
+		if strings.Count(text, "no such region") != 2 {
+			return fmt.Errorf("warnings of other regions:\n%s", text)
+		}
+		return nil
+	})
+	if text := agent.errors.String(); text != "" {
+		t.Errorf("standard error has %q", text)
+	}
+}

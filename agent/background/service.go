@@ -3,6 +3,7 @@ package background
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -87,7 +88,7 @@ func Run(ctx context.Context, name string, serve func(context.Context) error) er
 	if runtime.GOOS != "windows" || service.Interactive() {
 		return serve(ctx)
 	}
-	p := &program{serve: serve, ended: make(chan error, 1)}
+	p := &program{serve: serve, exit: os.Exit, done: make(chan struct{})}
 	made, err := service.New(p, &service.Config{Name: name})
 	if err != nil {
 		return failure("run", err)
@@ -97,7 +98,8 @@ func Run(ctx context.Context, name string, serve func(context.Context) error) er
 	if err := made.Run(); err != nil {
 		return failure("run", err)
 	}
-	return <-p.ended
+	<-p.done
+	return p.err
 }
 
 func (s Service) made(arguments []string) (service.Service, error) {
@@ -179,7 +181,9 @@ type program struct {
 	ctx   context.Context // of the process
 	stop  context.CancelFunc
 	serve func(context.Context) error
-	ended chan error
+	exit  func(status int)
+	done  chan struct{} // closed when serve has returned
+	err   error         // what it returned
 }
 
 // Start is the service package's; it does not block.
@@ -190,12 +194,22 @@ func (p *program) Start(service.Service) error {
 	return nil
 }
 
-func (p *program) run() { p.ended <- p.serve(p.ctx) }
+// run serves. An end that nobody asked for ends the process: the service manager would
+// go on to say "running" of a service without an agent, and starts one anew that died.
+func (p *program) run() {
+	p.err = p.serve(p.ctx)
+	close(p.done)
+	if p.ctx.Err() == nil {
+		p.exit(1)
+	}
+}
 
-// Stop is the service package's.
+// Stop is the service package's. It returns when the agent has ended: a restart would
+// else begin with two of them, and the manager end the process amid open connections.
 func (p *program) Stop(service.Service) error {
 	if p.stop != nil {
 		p.stop()
+		<-p.done
 	}
 	return nil
 }
