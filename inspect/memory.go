@@ -3,10 +3,9 @@ package inspect
 import (
 	"context"
 	"log/slog"
-	"math"
-	"runtime/debug"
-	"runtime/metrics"
 	"time"
+
+	"github.com/postern-dev/postern/internal/memory"
 )
 
 const (
@@ -29,14 +28,19 @@ func (s *Store) SetShort(short bool) {
 	}
 }
 
-// WatchMemory calls SetShort as the process comes near the Go runtime's memory limit
-// (GOMEMLIMIT), until ctx ends. Without a limit it returns at once.
+// WatchMemory calls SetShort as the process comes near its memory limit, GOMEMLIMIT or
+// the control group's, until ctx ends. Without a limit it returns at once.
 func (s *Store) WatchMemory(ctx context.Context, log *slog.Logger) {
-	limit := debug.SetMemoryLimit(-1)
-	if limit == math.MaxInt64 || s.Off() {
+	if s.Off() {
 		return
 	}
+	limit, restore, limited := memory.Adopt()
+	if !limited {
+		return
+	}
+	defer restore()
 	defer s.SetShort(false)
+	var need memory.Need
 	tick := time.NewTicker(lookAtMemory)
 	defer tick.Stop()
 	for was := false; ; {
@@ -45,10 +49,10 @@ func (s *Store) WatchMemory(ctx context.Context, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
-		now := nextShort(was, memoryInUse(), limit)
+		now := nextShort(was, need.Measure(), limit.Bytes)
 		if now != was {
 			s.SetShort(now)
-			log.WarnContext(ctx, "memory is short: captured requests were forgotten, or it suffices again", slog.String("obj", "web"), slog.Bool("short", now), slog.Int64("limit_bytes", limit))
+			log.WarnContext(ctx, "memory is short: captured requests were forgotten, or it suffices again", slog.String("obj", "web"), slog.Bool("short", now), slog.Int64("limit_bytes", limit.Bytes))
 		}
 		was = now
 	}
@@ -60,16 +64,4 @@ func nextShort(was bool, used, limit int64) bool {
 		mark = shortUntil
 	}
 	return used/100 >= limit/100*mark/100
-}
-
-// memoryInUse is the heap that lived at the last collection, and what the runtime needs
-// besides. Garbage is not counted: the collector keeps that below the limit by itself.
-func memoryInUse() int64 {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/memory/classes/metadata/other:bytes"}}
-	metrics.Read(samples)
-	var used uint64
-	for _, sample := range samples {
-		used += sample.Value.Uint64()
-	}
-	return int64(used)
 }

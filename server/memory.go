@@ -2,21 +2,18 @@ package server
 
 import (
 	"context"
-	"math"
-	"os"
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postern-dev/postern/internal/memory"
 	"github.com/postern-dev/postern/server/edge"
 )
 
-// memory is what is known about this process's memory.
-type memory struct {
+// needed is what is known about this process's memory.
+type needed struct {
 	limit atomic.Int64 // 0 is none
 	used  atomic.Int64
 }
@@ -41,36 +38,31 @@ const (
 // Go runtime's memory limit (GOMEMLIMIT). Where nobody set one, the limit of the
 // control group, if it has any, becomes the runtime's too, so that it collects in time.
 func (s *Server) watchMemory(ctx context.Context) error {
-	limit, source := debug.SetMemoryLimit(-1), "GOMEMLIMIT"
-	if limit == math.MaxInt64 {
-		group, ok := cgroupLimit(os.DirFS("/"))
-		if !ok {
-			<-ctx.Done()
-			return nil
-		}
-		limit, source = group/100*cgroupShare, "control group"
-		defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
+	limit, restore, ok := memory.Adopt()
+	if !ok {
+		<-ctx.Done()
+		return nil
 	}
-	limit = max(limit, 1) // GOMEMLIMIT=0 is allowed, and a share of it is asked for
-	s.memory.limit.Store(limit)
-	s.log.InfoContext(ctx, "memory is limited", "limit_bytes", limit, "set_by", source)
+	defer restore()
+	s.memory.limit.Store(limit.Bytes)
+	s.log.InfoContext(ctx, "memory is limited", "limit_bytes", limit.Bytes, "set_by", limit.Source)
 	defer s.edge.SetPressure(edge.PressureNone)
 	tick := time.NewTicker(lookAtMemory)
 	defer tick.Stop()
-	var look collections
+	var need memory.Need
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			s.lookAtMemory(ctx, &look, limit)
+			s.lookAtMemory(ctx, &need, limit.Bytes)
 		}
 	}
 }
 
 // lookAtMemory measures once, and acts.
-func (s *Server) lookAtMemory(ctx context.Context, look *collections, limit int64) {
-	used := look.measure()
+func (s *Server) lookAtMemory(ctx context.Context, need *memory.Need, limit int64) {
+	used := need.Measure()
 	s.memory.used.Store(used)
 	was := s.edge.Pressure()
 	now := nextPressure(was, int(used*100/limit))
@@ -82,7 +74,7 @@ func (s *Server) lookAtMemory(ctx context.Context, look *collections, limit int6
 		cut := s.edge.Relieve()
 		s.log.DebugContext(ctx, "visitors who kept the server waiting were cut to free memory", "connections", cut)
 	}
-	if now != edge.PressureNone && time.Since(look.last) > collectAfter {
+	if now != edge.PressureNone && time.Since(need.Collected) > collectAfter {
 		runtime.GC()
 	}
 }
@@ -109,33 +101,6 @@ func nextPressure(was edge.Pressure, percent int) edge.Pressure {
 		return edge.PressureHigh
 	}
 	return edge.PressureNone
-}
-
-// collections follows the garbage collector.
-type collections struct {
-	samples []metrics.Sample
-	count   uint64
-	last    time.Time // when count changed
-}
-
-// measure is what the process needs: the heap that lives, as the last collection found
-// it, and what the runtime needs besides. Garbage is not counted: however much there
-// is, the collector keeps it below the limit by itself.
-func (c *collections) measure() int64 {
-	if c.samples == nil {
-		for _, name := range []string{"/gc/heap/live:bytes", "/gc/cycles/total:gc-cycles", "/memory/classes/total:bytes",
-			"/memory/classes/heap/released:bytes", "/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes",
-			"/memory/classes/heap/free:bytes"} {
-			c.samples = append(c.samples, metrics.Sample{Name: name})
-		}
-	}
-	metrics.Read(c.samples)
-	value := func(i int) int64 { return int64(c.samples[i].Value.Uint64()) }
-	if count := c.samples[1].Value.Uint64(); count != c.count || c.last.IsZero() {
-		c.count, c.last = count, time.Now()
-	}
-	besides := value(2) - value(3) - value(4) - value(5) - value(6)
-	return value(0) + max(0, besides)
 }
 
 // registerMemory makes the numbers visible.

@@ -71,7 +71,7 @@ type Server struct {
 	ca        *pki.LocalCA // nil in the mode files
 	access    *accessLog
 	registry  *prometheus.Registry
-	memory    memory
+	memory    needed
 
 	ready   atomic.Bool
 	closing sync.Once

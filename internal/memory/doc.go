@@ -1,0 +1,3 @@
+// Package memory tells how much memory the process may have and how much it needs, so
+// that server and agent can give up what they can spare before the kernel ends them.
+package memory
