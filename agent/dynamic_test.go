@@ -160,8 +160,9 @@ func TestApply(t *testing.T) {
 	if err := a.Apply(t.Context(), []agent.Endpoint{{Endpoint: web("ok", "5")}, {Endpoint: web("bad", "x:y")}}); !postern.HasCode(err, postern.CodeUpstreamAddressInvalid) || len(a.Endpoints()) != 5 {
 		t.Errorf("Apply of what cannot be = %v, and there are %d", err, len(a.Endpoints()))
 	}
-	if err := a.Apply(t.Context(), []agent.Endpoint{{Endpoint: web("api", "5")}}); !postern.HasCode(err, postern.CodeConflict) {
-		t.Errorf("Apply over what was added = %v", err)
+	err := a.Apply(t.Context(), []agent.Endpoint{{Endpoint: web("api", "5")}, {Endpoint: web("beside", "6")}})
+	if !postern.HasCode(err, postern.CodeConflict) || !hasEndpoint(a, "beside", "http://localhost:6") || !hasEndpoint(a, "api", service.URL) {
+		t.Errorf("Apply over what was added = %v, and there are %+v", err, a.Endpoints())
 	}
 	if err := a.Apply(t.Context(), nil); err != nil || len(a.Endpoints()) != 2 {
 		t.Errorf("Apply of nothing = %v, left %+v", err, a.Endpoints())
@@ -391,4 +392,8 @@ func writeFile(t *testing.T, path string, text []byte) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func hasEndpoint(a interface{ Endpoints() []agent.EndpointStatus }, label, address string) bool {
+	return slices.ContainsFunc(a.Endpoints(), func(e agent.EndpointStatus) bool { return e.Label == label && e.Address == address })
 }

@@ -174,10 +174,11 @@ func (a *Agent) RemoveLabel(ctx context.Context, label string) error {
 
 // Apply makes the endpoints of the configuration those given: what is new is taken
 // online, what is gone is removed, what differs is bound anew, and the rest is not
-// touched. Endpoints that Add brought stay. Nothing is changed where one of those given
-// cannot be: errors are New's, and CodeConflict for a name that Add has taken. It waits
-// for the server's word on those that are removed, until ctx ends; whether new ones are
-// granted Events tell.
+// touched. Endpoints that Add brought stay, and keep their names: those given of such a
+// name are left out, and CodeConflict says so once the others are as wanted. Nothing is
+// changed where one of those given cannot be; the error is New's then. It waits for the
+// server's word on those that are removed, until ctx ends; whether new ones are granted
+// Events tell.
 func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
@@ -193,11 +194,13 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 		k.configured = true
 		wanted[e.Name] = k
 	}
-	gone, err := a.outdated(wanted)
-	if err != nil {
-		return err
-	}
+	gone, others := a.outdated(wanted)
 	var failures []error
+	for _, name := range others {
+		failures = append(failures, postern.Errorf(postern.CodeConflict,
+			"tunnel %q was started by other means; the one of the configuration waits until that is removed", name))
+		endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e Endpoint) bool { return e.Name == name })
+	}
 	for _, name := range gone {
 		if err := a.Remove(ctx, name); err != nil && !postern.HasCode(err, postern.CodeNotFound) {
 			failures = append(failures, err)
@@ -220,22 +223,23 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 	return errors.Join(failures...)
 }
 
-// outdated names the endpoints of the configuration that are not as wanted.
-func (a *Agent) outdated(wanted map[string]known) ([]string, error) {
+// outdated names the endpoints of the configuration that are not as wanted, and those
+// that others have put in their place.
+func (a *Agent) outdated(wanted map[string]known) (gone, others []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var gone []string
 	for name, now := range a.known {
 		want, found := wanted[name]
 		switch {
 		case found && !now.configured && (now.starting || a.kept(name)):
-			return nil, postern.Errorf(postern.CodeConflict, "tunnel %q was started by other means already", name)
+			others = append(others, name)
 		case now.configured && !(found && same(now, want)):
 			gone = append(gone, name)
 		}
 	}
 	slices.Sort(gone)
-	return gone, nil
+	slices.Sort(others)
+	return gone, others
 }
 
 // same tells whether two descriptions make the same endpoint, the contents of the files

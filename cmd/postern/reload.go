@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
 )
@@ -78,6 +79,10 @@ func (r *reloader) again(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, reloadPatience)
 		defer cancel()
 		err = r.agent.Apply(ctx, plain(endpoints))
+	}
+	if postern.HasCode(err, postern.CodeConflict) {
+		r.log.WarnContext(ctx, "configuration reloaded in part", slog.String("obj", "app"), slog.String("err", describe(err)))
+		return
 	}
 	if err != nil {
 		r.log.ErrorContext(ctx, "the configuration was not reloaded, the agent goes on as before", slog.String("obj", "app"), slog.String("err", describe(err)))
