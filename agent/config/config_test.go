@@ -215,7 +215,7 @@ func TestRefusals(t *testing.T) {
 		"endpoints map":   {"version: 3\nendpoints: {a: b}", "endpoints must be a list"},
 		"endpoint url":    {"version: 3\nendpoints: [{name: a, url: 'ftp://x', upstream: {url: 1}}]", "endpoint 'a': scheme"},
 		"placeholder":     {"authtoken: { YOUR_TOKEN }", "write the authtoken itself there, without braces"}, // S1-35
-		"key":             {"<<: {a: 1}", "a key must be a plain word"},
+		"key":             {"!!str a: 1", "a key must be a plain word"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := problem([]byte(c.text))

@@ -31,7 +31,11 @@ func (c *Config) read(name string, text []byte) error {
 		if i > 0 && document.Body != nil {
 			return r.at(document.Body, "a file is one document")
 		}
-		if err := r.root(document.Body); err != nil {
+		body, err := r.withoutAliases(document.Body)
+		if err != nil {
+			return err
+		}
+		if err := r.root(body); err != nil {
 			return err
 		}
 	}
@@ -95,6 +99,8 @@ func (r *reader) entries(path string, node ast.Node) ([]entry, error) {
 	switch node := node.(type) {
 	case nil, *ast.NullNode, *ast.CommentNode, *ast.CommentGroupNode:
 		return nil, nil
+	case *ast.AnchorNode: // of a file that is edited
+		return r.entries(path, node.Value)
 	case *ast.MappingNode:
 		pairs = node.Values
 	case *ast.MappingValueNode:
@@ -105,9 +111,12 @@ func (r *reader) entries(path string, node ast.Node) ([]entry, error) {
 	seen := map[string]bool{}
 	found := make([]entry, 0, len(pairs))
 	for _, pair := range pairs {
+		if _, merge := pair.Key.(*ast.MergeKeyNode); merge {
+			continue // likewise
+		}
 		key, ok := scalar(pair.Key)
 		if !ok {
-			return nil, r.at(pair.Key, "a key must be a plain word; anchors, aliases and merges are not supported")
+			return nil, r.at(pair.Key, "a key must be a plain word")
 		}
 		if seen[key] {
 			return nil, r.at(pair.Key, "%s is set twice", clip(join(path, key)))

@@ -54,8 +54,7 @@ func (r *reader) syntax(text string, mode parser.Mode) (*ast.File, error) {
 }
 
 // checkShape refuses what nests deeper than any configuration, by brackets or along one
-// line, and aliases, of which ten lines may stand for more than a memory holds. What is
-// indented line by line cannot get deep within maxFile.
+// line. What is indented line by line cannot get deep within maxFile.
 func (r *reader) checkShape(tokens token.Tokens) error {
 	line, brackets, along, documents := 0, 0, 0, 0
 	for _, t := range tokens {
@@ -75,20 +74,10 @@ func (r *reader) checkShape(tokens token.Tokens) error {
 			if documents++; documents > mostDocuments {
 				return r.located(t, "a file is one document")
 			}
-		case token.AliasType:
-			return r.located(t, "%s is an alias of YAML, which is not supported; write the value itself, in quotes where it begins with *", clip("*"+aliased(t)))
 		}
 		if brackets > mostDepth || along > mostDepth {
 			return r.located(t, "nested deeper than %d", mostDepth)
 		}
 	}
 	return nil
-}
-
-// aliased is what a * refers to.
-func aliased(t *token.Token) string {
-	if t.Next == nil || t.Next.Position.Line != t.Position.Line {
-		return ""
-	}
-	return t.Next.Value
 }

@@ -43,7 +43,7 @@ func TestShapesThatAreRefused(t *testing.T) {
 			if !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.HasPrefix(err.Error(), "f.yml:") {
 				t.Errorf("Parse: %v", err)
 			}
-			if name == "wildcard" && !strings.Contains(err.Error(), "in quotes where it begins with *") {
+			if name == "wildcard" && !strings.Contains(err.Error(), "begins with * needs quotes") {
 				t.Errorf("no hint: %v", err)
 			}
 			if _, err := config.Upgrade("f.yml", []byte(text), "3"); !postern.HasCode(err, postern.CodeConfigInvalid) {
@@ -68,5 +68,40 @@ func TestShapesThatAreTaken(t *testing.T) {
 		if _, err := config.Parse("f.yml", []byte(text)); err != nil {
 			t.Errorf("%.60q: %v", text, err)
 		}
+	}
+}
+
+// What several endpoints share is written once, as people do.
+func TestAnchors(t *testing.T) {
+	const text = `version: 2
+tunnels:
+  web: &web
+    proto: http
+    addr: 80
+    host_header: &host app.example.com
+    schemes: &schemes [https]
+  api:
+    <<: *web
+    addr: 81
+  old: {<<: [{addr: 82}, *web], schemes: *schemes, hostname: *host}
+`
+	c, err := config.Parse("f.yml", []byte(text))
+	if err != nil || len(c.Endpoints) != 3 {
+		t.Fatalf("%v, %d endpoints", err, len(c.Endpoints))
+	}
+	for i, want := range []string{"80", "81", "82"} {
+		if e := c.Endpoints[i]; !strings.HasSuffix(e.Upstream, want) || e.HostHeader != "app.example.com" {
+			t.Errorf("endpoint %d is %+v, want port %s", i, e, want)
+		}
+	}
+	upgraded, err := config.Upgrade("f.yml", []byte(text), "3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after, err := config.Parse("f.yml", upgraded.Text); err != nil || len(after.Endpoints) != 3 || !strings.HasSuffix(after.Endpoints[1].Upstream, "81") {
+		t.Errorf("upgraded to %s: %v", upgraded.Text, err)
+	}
+	if _, err := config.Parse("f.yml", []byte("tunnels:\n  web:\n    <<: [[{proto: http}]]\n    addr: 80\n")); err == nil || !strings.Contains(err.Error(), "f.yml:3:") {
+		t.Errorf("a list in a list was merged: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
 
 	"github.com/postern-dev/postern"
 )
@@ -30,13 +31,10 @@ func Upgrade(name string, text []byte, to string) (Upgraded, error) {
 		text = []byte("auth_token: " + quote(token) + "\n")
 	}
 	text = []byte(strings.TrimPrefix(string(text), "\ufeff"))
-	if _, err := (&reader{name: name}).syntax(string(text), 0); err != nil {
-		return Upgraded{}, err
-	}
 	comments := yaml.CommentMap{}
-	var root yaml.MapSlice
-	if err := yaml.UnmarshalWithOptions(text, &root, yaml.UseOrderedMap(), yaml.CommentToMap(comments)); err != nil {
-		return Upgraded{}, (&reader{name: name}).syntaxError(err)
+	root, err := ordered(&reader{name: name}, string(text), comments)
+	if err != nil {
+		return Upgraded{}, err
 	}
 	u := &upgrade{root: root, from: "none"}
 	if v, found := u.get("version"); found {
@@ -63,6 +61,27 @@ func Upgrade(name string, text []byte, to string) (Upgraded, error) {
 		return Upgraded{}, err
 	}
 	return Upgraded{Text: out, From: u.from, To: to, Notes: u.notes}, nil
+}
+
+// ordered reads a file's values with their order, and notes its comments.
+func ordered(r *reader, text string, comments yaml.CommentMap) (root yaml.MapSlice, err error) {
+	file, err := r.syntax(text, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	for _, document := range file.Docs {
+		body, err := r.withoutAliases(document.Body)
+		if err != nil {
+			return nil, err
+		}
+		if body == nil {
+			continue
+		}
+		if err := yaml.NodeToValue(body, &root, yaml.UseOrderedMap(), yaml.CommentToMap(comments)); err != nil {
+			return nil, r.syntaxError(err)
+		}
+	}
+	return root, nil
 }
 
 type upgrade struct {
