@@ -77,6 +77,9 @@ type exchangeList struct {
 	// Passed is ours: how many requests were counted and not kept, because there were
 	// too many a second.
 	Passed int64 `json:"not_captured,omitempty"`
+	// Truncated is ours as well: older ones are left out although the limit includes
+	// them, because the answer would have become too large.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // replayRequest is the body that sends a request again.
@@ -102,6 +105,8 @@ func requestRoutes() []route {
 
 const (
 	defaultLimit = 50
+	// mostListed bounds the messages of one list, in bytes; the first is always shown.
+	mostListed = 8 << 20
 	// replayPatience bounds how long the answer to a replayed request is waited for.
 	replayPatience = 50 * time.Second
 )
@@ -118,7 +123,16 @@ func (a *API) listRequests(_ http.ResponseWriter, c *call) (answer, error) {
 	}
 	recorder := a.config.Recorder
 	list := exchangeList{URI: "/api/requests/http", Requests: []exchange{}, Passed: recorder.Passed()}
+	listed := 0
 	for _, x := range recorder.Store().List(inspect.Filter{Endpoint: query.Get("tunnel_name")}, limit) {
+		listed += len(x.Request.Raw)
+		if x.Response != nil {
+			listed += len(x.Response.Raw)
+		}
+		if listed > mostListed && len(list.Requests) > 0 {
+			list.Truncated = true
+			break
+		}
 		list.Requests = append(list.Requests, shown(x))
 	}
 	return answer{http.StatusOK, list}, nil

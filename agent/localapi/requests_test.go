@@ -2,10 +2,12 @@ package localapi_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -122,3 +124,32 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
+
+// However many are asked for, one answer does not hold all that is kept.
+func TestListOfRequestsIsBounded(t *testing.T) {
+	a := newAPI(t, nil)
+	body := strings.Repeat("x", 512<<10)
+	const kept = 40
+	for range kept {
+		s := a.recorder.Stream("web", netip.MustParseAddrPort("203.0.113.9:1"))
+		s.FromVisitor([]byte("GET / HTTP/1.1\r\nHost: h1.example.com\r\n\r\n"))
+		fmt.Fprintf(streamWriter(s.FromService), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		s.End(nil)
+	}
+	w := a.ask("GET", "/api/requests/http?limit=1000000", "")
+	if size := w.Body.Len(); size > 16<<20 {
+		t.Errorf("an answer of %d bytes", size)
+	}
+	var list struct {
+		Requests  []json.RawMessage
+		Truncated bool
+	}
+	read(t, w.Body, &list)
+	if n := len(list.Requests); n == 0 || n >= kept || !list.Truncated {
+		t.Errorf("%d of %d are listed, truncated: %t", n, kept, list.Truncated)
+	}
+}
+
+type streamWriter func([]byte)
+
+func (w streamWriter) Write(b []byte) (int, error) { w(b); return len(b), nil }
