@@ -117,7 +117,7 @@ func TestAgentForScripts(t *testing.T) {
 	for _, url := range lines {
 		awaitBody(t, s.visitor(), url, "hello", 5*time.Second)
 	}
-	agent.signal(syscall.SIGTERM)
+	agent.signal(syscall.SIGHUP) // there is no file to read again: it ends as its terminal does
 	if status := agent.wait(10 * time.Second); status != 0 || stderr.String() != "" {
 		t.Errorf("status %d, stderr %q", status, stderr.String())
 	}
@@ -126,6 +126,24 @@ func TestAgentForScripts(t *testing.T) {
 	}
 	if told := drain(t, socket); !strings.Contains(told, "READY=1") || !strings.Contains(told, "STATUS=online: "+lines[0]) || !strings.Contains(told, "STOPPING=1") {
 		t.Errorf("the service manager heard %q", told)
+	}
+}
+
+// Whoever starts an agent with nohup wants it to outlive the terminal.
+func TestAgentUnderNohup(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	agent := startProcess(t, "agent", nil, "nohup", posternBinary, "http", "8080", "--connect-url", s.connectURL(),
+		"--connect-cas", s.caFile, "--authtoken", s.authtoken, "--log", "stdout", "--log-format", "logfmt")
+	agent.onlineURL()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", agent.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ignored uint64
+	_, rest, _ := strings.Cut(string(status), "SigIgn:")
+	if _, err := fmt.Sscanf(strings.TrimSpace(rest), "%x", &ignored); err != nil || ignored>>(syscall.SIGHUP-1)&1 == 0 {
+		t.Errorf("SIGHUP is not ignored: %s (%v)", status, err)
 	}
 }
 

@@ -131,11 +131,9 @@ func (c *agentCommand) serve(ctx context.Context, file config.Config, endpoints 
 	}
 	announcer := announce.Announcer{URLFile: c.urlFile, Logger: log, Notify: func(lines ...string) error { return run.Notify(c.streams.Env, lines...) }}
 	group.Go(func() { announcer.Run(beside, a) })
-	if c.reload {
-		r := reloader{command: c, choose: choose, agent: a, log: log, files: file.Files, told: file.Warnings}
-		if err := r.start(beside, &group); err != nil {
-			return false, err
-		}
+	r := reloader{command: c, choose: choose, agent: a, log: log, files: file.Files, told: file.Warnings}
+	if err := r.start(beside, &group); err != nil {
+		return false, err
 	}
 	ctx, quit := context.WithCancel(ctx)
 	defer quit()

@@ -6,3 +6,6 @@ import "os"
 
 // notifyHangup does nothing: there is no SIGHUP here.
 func notifyHangup(chan<- os.Signal) {}
+
+// ignoresHangup is true: there is none.
+func ignoresHangup() bool { return true }

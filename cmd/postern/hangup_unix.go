@@ -10,3 +10,6 @@ import (
 
 // notifyHangup has SIGHUP sent to c.
 func notifyHangup(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) }
+
+// ignoresHangup tells whether whoever started the process (nohup) has it ignore SIGHUP.
+func ignoresHangup() bool { return signal.Ignored(syscall.SIGHUP) }

@@ -18,7 +18,9 @@ import (
 const reloadPatience = 30 * time.Second
 
 // reloader reads the configuration files again when SIGHUP says so, and where it was
-// asked for when they change, and has the agent take over what is different.
+// asked for when they change, and has the agent take over what is different. An agent
+// whose one endpoint is on the command line has nothing to read again: SIGHUP ends it in
+// order, as does the end of its terminal.
 type reloader struct {
 	command *agentCommand
 	choose  chooser
@@ -31,14 +33,16 @@ type reloader struct {
 // start begins to listen; group ends after ctx.
 func (r *reloader) start(ctx context.Context, group *sync.WaitGroup) error {
 	var changed <-chan struct{}
-	if r.command.watch {
+	if r.command.watch && r.command.reload {
 		var err error
 		if changed, err = config.Watch(ctx, r.files...); err != nil {
 			return err
 		}
 	}
 	hangup := make(chan os.Signal, 1)
-	notifyHangup(hangup)
+	if r.command.reload || !ignoresHangup() {
+		notifyHangup(hangup)
+	}
 	terminal := isTerminal(r.command.streams.Out)
 	group.Go(func() {
 		defer signal.Stop(hangup)
@@ -53,8 +57,8 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal, changed <-c
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			if terminal && !isTerminal(r.command.streams.Out) {
-				r.agent.Stop() // its terminal was closed
+			if !r.command.reload || terminal && !isTerminal(r.command.streams.Out) {
+				r.agent.Stop()
 				return
 			}
 		case _, open := <-changed:
