@@ -76,6 +76,9 @@ const (
 	CodeStoreNewer              Code = "ERR_POSTERN_504" // The database was written by a newer version
 	CodeDataDirLocked           Code = "ERR_POSTERN_505" // Another process uses the data directory
 	CodeFieldInvalid            Code = "ERR_POSTERN_506" // A field of the request is not valid
+	CodeBackupInvalid           Code = "ERR_POSTERN_507" // The backup is damaged, or not a backup
+	CodeBackupNewer             Code = "ERR_POSTERN_508" // The backup was made by a newer version
+	CodeDataDirNotEmpty         Code = "ERR_POSTERN_509" // A backup is restored into an empty data directory only
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -224,6 +227,12 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 409, Title: "Another process uses the data directory", Fix: "Stop it, or give this one another --data-dir."}, true
 	case CodeFieldInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A field of the request is not valid", Fix: "Correct the field that the message names."}, true
+	case CodeBackupInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The backup is damaged, or not a backup", Fix: "Take another one; nothing was restored."}, true
+	case CodeBackupNewer:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The backup was made by a newer version", Fix: "Restore it with that version or a newer one; nothing was restored."}, true
+	case CodeDataDirNotEmpty:
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "A backup is restored into an empty data directory only", Fix: "Give another --data-dir, or move what is there away."}, true
 	}
 	return Entry{}, false
 }
@@ -303,5 +312,8 @@ func Codes() []Code {
 		CodeStoreNewer,
 		CodeDataDirLocked,
 		CodeFieldInvalid,
+		CodeBackupInvalid,
+		CodeBackupNewer,
+		CodeDataDirNotEmpty,
 	}
 }

@@ -36,9 +36,9 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 	if err != nil {
 		return nil, err
 	}
-	database, err := sqlstore.Open(ctx, sqlstore.Engine{
-		Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(dir.file(databaseName)), BusyTimeout: busyTime, Logger: logger,
-	})
+	engine := databaseEngine(dir.file(databaseName))
+	engine.Logger = logger
+	database, err := sqlstore.Open(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +50,11 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 		return nil, errors.Join(err, database.Close())
 	}
 	return &state{store: watched, service: uses}, nil
+}
+
+// databaseEngine opens the SQLite database at path.
+func databaseEngine(path string) sqlstore.Engine {
+	return sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path), BusyTimeout: busyTime}
 }
 
 func (s *state) close(ctx context.Context) error {

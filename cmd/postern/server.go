@@ -25,10 +25,11 @@ wins over the file.`
 const serverExample = `  postern server
   postern server --config /etc/postern/server.yml
   postern server check --config /etc/postern/server.yml
-  postern server bootstrap --config /etc/postern/server.yml --format json`
+  postern server bootstrap --config /etc/postern/server.yml --format json
+  postern server backup --config /etc/postern/server.yml /mnt/backups/postern.tar.gz`
 
-// serverCommand runs a server; its children check a configuration and make the
-// first keys.
+// serverCommand runs a server; its children check a configuration, make the first
+// keys, and save and bring back what a server keeps.
 func serverCommand(streams ioStreams) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "server",
@@ -42,7 +43,8 @@ func serverCommand(streams ioStreams) *cobra.Command {
 	}
 	command.Flags().Bool("upgrade", false, "take over from the server that runs with the same data directory, without a visitor's noticing; start by itself if none runs")
 	serverFlags(command.PersistentFlags())
-	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams))
+	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams),
+		serverBackupCommand(streams), serverRestoreCommand(streams))
 	return command
 }
 

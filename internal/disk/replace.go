@@ -57,3 +57,10 @@ func replace(path string, content []byte, mode fs.FileMode, like fs.FileInfo) er
 	}
 	return syncDirectory(filepath.Dir(path))
 }
+
+// Sync has the disk know which names a directory holds, as far as the system can.
+func Sync(dir string) error { return syncDirectory(dir) }
+
+// GiveTo gives a file or directory the owner and group of another, where the process may
+// do so; elsewhere it stays what it is. Of a symbolic link it is the link that is given.
+func GiveTo(path string, like fs.FileInfo) { giveTo(path, like) }

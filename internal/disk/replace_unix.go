@@ -18,6 +18,12 @@ func keepOwner(f *os.File, like fs.FileInfo) {
 	}
 }
 
+func giveTo(path string, like fs.FileInfo) {
+	if owner, ok := like.Sys().(*syscall.Stat_t); ok {
+		_ = os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	}
+}
+
 // syncDirectory has the disk know of a file's new name. Some file systems of
 // containers and networks cannot.
 func syncDirectory(dir string) error {

@@ -31,6 +31,7 @@ func house() []room {
 		{path: "ui", level: 2},
 		{path: "link", level: 2},
 		{path: "client", level: 2},
+		{path: "server/archive", level: 2},
 		{path: "server/event", level: 2},
 		{path: "link/mux", level: 3},
 		{path: "link/sessionmsg", level: 3},

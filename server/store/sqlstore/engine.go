@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -129,12 +128,7 @@ func (e Engine) sqliteSource(path string, writes bool) string {
 	} else {
 		params.Add("_pragma", "query_only(1)")
 	}
-	location := url.URL{Scheme: "file", Path: filepath.ToSlash(path), OmitHost: true}
-	if !filepath.IsAbs(path) {
-		location = url.URL{Scheme: "file", Opaque: url.PathEscape(filepath.ToSlash(path))}
-	}
-	location.RawQuery = params.Encode()
-	return location.String()
+	return fileURL(path, params)
 }
 
 // touch makes the file itself, because SQLite would make it readable for everybody;

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/archive"
+)
+
+const backupHelp = `Save all of the data directory that cannot be made again into one archive: the
+database, the keys, the local CA. The server may run meanwhile and does not notice.
+
+FILE is replaced at once when the archive is whole, and only its owner can read it;
+with "-" the archive goes to standard output, and the report to standard error. Keep
+it as safe as the server itself: who has it can pretend to be the server. The
+configuration, and certificate files that it names, are not in it.`
+
+const restoreHelp = `Make a data directory from an archive of "postern server backup". The directory must
+be empty or absent. Everything is checked first; after an error nothing has changed.
+Give it the configuration that the server had, and run it as the server's user.
+
+With "-" the archive comes from standard input.`
+
+// serverBackupCommand saves a data directory.
+func serverBackupCommand(streams ioStreams) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:   "backup FILE|-",
+		Short: "Save what a server keeps into an archive",
+		Long:  backupHelp,
+		Example: `  postern server backup --config /etc/postern/server.yml /mnt/backups/postern.tar.gz
+  postern server backup --config /etc/postern/server.yml - | ssh elsewhere 'umask 077; cat > postern.tar.gz'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := reportConfig(cmd, streams, format)
+			if err != nil {
+				return err
+			}
+			out := streams.Out
+			if args[0] == "-" {
+				if isTerminal(streams.Out) {
+					return postern.Errorf(postern.CodeFlagInvalid, "\"-\" would write a compressed archive with the server's keys to this terminal; give a FILE, or pipe it somewhere")
+				}
+				out = streams.Err
+			}
+			report, err := server.Backup(cmd.Context(), config, version(), args[0], streams.Out)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return json.NewEncoder(out).Encode(report)
+			}
+			return printBackedUp(out, report)
+		},
+	}
+	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the report: text or json")
+	return command
+}
+
+// serverRestoreCommand makes a data directory from an archive.
+func serverRestoreCommand(streams ioStreams) *cobra.Command {
+	var format string
+	command := &cobra.Command{
+		Use:   "restore FILE|-",
+		Short: "Make a data directory from an archive",
+		Long:  restoreHelp,
+		Example: `  postern server restore --config /etc/postern/server.yml /mnt/backups/postern.tar.gz
+  postern server restore --data-dir /var/lib/postern - < postern.tar.gz`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := reportConfig(cmd, streams, format)
+			if err != nil {
+				return err
+			}
+			report, err := server.Restore(cmd.Context(), config, args[0], streams.In)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return json.NewEncoder(streams.Out).Encode(report)
+			}
+			return printRestored(streams.Out, report)
+		},
+	}
+	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the report: text or json")
+	return command
+}
+
+// reportConfig reads the configuration, once the report's format is one.
+func reportConfig(cmd *cobra.Command, streams ioStreams, format string) (server.Config, error) {
+	if format != "json" && format != "text" {
+		return server.Config{}, postern.Errorf(postern.CodeFlagInvalid, "--format %q is not json or text", format)
+	}
+	return loadServer(cmd, streams)()
+}
+
+func printBackedUp(w io.Writer, report server.BackedUp) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Backup:     %s (%d bytes)\nOf:         %s\n", report.Archive, report.Bytes, report.DataDir)
+	writeManifest(&text, report.Manifest)
+	for _, name := range report.LeftOut {
+		fmt.Fprintf(&text, "Left out:   %s\n", name)
+	}
+	text.WriteString("\nKeep it as safe as the server itself, and the configuration beside it.\n")
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func printRestored(w io.Writer, report server.Restored) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Restored:   %s\nFrom:       %s\n", report.DataDir, report.Archive)
+	writeManifest(&text, report.Manifest)
+	text.WriteString("\nStart the server with the configuration it had; agents come back by themselves.\n")
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func writeManifest(text *strings.Builder, m archive.Manifest) {
+	fmt.Fprintf(text, "Made:       %s, by Postern %q\nDatabase:   %s, version %d\n", m.MadeAt.Format(time.RFC3339), m.MadeBy, m.Database.Engine, m.Database.Schema)
+	for _, file := range m.Files {
+		fmt.Fprintf(text, "File:       %s (%d bytes)\n", file.Name, file.Size)
+	}
+}
