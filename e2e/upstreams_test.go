@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -25,6 +26,8 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/postern-dev/postern/internal/testkit/postgres"
 )
 
 // run executes a visitor's program to its end.
@@ -272,41 +275,26 @@ func TestSSHThroughATCPEndpoint(t *testing.T) {
 }
 
 func TestPostgreSQLThroughATCPEndpoint(t *testing.T) {
-	port := startPostgres(t)
+	cluster, err := postgres.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cluster.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	s := startServer(t)
-	_, url := s.agent("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	_, publicPort, _ := net.SplitHostPort(strings.TrimPrefix(url, "tcp://"))
-	output := run(t, []string{"PGCONNECT_TIMEOUT=10"}, "psql", "-h", "127.0.0.1", "-p", publicPort, "-U", "postgres", "-At",
+	_, endpoint := s.agent("tcp", cluster.Addr())
+	location, err := url.Parse(cluster.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(endpoint, "tcp://"))
+	location.Host = "127.0.0.1:" + port
+	output := run(t, []string{"PGCONNECT_TIMEOUT=10"}, "psql", "-At", "-d", location.String(),
 		"-c", "SELECT count(*), sum(length(repeat('x', 1000))) FROM generate_series(1, 20000)")
 	if strings.TrimSpace(output) != "20000|20000000" {
 		t.Errorf("psql printed %q", output)
 	}
-}
-
-// startPostgres makes a database cluster in a temporary folder and runs it on
-// loopback; PostgreSQL refuses to run as root, so root becomes "postgres" for it.
-func startPostgres(t *testing.T) int {
-	t.Helper()
-	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if err != nil || len(bins) == 0 {
-		t.Fatal("PostgreSQL is not installed; run scripts/test-deps.sh")
-	}
-	bin := bins[len(bins)-1]
-	dir, err := os.MkdirTemp("", "postern-pg-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	port := freePorts(t, 1)[0]
-	script := fmt.Sprintf("%[1]s/initdb -A trust -U postgres -D %[2]s/data >/dev/null && exec %[1]s/postgres -D %[2]s/data -h 127.0.0.1 -p %[3]d -k %[2]s", bin, dir, port)
-	argv := []string{"sh", "-c", script}
-	if os.Getuid() == 0 {
-		run(t, nil, "chown", "postgres", dir)
-		argv = []string{"setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "sh", "-c", script}
-	}
-	startProcess(t, "postgres", nil, argv...)
-	eventually(t, 30*time.Second, func() error {
-		return exec.Command(bin+"/pg_isready", "-h", "127.0.0.1", "-p", fmt.Sprint(port)).Run()
-	})
-	return port
 }

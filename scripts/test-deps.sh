@@ -34,6 +34,7 @@ for_test() {
 	need openssl has openssl
 	need iproute2 has ip
 	need iptables has iptables
+	need strace has strace
 	need tinyproxy-bin has tinyproxy
 	need slowhttptest has slowhttptest
 	has google-chrome || need chromium has chromium

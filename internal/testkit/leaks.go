@@ -1,11 +1,31 @@
 package testkit
 
 import (
-	"testing"
+	"fmt"
+	"os"
 
 	"go.uber.org/goleak"
 )
 
 // Leaks runs a package's tests and fails when a goroutine outlives them. Call it
-// from TestMain of every package that starts goroutines; it does not return.
-func Leaks(m *testing.M) { goleak.VerifyTestMain(m) }
+// from TestMain of every package that starts goroutines; it does not return. What the
+// tests share is closed before goroutines are counted.
+func Leaks(m goleak.TestingM, shared ...func() error) { goleak.VerifyTestMain(closing{m, shared}) }
+
+// closing closes what tests have shared once they are over.
+type closing struct {
+	goleak.TestingM
+	shared []func() error
+}
+
+// Run implements goleak.TestingM.
+func (c closing) Run() int {
+	code := c.TestingM.Run()
+	for _, closer := range c.shared {
+		if err := closer(); err != nil {
+			fmt.Fprintln(os.Stderr, "after the tests:", err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}

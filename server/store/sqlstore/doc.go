@@ -7,7 +7,12 @@
 // package names no driver: its caller registers one and says what it is called.
 //
 // SQLite runs in WAL mode with one connection that writes and several that read, so
-// a reader never waits for the writer. With synchronous=NORMAL a crash of the process
-// loses nothing; a crash of the machine may lose the last transactions and never
-// breaks the file.
+// a reader never waits for the writer. With synchronous=FULL a write that returned has
+// been synced to the disk: neither a crash of the process nor one of the machine loses
+// it.
+//
+// PostgreSQL is used in the same way, one connection that writes and several that read,
+// and a lock orders the writers of all servers. The schema is changed under an advisory
+// lock, so that of servers that start together one migrates. Sessions have timeouts of
+// their own on the database's side, and every query has a deadline on ours.
 package sqlstore

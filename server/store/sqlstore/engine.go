@@ -37,13 +37,16 @@ type Engine struct {
 
 	// Readers is how many connections read at the same time. 0 means as many as there
 	// are processors, at least 2 for SQLite, where a read waits for little but a
-	// processor and each connection keeps 200 KiB, and 4 for PostgreSQL, which uses
-	// them to write, too.
+	// processor and each connection keeps 200 KiB, and 4 for PostgreSQL. One more writes.
 	Readers int
 
 	// BusyTimeout is for how long SQLite waits for another process that holds the
 	// write lock; 0 means 5 s. A context does not shorten it.
 	BusyTimeout time.Duration
+
+	// Timeout is for how long one transaction may take on PostgreSQL, where a network
+	// lies in between; 0 means a minute. A context shortens it.
+	Timeout time.Duration
 
 	// Logger gets a line when the schema was changed, and at debug one per statement.
 	Logger *slog.Logger
@@ -65,6 +68,9 @@ func (e Engine) withDefaults() (Engine, error) {
 	if e.BusyTimeout <= 0 {
 		e.BusyTimeout = 5 * time.Second
 	}
+	if e.Timeout <= 0 {
+		e.Timeout = time.Minute
+	}
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -81,7 +87,7 @@ func leastReaders(d Dialect) int {
 // pools opens the connections that write and those that read.
 func (e Engine) pools() (write, read *sql.DB, err error) {
 	if e.Dialect == PostgreSQL {
-		return e.postgresPool()
+		return e.postgresPools()
 	}
 	path := e.Source.Reveal()
 	if err := touch(path); err != nil {
@@ -104,25 +110,13 @@ func (e Engine) pools() (write, read *sql.DB, err error) {
 	return write, read, nil
 }
 
-func (e Engine) postgresPool() (write, read *sql.DB, err error) {
-	pool, err := sql.Open(e.Driver, e.Source.Reveal())
-	if err != nil {
-		return nil, nil, unavailable("the database driver cannot be used", err)
-	}
-	pool.SetMaxOpenConns(e.Readers)
-	pool.SetMaxIdleConns(e.Readers)
-	// A connection that a proxy or a failover has cut silently is not kept for ever.
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	return pool, pool, nil
-}
-
 func (e Engine) sqliteSource(path string, writes bool) string {
 	params := url.Values{"_dqs": {"0"}, "_defensive": {"1"}}
 	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", e.BusyTimeout.Milliseconds()))
 	if writes {
 		params.Set("_txlock", "immediate") // else two writers may deadlock when they upgrade
 		params.Add("_pragma", "journal_mode(WAL)")
-		params.Add("_pragma", "synchronous(NORMAL)")
+		params.Add("_pragma", "synchronous(FULL)")
 		params.Add("_pragma", "foreign_keys(1)")
 		params.Add("_pragma", fmt.Sprintf("journal_size_limit(%d)", walLimit))
 	} else {
@@ -153,8 +147,13 @@ func Open(ctx context.Context, e Engine) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: e.Dialect, write: write, read: read}
-	if err := migrate(ctx, e, write); err != nil {
+	s := &Store{dialect: e.Dialect, write: write, read: read, timeout: e.Timeout}
+	if e.Dialect == PostgreSQL {
+		err = e.migratePostgres(ctx)
+	} else {
+		err = migrate(ctx, e, write)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}

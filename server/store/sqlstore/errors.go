@@ -19,6 +19,10 @@ const (
 
 	postgresForeignKey = "23503"
 	postgresUnique     = "23505"
+
+	postgresNotAuthorised = "28000"
+	postgresWrongPassword = "28P01"
+	postgresNoDatabase    = "3D000"
 )
 
 // translate gives a database's error its code; nil and errors with a code stay.

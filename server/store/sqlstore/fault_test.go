@@ -29,8 +29,8 @@ func get(ctx context.Context, s store.Store, key string) (value string, err erro
 	return value, err
 }
 
-// TestWriterForKill is the child of the next test: it appends to the outbox for ever
-// and prints each number once it is committed.
+// TestWriterForKill is the child of the tests below: it appends to the outbox, for ever
+// or so many times, and prints each number once it is committed.
 func TestWriterForKill(t *testing.T) {
 	path := os.Getenv("POSTERN_TEST_KILL")
 	if path == "" {
@@ -40,7 +40,8 @@ func TestWriterForKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for {
+	most, _ := strconv.Atoi(os.Getenv("POSTERN_TEST_WRITES")) // 0: for ever
+	for n := 1; ; n++ {
 		var seq int64
 		err := s.Write(context.Background(), func(tx store.Tx) (err error) {
 			seq, err = tx.Outbox().Append(context.Background(), postern.Event{ID: "ev_x", At: time.Now()}, "")
@@ -53,6 +54,10 @@ func TestWriterForKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		fmt.Printf("committed %d\n", seq)
+		if n == most {
+			_ = s.Close()
+			return
+		}
 	}
 }
 

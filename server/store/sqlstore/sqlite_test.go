@@ -9,12 +9,16 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/postgres"
 	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
 	"github.com/postern-dev/postern/server/store/storetest"
 )
 
-func TestMain(m *testing.M) { testkit.Leaks(m) }
+// postgreSQL is the cluster in which tests of the other engine have their databases.
+var postgreSQL postgres.Shared
+
+func TestMain(m *testing.M) { testkit.Leaks(m, postgreSQL.Close) }
 
 func engine(path string) sqlstore.Engine {
 	return sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path)}

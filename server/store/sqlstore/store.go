@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
@@ -13,7 +14,8 @@ import (
 // Store is a store.Store on a SQL database.
 type Store struct {
 	dialect     Dialect
-	write, read *sql.DB // the same pool for PostgreSQL
+	write, read *sql.DB
+	timeout     time.Duration // of a transaction on PostgreSQL
 }
 
 // writeLock makes writers of every node wait for each other before they look at
@@ -29,7 +31,7 @@ func (s *Store) Read(ctx context.Context, fn func(store.Tx) error) error {
 	if s.dialect == PostgreSQL {
 		options.Isolation = sql.LevelRepeatableRead // one snapshot for all of fn
 	}
-	return run(ctx, s.read, options, "", fn)
+	return s.run(ctx, s.read, options, "", fn)
 }
 
 // Write implements store.Store.
@@ -37,25 +39,26 @@ func (s *Store) Write(ctx context.Context, fn func(store.Tx) error) error {
 	if s.dialect == PostgreSQL {
 		// Behind the lock every statement sees all that was committed, which is what READ
 		// COMMITTED means; a snapshot could be older than the lock.
-		return run(ctx, s.write, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, writeLock, fn)
+		return s.run(ctx, s.write, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, writeLock, fn)
 	}
-	return run(ctx, s.write, nil, "", fn) // BEGIN IMMEDIATE: one at a time
+	return s.run(ctx, s.write, nil, "", fn) // BEGIN IMMEDIATE: one at a time
 }
 
 // Close implements store.Store.
 func (s *Store) Close() error {
-	err := s.read.Close()
-	if s.write != s.read {
-		err = errors.Join(err, s.write.Close())
-	}
-	if err != nil {
+	if err := errors.Join(s.read.Close(), s.write.Close()); err != nil {
 		return unavailable("the database did not close cleanly", err)
 	}
 	return nil
 }
 
 // run is one transaction: the statement first, where there is one, and fn.
-func run(ctx context.Context, db *sql.DB, options *sql.TxOptions, first string, fn func(store.Tx) error) error {
+func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, first string, fn func(store.Tx) error) error {
+	if s.dialect == PostgreSQL {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout) // for its beginning and its end
+		defer cancel()
+	}
 	sqlTx, err := db.BeginTx(ctx, options)
 	if err != nil {
 		return translate(err)
@@ -66,7 +69,13 @@ func run(ctx context.Context, db *sql.DB, options *sql.TxOptions, first string, 
 			return translate(err)
 		}
 	}
-	if err := fn(tx{query.New(sqlTx)}); err != nil {
+	var queries query.DBTX = sqlTx
+	if until, given := ctx.Deadline(); given && s.dialect == PostgreSQL {
+		limited := &bounded{Tx: sqlTx, until: until}
+		defer limited.end()
+		queries = limited
+	}
+	if err := fn(tx{query.New(queries)}); err != nil {
 		return err
 	}
 	return translate(sqlTx.Commit())
