@@ -135,7 +135,7 @@ func failure(action string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return postern.Errorf(postern.CodeServiceManager, "the service manager (%s) did not %s the service: %v", platform(), action, err).Because(err)
+	return postern.Errorf(postern.CodeServiceManager, "the service manager (%s) failed at %q: %v", platform(), action, err).Because(err)
 }
 
 func platform() string {

@@ -58,7 +58,7 @@ type Config struct {
 func Load(paths ...string) (Config, error) {
 	var merged Config
 	for _, path := range paths {
-		text, err := readFile(path)
+		text, err := ReadFile(path)
 		if err != nil {
 			return Config{}, postern.Errorf(postern.CodeConfigInvalid, "Error reading configuration file '%s': %v", path, err)
 		}

@@ -23,7 +23,7 @@ type Setting struct{ Key, Value string }
 // half. Errors are CodeConfigInvalid (the file that is there cannot be read as YAML)
 // and CodeFileUnreadable.
 func Save(path string, settings ...Setting) error {
-	text, err := readFile(path)
+	text, err := ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return postern.Errorf(postern.CodeFileUnreadable, "Error reading configuration file '%s': %v", path, err).Because(err)
 	}

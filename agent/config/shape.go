@@ -23,9 +23,9 @@ const mostDepth = 64
 // mostDocuments is more than anybody separates: a file is one.
 const mostDocuments = 4
 
-// readFile reads a file that may be anything: what is larger than a configuration is
+// ReadFile reads a file that may be anything: what is larger than a configuration is
 // not read to its end.
-func readFile(path string) ([]byte, error) {
+func ReadFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

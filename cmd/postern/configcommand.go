@@ -171,7 +171,7 @@ func (u *configUpgrade) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(path)
+	text, err := config.ReadFile(path)
 	if err != nil {
 		return postern.Errorf(postern.CodeConfigInvalid, "Error reading configuration file '%s': %v", path, err)
 	}

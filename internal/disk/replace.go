@@ -19,7 +19,8 @@ func Replace(path string, content []byte, mode fs.FileMode) error {
 
 // Update is Replace for a file of a person's: it keeps its owner, its mode but for the
 // bits to take away, and its place behind a symbolic link. A new one is for its owner
-// only, and so is a directory that is missing.
+// only, and so is a directory that is missing. A file that is a mount of its own, as
+// containers have it, cannot be replaced and is written in place.
 func Update(path string, content []byte, takeAway fs.FileMode) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -31,7 +32,24 @@ func Update(path string, content []byte, takeAway fs.FileMode) error {
 	if err != nil {
 		return replace(path, content, 0o600, nil)
 	}
-	return replace(path, content, info.Mode().Perm()&^takeAway, info)
+	mode := info.Mode().Perm() &^ takeAway
+	if err := replace(path, content, mode, info); !isMounted(err) {
+		return err
+	}
+	return overwrite(path, content, mode)
+}
+
+// overwrite writes a file that is there; the old content goes byte by byte.
+func overwrite(path string, content []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
 }
 
 // replace is Replace; the file gets the owner of like, where that is not nil and the

@@ -24,6 +24,9 @@ func giveTo(path string, like fs.FileInfo) {
 	}
 }
 
+// isMounted tells whether a file could not be replaced because something is mounted there.
+func isMounted(err error) bool { return errors.Is(err, syscall.EBUSY) }
+
 // syncDirectory has the disk know of a file's new name. Some file systems of
 // containers and networks cannot.
 func syncDirectory(dir string) error {
