@@ -3,11 +3,11 @@ package inspect_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -50,28 +50,20 @@ func (w *watched) Write(p []byte) (int, error) {
 // overHTTP2 has a real client ask a real service over a connection that s reads along.
 func overHTTP2(t *testing.T, s *inspect.Stream, piece int, service http.HandlerFunc) *http.Client {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended, end := context.WithCancel(context.Background())
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer context.AfterFunc(ended, func() { _ = conn.Close() })()
-		new(http2.Server).ServeConn(conn, &http2.ServeConnOpts{Handler: service})
-	})
-	transport := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, _, _ string, _ *tls.Config) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	server := httptest.NewUnstartedServer(service)
+	server.Config.Protocols = protocols
+	server.Start()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", server.Listener.Addr().String())
 		return &watched{conn, s, piece}, err
-	}}
+	}
+	transport := &http.Transport{Protocols: protocols, DialContext: dial}
 	t.Cleanup(func() {
-		end()
-		_ = listener.Close()
-		serving.Wait()
+		transport.CloseIdleConnections()
+		server.CloseClientConnections()
+		server.Close()
 	})
 	return &http.Client{Transport: transport}
 }
