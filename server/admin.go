@@ -28,7 +28,7 @@ func (s *Server) adminServer() *http.Server {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
 	debug := http.NewServeMux()
 	debug.HandleFunc("GET /debug/pprof/", pprof.Index)
-	debug.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	debug.HandleFunc("GET /debug/pprof/cmdline", commandLine)
 	debug.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	debug.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	debug.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -21,6 +21,7 @@ type Config struct {
 	Domain          postern.Hostname
 	EndpointsDomain postern.Hostname // "" is Domain
 	DataDir         string
+	Database        postern.Secret // a PostgreSQL URL; "" is SQLite in DataDir
 	Region          string
 
 	Listen         Listen

@@ -101,7 +101,7 @@ func compare(t *testing.T, golden string, got []byte) {
 // chosen holds a value other than the default for each key, as flags take it.
 func chosen() map[string]string {
 	return map[string]string{
-		"domain": "tunnels.example.org", "endpoints_domain": "apps.example.net", "data_dir": "/srv/postern", "regions": "eu",
+		"domain": "tunnels.example.org", "endpoints_domain": "apps.example.net", "data_dir": "/srv/postern", "database": "postgres://postern@db.example.org:5433/tunnels?sslmode=disable", "regions": "eu",
 		"listen.https": "127.0.0.1:8443", "listen.http": "[::1]:8880", "listen.agent": ":4443", "listen.tcp": "10.0.0.1",
 		"listen.tcp_ports": "30000-30100", "listen.admin": "127.0.0.1:9191",
 		"proxy_protocol": "https,http", "trusted_proxies": "10.0.0.0/8,2001:db8::/32",
@@ -260,7 +260,7 @@ func TestLoadErrorsNameTheirPlace(t *testing.T) {
 		{"no file", "/nonexistent/postern.yml", nil, nil, "/nonexistent/postern.yml: cannot be read: no such file or directory"},
 		{"flag", "", nil, map[string]string{"domain": "example.com", "listen-https": "x"}, `--listen-https: "x" is not an address; write host:port, :port or [v6]:port`},
 		{"variable", "", map[string]string{"POSTERN_TIMEOUTS_DRAIN": "soon", "POSTERN_DOMAIN": "example.com"}, nil, `POSTERN_TIMEOUTS_DRAIN: "soon" is not a duration; write a number with ms, s, m or h`},
-		{"unbuilt feature", "", nil, map[string]string{"domain": "example.com", "database": "postgres://db"}, "--database: this version does not have PostgreSQL; remove the key"},
+		{"unbuilt feature", "", nil, map[string]string{"domain": "example.com", "cluster": "nats"}, "--cluster: this version does not have a cluster of several nodes; remove the key"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

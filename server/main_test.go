@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/postern-dev/postern/internal/testkit"
 )
 
 // The SDK's mux leaves its heartbeat asleep for an interval after the session's end;
 // nothing of ours may stay.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).requester"))
+	goleak.VerifyTestMain(testkit.Closing(m, postgreSQL.Close), goleak.IgnoreTopFunction("golang.ngrok.com/muxado/v2.(*Heartbeat).requester"))
 }

@@ -120,14 +120,13 @@ func merge(current, next Config) (merged Config, changed, waiting []string) {
 	merged = current
 	merged.places = next.places // for messages
 	for _, setting := range Settings() {
-		was, is := setting.show(current), setting.show(next)
 		switch {
-		case was == is:
+		case setting.equal(current, next):
 		case !setting.Live:
 			waiting = append(waiting, setting.Key)
 		default:
 			// What show printed set can read: a test holds every setting to that.
-			if err := setting.setText(&merged, is); err == nil {
+			if err := setting.setText(&merged, setting.show(next)); err == nil {
 				changed = append(changed, setting.Key)
 			}
 		}

@@ -24,7 +24,8 @@ type Setting struct {
 	fields []string // keys of an item that may be written as a mapping
 	future bool     // no code implements it yet: only its empty default is accepted
 	set    func(c *Config, values []string) error
-	show   func(c Config) string
+	show   func(c Config) string  // without secrets
+	same   func(a, b Config) bool // nil: what show shows is the same
 }
 
 // Flag is the long flag's name: "listen-https".
@@ -39,8 +40,17 @@ func (s Setting) Env() string {
 // accepted.
 func (s Setting) Unavailable() bool { return s.future }
 
-// Value gives the setting's text in c, as a flag would take it.
+// Value gives the setting's text in c, as a flag would take it, but for a secret, which
+// is masked.
 func (s Setting) Value(c Config) string { return s.show(c) }
+
+// equal tells whether two configurations agree on the setting.
+func (s Setting) equal(a, b Config) bool {
+	if s.same != nil {
+		return s.same(a, b)
+	}
+	return s.show(a) == s.show(b)
+}
 
 // setText takes a flag's or a variable's text.
 func (s Setting) setText(c *Config, text string) error {

@@ -33,8 +33,9 @@ func nameSettings() []Setting {
 			func(c *Config) *postern.Hostname { return &c.Domain }, parseDomain, postern.Hostname.String),
 		scalar("endpoints_domain", "DOMAIN", "Where assigned names live, if not below domain; another registrable domain isolates cookies fully.",
 			func(c *Config) *postern.Hostname { return &c.EndpointsDomain }, parseDomain, postern.Hostname.String),
-		scalar("data_dir", "DIRECTORY", "The database, keys and the local CA.",
+		scalar("data_dir", "DIRECTORY", "Keys, the local CA and, where database names no other, the SQLite database.",
 			func(c *Config) *string { return &c.DataDir }, anyText, plain),
+		databaseSetting(),
 		{Key: "regions", Argument: "NAME", About: "The name of this server's region, which agents are told; several regions need a cluster, which this version does not have.",
 			list: true, fields: []string{"name"}, set: setRegions, show: func(c Config) string { return c.Region }},
 	}
@@ -165,7 +166,6 @@ func futureSettings() []Setting {
 		future("listen.ssh", "SSH agents"),
 		future("listen.dns", "the authoritative DNS zone"),
 		future("listen.udp_ports", "UDP endpoints", udpDefault),
-		future("database", "PostgreSQL"),
 		future("cluster", "a cluster of several nodes"),
 		future("tls.directory", "ACME"),
 		future("tls.email", "ACME"),

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"; only this package names one
-
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
@@ -30,13 +28,13 @@ type state struct {
 	service *service.Service
 }
 
-// openState opens the database in the directory.
+// openState opens the database that c means.
 func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
 	}
-	engine := databaseEngine(dir.file(databaseName))
+	engine := c.database(dir)
 	engine.Logger = logger
 	database, err := sqlstore.Open(ctx, engine)
 	if err != nil {
@@ -50,11 +48,6 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 		return nil, errors.Join(err, database.Close())
 	}
 	return &state{store: watched, service: uses}, nil
-}
-
-// databaseEngine opens the SQLite database at path.
-func databaseEngine(path string) sqlstore.Engine {
-	return sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path), BusyTimeout: busyTime}
 }
 
 func (s *state) close(ctx context.Context) error {

@@ -10,9 +10,11 @@ import (
 // Leaks runs a package's tests and fails when a goroutine outlives them. Call it
 // from TestMain of every package that starts goroutines; it does not return. What the
 // tests share is closed before goroutines are counted.
-func Leaks(m goleak.TestingM, shared ...func() error) { goleak.VerifyTestMain(closing{m, shared}) }
+func Leaks(m goleak.TestingM, shared ...func() error) { goleak.VerifyTestMain(Closing(m, shared...)) }
 
-// closing closes what tests have shared once they are over.
+// Closing makes a run of tests that closes what they have shared once they are over.
+func Closing(m goleak.TestingM, shared ...func() error) goleak.TestingM { return closing{m, shared} }
+
 type closing struct {
 	goleak.TestingM
 	shared []func() error

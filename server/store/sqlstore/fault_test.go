@@ -220,8 +220,8 @@ func BenchmarkWrite(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	for b.Loop() {
-		if err := put(b.Context(), s, "k", "v"); err != nil {
+	for n := 0; b.Loop(); n++ { // another value each time: the same would change no page
+		if err := put(b.Context(), s, "k", strconv.Itoa(n)); err != nil {
 			b.Fatal(err)
 		}
 	}

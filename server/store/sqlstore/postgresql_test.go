@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -254,8 +255,8 @@ func TestPostgreSQLThatComesBack(t *testing.T) {
 
 func BenchmarkWritePostgreSQL(b *testing.B) {
 	s := openPostgres(b, postgreSQL.Database(b))
-	for b.Loop() {
-		if err := put(b.Context(), s, "k", "v"); err != nil {
+	for n := 0; b.Loop(); n++ { // another value each time: the same would change no page
+		if err := put(b.Context(), s, "k", strconv.Itoa(n)); err != nil {
 			b.Fatal(err)
 		}
 	}
