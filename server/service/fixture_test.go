@@ -3,23 +3,64 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	_ "modernc.org/sqlite"             // the driver "sqlite"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/postgres"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
 )
 
-func TestMain(m *testing.M) { testkit.Leaks(m) }
+// The tests run twice, first on SQLite and then on PostgreSQL; fuzzing and benchmarks
+// take the first alone.
+var (
+	postgreSQL   postgres.Shared
+	onPostgreSQL bool
+)
+
+func TestMain(m *testing.M) { testkit.Leaks(bothEngines{m}, postgreSQL.Close) }
+
+type bothEngines struct{ *testing.M }
+
+// Run implements goleak.TestingM.
+func (b bothEngines) Run() int {
+	code := b.M.Run()
+	for _, once := range []string{"test.fuzz", "test.bench", "test.list"} {
+		if flag.Lookup(once).Value.String() != "" {
+			return code
+		}
+	}
+	if code == 0 {
+		fmt.Println("the same on PostgreSQL:")
+		onPostgreSQL = true
+		code = b.M.Run()
+	}
+	return code
+}
+
+// newDatabase is an empty one of the engine that it is the turn of.
+func newDatabase(t *testing.T) sqlstore.Engine {
+	t.Helper()
+	if onPostgreSQL {
+		return sqlstore.Engine{Dialect: sqlstore.PostgreSQL, Driver: "pgx", Source: postern.Secret(postgreSQL.Database(t))}
+	}
+	return sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(filepath.Join(t.TempDir(), "postern.db"))}
+}
 
 const domain postern.Hostname = "example.com"
 
@@ -29,7 +70,7 @@ type world struct {
 	store *flaky
 	bus   *event.Bus
 	clock *clock
-	path  string
+	from  sqlstore.Engine
 }
 
 // clock is a time that only tests move.
@@ -82,17 +123,17 @@ func (f *flaky) Write(ctx context.Context, fn func(store.Tx) error) error {
 
 func newWorld(t *testing.T, change ...func(*service.Config)) *world {
 	t.Helper()
-	return openWorld(t, filepath.Join(t.TempDir(), "postern.db"), &clock{now: time.Date(2031, 5, 17, 9, 30, 0, 0, time.UTC)}, change...)
+	return openWorld(t, newDatabase(t), &clock{now: time.Date(2031, 5, 17, 9, 30, 0, 0, time.UTC)}, change...)
 }
 
-func openWorld(t *testing.T, path string, c *clock, change ...func(*service.Config)) *world {
+func openWorld(t *testing.T, from sqlstore.Engine, c *clock, change ...func(*service.Config)) *world {
 	t.Helper()
 	ctx := context.Background()
-	db, err := sqlstore.Open(ctx, sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path)})
+	db, err := sqlstore.Open(ctx, from)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: &flaky{Store: db}, bus: event.NewBus(), clock: c, path: path}
+	w := &world{store: &flaky{Store: db}, bus: event.NewBus(), clock: c, from: from}
 	config := service.Config{
 		Store: w.store, Bus: w.bus, NameKey: bytes.Repeat([]byte{7}, 32), Domains: []postern.Hostname{domain},
 		Now: c.Now, Logger: testkit.Logger(t),
@@ -119,7 +160,7 @@ func (w *world) close() {
 func (w *world) restart(t *testing.T, change ...func(*service.Config)) *world {
 	t.Helper()
 	w.close()
-	return openWorld(t, w.path, w.clock, change...)
+	return openWorld(t, w.from, w.clock, change...)
 }
 
 // bootstrap makes the first account and returns its credential and token.
@@ -178,6 +219,28 @@ func (w *world) outbox(t *testing.T) (records []event.Record) {
 		t.Fatal(err)
 	}
 	return records
+}
+
+// stored is everything that the database holds, as whoever steals it sees it. The world
+// must be closed.
+func (w *world) stored(t *testing.T) string {
+	t.Helper()
+	if w.from.Dialect == sqlstore.PostgreSQL {
+		location, err := url.Parse(w.from.Source.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return must[string](t)(postgreSQL.Cluster(t).Dump(t.Context(), location.Path[1:]))
+	}
+	files, err := filepath.Glob(w.from.Source.Reveal() + "*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		all.Write(must[[]byte](t)(os.ReadFile(file)))
+	}
+	return all.String()
 }
 
 // count says how many records of a type there are.

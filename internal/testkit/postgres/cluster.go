@@ -212,6 +212,17 @@ func (c *Cluster) Query(ctx context.Context, database, statement string) (string
 	return strings.TrimSpace(string(output)), nil
 }
 
+// Dump gives all of a database as text: bytes are in hexadecimal digits.
+func (c *Cluster) Dump(ctx context.Context, database string) (string, error) {
+	command := c.command(ctx, "pg_dump", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", superuser, "-d", database)
+	command.Env = append(command.Env, "PGPASSWORD="+c.password)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("pg_dump: %w\n%s", err, output)
+	}
+	return string(output), nil
+}
+
 // freePort asks the kernel for a port that nobody has.
 func freePort() (int, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
