@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/postern-dev/postern"
 )
 
@@ -89,6 +91,10 @@ func explicit(addr string) string {
 	return addr
 }
 
+// mostConnections is how many clients may be connected at once; others wait in the
+// system's queue. Dashboards and wrappers keep a few each.
+const mostConnections = 256
+
 // Start answers on the listener until ctx ends, and closes it. When it returns, programs
 // can connect, and the line that they wait for is in the log. wait returns once nothing
 // of it runs any more: nil when ctx has ended.
@@ -105,7 +111,7 @@ func (a *API) Start(ctx context.Context, listener net.Listener) (wait func() err
 		ErrorLog:          slog.NewLogLogger(a.config.Logger.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go serve(server, listener, served)
+	go serve(server, netutil.LimitListener(listener, mostConnections), served)
 	a.config.Logger.InfoContext(ctx, "starting web service", slog.String("obj", "web"),
 		slog.String("addr", listener.Addr().String()), slog.String("allow_hosts", fmt.Sprint(a.config.AllowHosts)))
 	return func() error {

@@ -203,3 +203,36 @@ func TestEventsAreBounded(t *testing.T) {
 		t.Errorf("%d, %d", first, last)
 	}
 }
+
+// Whoever connects and says nothing takes one of so many places, and no more memory.
+func TestConnectionsAreBounded(t *testing.T) {
+	_, addr := serve(t, nil)
+	ask := func() net.Conn {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		_, _ = io.WriteString(conn, "GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		return conn
+	}
+	answered := func(conn net.Conn, within time.Duration) bool {
+		_ = conn.SetReadDeadline(time.Now().Add(within))
+		_, err := conn.Read(make([]byte, 1))
+		return err == nil
+	}
+	first := ask()
+	for range 255 {
+		if !answered(ask(), 10*time.Second) {
+			t.Fatal("a connection within the bound was not served")
+		}
+	}
+	beyond := ask()
+	if answered(beyond, 50*time.Millisecond) {
+		t.Error("the 257th connection was served beside 256 others")
+	}
+	first.Close()
+	if !answered(beyond, 10*time.Second) {
+		t.Error("nobody was served in the place that became free")
+	}
+}
