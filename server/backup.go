@@ -33,20 +33,24 @@ type BackedUp struct {
 	DataDir  string           `json:"data_dir"`
 	Manifest archive.Manifest `json:"manifest"`
 	LeftOut  []string         `json:"left_out"` // what data_dir has besides, such as logs
+
+	// Dump is the command that saves the rows, where they are in PostgreSQL.
+	Dump string `json:"dump,omitempty"`
 }
 
 // Backup writes all of c.DataDir that cannot be made again into an archive: a file at
 // target that only its owner can read, in place of one that is there and whole or not at
 // all, or stdout where target is "-". A server may use the directory meanwhile and does
-// not notice. version is the program's.
+// not notice. version is the program's. Rows that are in PostgreSQL are not in the
+// archive.
 func Backup(ctx context.Context, c Config, version, target string, stdout io.Writer) (BackedUp, error) {
 	dir, err := filepath.Abs(c.DataDir)
 	if err != nil {
 		return BackedUp{}, unusable(c.DataDir, err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, databaseName)); err != nil {
-		return BackedUp{}, postern.Errorf(postern.CodeConfigInvalid,
-			"data_dir %s has no database %s: %v; give the --config or --data-dir of the server", dir, databaseName, reason(err)).Because(err)
+	b := backup{dir: dir, version: version, dialect: c.dialect()}
+	if err := b.checkSource(); err != nil {
+		return BackedUp{}, err
 	}
 	beside := ""
 	if target != "-" {
@@ -60,8 +64,11 @@ func Backup(ctx context.Context, c Config, version, target string, stdout io.Wri
 	if err != nil {
 		return BackedUp{}, unwritable(target, err)
 	}
-	b := backup{dir: dir, staging: staging, version: version}
+	b.staging = staging
 	report, err := b.write(ctx, target, stdout)
+	if b.dialect == sqlstore.PostgreSQL {
+		report.Dump = dumpCommand(c.Database, target)
+	}
 	return report, errors.Join(err, os.RemoveAll(staging))
 }
 
@@ -95,6 +102,22 @@ func unwritable(target string, err error) error {
 // backup is one in the making.
 type backup struct {
 	dir, staging, version string
+	dialect               sqlstore.Dialect
+}
+
+// checkSource refuses a directory without what restore insists on.
+func (b backup) checkSource() error {
+	needed := []string{databaseName, namesName}
+	if b.dialect != sqlstore.SQLite {
+		needed = []string{namesName}
+	}
+	for _, name := range needed {
+		if _, err := os.Stat(filepath.Join(b.dir, name)); err != nil {
+			return postern.Errorf(postern.CodeConfigInvalid,
+				"data_dir %s has no %s: %v; give the --config or --data-dir of the server", b.dir, name, reason(err)).Because(err)
+		}
+	}
+	return nil
 }
 
 func (b backup) write(ctx context.Context, target string, stdout io.Writer) (BackedUp, error) {
@@ -138,11 +161,7 @@ func (b backup) explained(err error) error {
 // those in the archive were there together; the database is copied first, and has no
 // row that a later key has not seen.
 func (b backup) attempt(ctx context.Context, draft string) (archive.Manifest, []string, error) {
-	snapshot := filepath.Join(b.staging, databaseName)
-	if err := os.Remove(snapshot); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return archive.Manifest{}, nil, err
-	}
-	schema, err := sqlstore.Snapshot(ctx, databaseEngine(filepath.Join(b.dir, databaseName)), snapshot)
+	database, sources, err := b.rows(ctx)
 	if err != nil {
 		return archive.Manifest{}, nil, err
 	}
@@ -150,7 +169,9 @@ func (b backup) attempt(ctx context.Context, draft string) (archive.Manifest, []
 	if err != nil {
 		return archive.Manifest{}, nil, err
 	}
-	sources := []archive.Source{{Name: databaseName, Path: snapshot}}
+	if _, err := os.Lstat(filepath.Join(b.dir, databaseName)); err == nil && b.dialect != sqlstore.SQLite {
+		leftOut = append(leftOut, databaseName) // of the time before PostgreSQL
+	}
 	for _, file := range files {
 		sources = append(sources, archive.Source{Name: file.name, Path: filepath.Join(b.dir, filepath.FromSlash(file.name))})
 	}
@@ -159,7 +180,7 @@ func (b backup) attempt(ctx context.Context, draft string) (archive.Manifest, []
 		return archive.Manifest{}, nil, err
 	}
 	m, err := archive.Write(ctx, out, archive.Manifest{
-		MadeBy: b.version, MadeAt: time.Now(), Database: archive.Database{Engine: string(sqlstore.SQLite), Schema: schema},
+		MadeBy: b.version, MadeAt: time.Now(), Database: database,
 	}, sources, archive.Limits{})
 	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
 		return m, leftOut, err
@@ -169,6 +190,21 @@ func (b backup) attempt(ctx context.Context, draft string) (archive.Manifest, []
 		err = archive.ErrChanged
 	}
 	return m, leftOut, err
+}
+
+// rows copies the database, where it is a file of ours.
+func (b backup) rows(ctx context.Context) (archive.Database, []archive.Source, error) {
+	database := archive.Database{Engine: string(b.dialect)}
+	if b.dialect != sqlstore.SQLite {
+		return database, nil, nil
+	}
+	snapshot := filepath.Join(b.staging, databaseName)
+	if err := os.Remove(snapshot); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return database, nil, err
+	}
+	var err error
+	database.Schema, err = sqlstore.Snapshot(ctx, databaseEngine(filepath.Join(b.dir, databaseName)), snapshot)
+	return database, []archive.Source{{Name: databaseName, Path: snapshot}}, err
 }
 
 // verify reads the archive as restore will, and returns its size.

@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -270,7 +272,8 @@ func TestRestoreRefuses(t *testing.T) {
 		"newer, it says":           {altered(t, file, "sqlite", 99999), "99999", postern.CodeBackupNewer},
 		"newer, it does not say":   {altered(t, file, "sqlite", schema, newer), "99999", postern.CodeBackupNewer},
 		"older than it says":       {altered(t, file, "sqlite", schema, "DELETE FROM goose_db_version"), "its manifest says", postern.CodeBackupInvalid},
-		"another engine":           {altered(t, file, "oracle", schema), "oracle", postern.CodeBackupInvalid},
+		"an unknown engine":        {altered(t, file, "oracle", schema), "oracle", postern.CodeBackupInvalid},
+		"another engine":           {altered(t, file, "postgresql", schema), "the key database", postern.CodeConfigInvalid},
 		"somebody else's database": {altered(t, file, "sqlite", schema, "DROP TABLE goose_db_version"), "postern.db", postern.CodeBackupInvalid},
 		"a directory":              {t.TempDir(), "cannot be read", postern.CodeFileUnreadable},
 	} {
@@ -302,4 +305,66 @@ func manifestOf(t *testing.T, file string) archive.Manifest {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// With PostgreSQL the archive has the keys, and the report the commands for the rows,
+// which the real pg_dump and pg_restore carry over to another database.
+func TestBackupOnPostgreSQL(t *testing.T) {
+	c := postgresConfig(t)
+	n := start(t, c, server.Options{})
+	keys := bootstrap(t, c)
+	target := filepath.Join(t.TempDir(), "postern.tar.gz")
+	report, err := server.Backup(t.Context(), c, "1.2.3", target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range report.Manifest.Files {
+		if file.Name == "postern.db" {
+			t.Error("it holds a SQLite database")
+		}
+	}
+	password := secretOf(t, c)
+	if report.Manifest.Database.Engine != "postgresql" || !strings.HasPrefix(report.Dump, "pg_dump ") || strings.Contains(report.Dump, ":"+password+"@") {
+		t.Errorf("engine %q, %s", report.Manifest.Database.Engine, report.Dump)
+	}
+	runWithPassword(t, report.Dump, password)
+	n.Stop()
+
+	other := elsewhere(t, c)
+	other.Database = postgresConfig(t).Database
+	restored, err := server.Restore(t.Context(), other, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runWithPassword(t, restored.Load, secretOf(t, other))
+	again := start(t, other, server.Options{})
+	again.agent(link.Hello{Token: postern.Secret(keys.Authtoken)})
+	if second := bootstrap(t, other); second.AccountID != keys.AccountID || second.CAPin != keys.CAPin {
+		t.Errorf("restored %+v, was %+v", second, keys)
+	}
+	sqlite := elsewhere(t, c)
+	sqlite.Database = ""
+	if _, err := server.Restore(t.Context(), sqlite, target, nil); !postern.HasCode(err, postern.CodeConfigInvalid) {
+		t.Errorf("with a configuration for SQLite: %v", err)
+	}
+}
+
+func secretOf(t *testing.T, c server.Config) string {
+	t.Helper()
+	location, err := url.Parse(c.Database.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := location.User.Password()
+	return password
+}
+
+// runWithPassword runs a command of a report as an operator does.
+func runWithPassword(t *testing.T, line, password string) {
+	t.Helper()
+	command := exec.Command("sh", "-c", line)
+	command.Env = append(os.Environ(), "PGPASSWORD="+password)
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", line, err, output)
+	}
 }

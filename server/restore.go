@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/disk"
@@ -21,6 +22,9 @@ type Restored struct {
 	Archive  string           `json:"archive"` // "-" is standard input
 	DataDir  string           `json:"data_dir"`
 	Manifest archive.Manifest `json:"manifest"`
+
+	// Load is the command that brings the rows back, where they were in PostgreSQL.
+	Load string `json:"load,omitempty"`
 }
 
 // Restore makes c.DataDir from the archive at source, or from stdin where source is "-".
@@ -50,14 +54,18 @@ func Restore(ctx context.Context, c Config, source string, stdin io.Reader) (Res
 		return Restored{}, postern.Errorf(postern.CodeConfigInvalid,
 			"data_dir %s: the directory it is in, %s, cannot be written to: %v; a backup is put together beside data_dir", target, parent, reason(err)).Because(err)
 	}
-	m, err := restoreInto(ctx, staging, source, stdin)
+	m, err := restoreInto(ctx, staging, source, stdin, c.dialect())
 	if err == nil {
 		err = install(staging, target, before)
 	}
 	if err != nil {
 		return Restored{}, errors.Join(err, os.RemoveAll(staging))
 	}
-	return Restored{Archive: source, DataDir: target, Manifest: m}, nil
+	report := Restored{Archive: source, DataDir: target, Manifest: m}
+	if c.dialect() == sqlstore.PostgreSQL {
+		report.Load = loadCommand(c.Database, source)
+	}
+	return report, nil
 }
 
 // openArchive opens what must be a file: a pipe or a device is given as "-".
@@ -123,9 +131,10 @@ func held(path string) bool {
 }
 
 // restoreInto extracts the archive and checks that a server can start with it.
-func restoreInto(ctx context.Context, staging, source string, r io.Reader) (archive.Manifest, error) {
-	m, err := archive.Extract(ctx, r, staging, archive.Limits{}, acceptable)
-	if err == nil {
+func restoreInto(ctx context.Context, staging, source string, r io.Reader, dialect sqlstore.Dialect) (archive.Manifest, error) {
+	accept := func(m archive.Manifest) error { return acceptable(m, dialect) }
+	m, err := archive.Extract(ctx, r, staging, archive.Limits{}, accept)
+	if err == nil && dialect == sqlstore.SQLite {
 		err = checkDatabase(ctx, filepath.Join(staging, databaseName), m)
 	}
 	var coded *postern.Error
@@ -141,24 +150,29 @@ func restoreInto(ctx context.Context, staging, source string, r io.Reader) (arch
 }
 
 // acceptable refuses by its manifest what this program could not run with.
-func acceptable(m archive.Manifest) error {
-	if m.Database.Engine != string(sqlstore.SQLite) {
-		return postern.Errorf(postern.CodeBackupInvalid, "the backup is of a server with the database engine %q; this one has sqlite", m.Database.Engine)
+func acceptable(m archive.Manifest, dialect sqlstore.Dialect) error {
+	switch engine := sqlstore.Dialect(m.Database.Engine); {
+	case engine != sqlstore.SQLite && engine != sqlstore.PostgreSQL:
+		return postern.Errorf(postern.CodeBackupInvalid, "the backup is of a server with the database engine %q, which is neither %s nor %s", engine, sqlstore.SQLite, sqlstore.PostgreSQL)
+	case engine != dialect:
+		return postern.Errorf(postern.CodeConfigInvalid, "the backup is of a server with the database engine %s, the key database of this configuration means %s; give the configuration that the server had", engine, dialect)
 	}
-	if newest := sqlstore.NewestSchema(); m.Database.Schema > newest {
+	if m.Database.Schema > sqlstore.NewestSchema() {
 		return newerSchema(m, m.Database.Schema)
 	}
-	rows := false
+	missing := map[string]bool{namesName: true, databaseName: dialect == sqlstore.SQLite}
 	for _, file := range m.Files {
-		switch file.Name {
+		first, _, _ := strings.Cut(file.Name, "/")
+		switch first {
 		case lockName, socketName, processesDir, databaseName + "-wal", databaseName + "-shm", databaseName + "-journal":
 			return postern.Errorf(postern.CodeBackupInvalid, "the backup is damaged or none: it holds %q, which no backup does", file.Name)
-		case databaseName:
-			rows = true
 		}
+		missing[file.Name] = false
 	}
-	if !rows {
-		return postern.Errorf(postern.CodeBackupInvalid, "the backup is damaged or none: it holds no %s", databaseName)
+	for name, is := range missing {
+		if is {
+			return postern.Errorf(postern.CodeBackupInvalid, "the backup is damaged or none: it holds no %s", name)
+		}
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ database, the keys, the local CA. The server may run meanwhile and does not noti
 FILE is replaced at once when the archive is whole, and only its owner can read it;
 with "-" the archive goes to standard output, and the report to standard error. Keep
 it as safe as the server itself: who has it can pretend to be the server. The
-configuration, and certificate files that it names, are not in it.`
+configuration, and certificate files that it names, are not in it, nor is what
+PostgreSQL keeps: the report has the pg_dump command for that.`
 
 const restoreHelp = `Make a data directory from an archive of "postern server backup". The directory must
 be empty or absent. Everything is checked first; after an error nothing has changed.
@@ -108,6 +109,9 @@ func printBackedUp(w io.Writer, report server.BackedUp) error {
 	for _, name := range report.LeftOut {
 		fmt.Fprintf(&text, "Left out:   %s\n", name)
 	}
+	if report.Dump != "" {
+		fmt.Fprintf(&text, "\nThe rows are in PostgreSQL and not in the archive. Save them, too:\n\n  %s\n", report.Dump)
+	}
 	text.WriteString("\nKeep it as safe as the server itself, and the configuration beside it.\n")
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -117,13 +121,21 @@ func printRestored(w io.Writer, report server.Restored) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Restored:   %s\nFrom:       %s\n", report.DataDir, report.Archive)
 	writeManifest(&text, report.Manifest)
+	if report.Load != "" {
+		fmt.Fprintf(&text, "\nThe rows were in PostgreSQL. If they are lost, make an empty database and load them:\n\n  %s\n", report.Load)
+	}
 	text.WriteString("\nStart the server with the configuration it had; agents come back by themselves.\n")
 	_, err := io.WriteString(w, text.String())
 	return err
 }
 
 func writeManifest(text *strings.Builder, m archive.Manifest) {
-	fmt.Fprintf(text, "Made:       %s, by Postern %q\nDatabase:   %s, version %d\n", m.MadeAt.Format(time.RFC3339), m.MadeBy, m.Database.Engine, m.Database.Schema)
+	fmt.Fprintf(text, "Made:       %s, by Postern %q\n", m.MadeAt.Format(time.RFC3339), m.MadeBy)
+	if m.Database.Schema > 0 {
+		fmt.Fprintf(text, "Database:   %s, version %d\n", m.Database.Engine, m.Database.Schema)
+	} else {
+		fmt.Fprintf(text, "Database:   %s\n", m.Database.Engine)
+	}
 	for _, file := range m.Files {
 		fmt.Fprintf(text, "File:       %s (%d bytes)\n", file.Name, file.Size)
 	}

@@ -14,7 +14,7 @@ func TestServerBackupAndRestore(t *testing.T) {
 	dir := t.TempDir()
 	config := writeConfig(t, "domain: example.com\ndata_dir: "+filepath.Join(dir, "data")+"\n")
 	target, other := filepath.Join(dir, "postern.tar.gz"), filepath.Join(dir, "other")
-	if status, _, errors := runPostern(t, nil, "server", "backup", target, "--config", config); status != 1 || !strings.Contains(errors, "has no database postern.db") {
+	if status, _, errors := runPostern(t, nil, "server", "backup", target, "--config", config); status != 1 || !strings.Contains(errors, "has no postern.db") {
 		t.Errorf("before anything is there: status %d, err %q", status, errors)
 	}
 	if status, _, errors := runPostern(t, nil, "server", "bootstrap", "--config", config); status != 0 {
@@ -38,6 +38,17 @@ func TestServerBackupAndRestore(t *testing.T) {
 	status, _, errors = runPostern(t, nil, "server", "restore", target, "--data-dir", other)
 	if status != 1 || !strings.Contains(errors, "ERR_POSTERN_509") || !strings.Contains(errors, "mv "+other) {
 		t.Errorf("over another: status %d, err %q", status, errors)
+	}
+
+	// With PostgreSQL the report ends with the commands for the rows.
+	postgres := []string{"--config", config, "--database", "postgres://u:s3cret@db/postern"}
+	status, out, errors = runPostern(t, nil, append([]string{"server", "backup", target}, postgres...)...)
+	if status != 0 || !strings.Contains(out, "\n  pg_dump --") || !strings.Contains(out, "Left out:   postern.db") || strings.Contains(out+errors, "s3cret") {
+		t.Errorf("status %d, out %q, err %q", status, out, errors)
+	}
+	status, out, errors = runPostern(t, nil, append([]string{"server", "restore", target, "--data-dir", filepath.Join(dir, "third")}, postgres...)...)
+	if status != 0 || !strings.Contains(out, "\n  pg_restore --") || strings.Contains(out+errors, "s3cret") {
+		t.Errorf("status %d, out %q, err %q", status, out, errors)
 	}
 
 	// Through a pipe the report is on the other stream.
