@@ -220,7 +220,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeConflict:
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "It exists already", Fix: "Use what exists, or another name."}, true
 	case CodeStoreUnavailable:
-		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 503, Title: "The store does not answer", Fix: "See that the data directory's disk is writable and not full."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 503, Title: "The store does not answer", Fix: "See that the database answers: SQLite needs a data directory whose disk is writable and not full; PostgreSQL must run, be reached and let the server in."}, true
 	case CodeStoreNewer:
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "The database was written by a newer version", Fix: "Run that version, or restore a backup made before it."}, true
 	case CodeDataDirLocked:
