@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -24,12 +22,9 @@ func (s *Server) settings() Config {
 	return s.config
 }
 
-// watchConfig reloads at SIGHUP, and when the configuration or a certificate file
-// has changed.
-func (s *Server) watchConfig(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// watchConfig reloads at hangup, and when the configuration or a certificate file has
+// changed.
+func (s *Server) watchConfig(ctx context.Context, hangup <-chan os.Signal) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	path := s.settings().Path

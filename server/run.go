@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -26,6 +29,11 @@ const (
 func (s *Server) Run(ctx context.Context) error {
 	ctx, s.finish = context.WithCancel(ctx)
 	defer s.finish()
+	// From the beginning to the end: a reload that is asked for at the wrong moment must
+	// not end the process, as the signal otherwise does.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	drain := s.settings().Timeouts.Drain
 	group := run.Group{Logger: s.log, Deadlines: map[run.Phase]time.Duration{
 		run.TellAgents: mostTelling + slack,
@@ -53,13 +61,13 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	s.addServices(&group)
+	s.addServices(&group, hangup)
 	group.Add("store", run.StopStores, nil, func(context.Context) error { return s.Close() })
 	return group.Run(ctx)
 }
 
 // addServices adds what traffic needs until its end.
-func (s *Server) addServices(group *run.Group) {
+func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("sessions", run.StopServices, nil, func(context.Context) error {
 		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
 		return nil
@@ -68,7 +76,7 @@ func (s *Server) addServices(group *run.Group) {
 	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("rest", run.StopServices, s.returnMemory, nil)
-	group.Add("configuration", run.StopServices, s.watchConfig, nil)
+	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)
 	group.Add("succession", run.StopServices, s.leave, nil)
 	s.addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)
 	if s.listeners.admin != nil {
