@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -71,25 +70,6 @@ func (a *stormAgent) dial(ctx context.Context, address string, config *tls.Confi
 	}
 }
 
-// joinAll has all join at once and gives the time that it took.
-func joinAll(t *testing.T, storm []*stormAgent, address string, pool *x509.CertPool, token string) time.Duration {
-	t.Helper()
-	config := &tls.Config{RootCAs: pool, ServerName: "connect." + domain, NextProtos: []string{"postern/1"}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	began := time.Now()
-	var all sync.WaitGroup
-	for _, agent := range storm {
-		all.Go(func() {
-			if err := agent.join(ctx, address, config, token); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	return time.Since(began)
-}
-
 const (
 	stormAgents = 2000
 	stormSDKs   = 200
@@ -107,12 +87,9 @@ func TestReconnectStorm(t *testing.T) {
 	visitor := s.honestVisitor()
 	awaitBody(t, visitor, url, "quick", 5*time.Second)
 
-	storm := make([]*stormAgent, stormAgents)
-	for i := range storm {
-		storm[i] = &stormAgent{number: i}
-	}
-	t.Cleanup(func() { leave(storm) })
-	t.Logf("%d agents are there for the first time after %v", stormAgents, joinAll(t, storm, s.connectURL(), s.pool(), s.authtoken))
+	storm := startHerd(s, stormAgents)
+	storm.join()
+	t.Logf("%d agents are there for the first time after %v", stormAgents, storm.joined())
 	var sdks sync.WaitGroup
 	for range stormSDKs {
 		sdks.Go(func() {
@@ -126,14 +103,13 @@ func TestReconnectStorm(t *testing.T) {
 
 	s.process.signal(syscall.SIGKILL)
 	s.process.wait(5 * time.Second)
-	leave(storm)
-	restarted := make(chan time.Duration, 1)
+	storm.leave()
 	began := time.Now()
-	go func() { restarted <- joinAll(t, storm, s.connectURL(), s.pool(), s.authtoken) }()
+	storm.join()
 	s.start()
 	up := time.Since(began)
 	awaitBody(t, visitor, url, "quick", stormLimit)
-	took := <-restarted
+	took := storm.joined()
 	eventually(t, stormLimit, func() error {
 		if n := s.metric("postern_agent_connections"); n < sessions {
 			return fmt.Errorf("%v of %v agents are back", n, sessions)
@@ -150,19 +126,10 @@ func TestReconnectStorm(t *testing.T) {
 	// Once more while the server and the visitors' agent stay, for what visitors notice.
 	others := startHonest(t, visitor, url)
 	calm := others.calm("after the storm")
-	leave(storm)
-	took = joinAll(t, storm, s.connectURL(), s.pool(), s.authtoken)
+	storm.leave()
+	storm.join()
+	took = storm.joined()
 	if now := others.lap(fmt.Sprintf("during a storm of %v", took)); now.suffers(calm) {
 		t.Errorf("visitors wait %v, %v before", now, calm)
-	}
-}
-
-// leave ends what sessions there are.
-func leave(storm []*stormAgent) {
-	for _, agent := range storm {
-		if agent.client != nil {
-			agent.client.Close(&postern.Error{Code: postern.CodeLinkDraining})
-			<-agent.client.Closed()
-		}
 	}
 }
