@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -87,6 +88,11 @@ func TestGuardIsRefusedAndNotDropped(t *testing.T) {
 // For scripts: the URLs alone on stdout, https first, the same in a file that is gone
 // afterwards, word to the service manager, and not a byte on stderr.
 func TestAgentForScripts(t *testing.T) {
+	// Whoever runs the tests under nohup ignores SIGHUP, which children inherit; a signal
+	// that is awaited they do not.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	s := startServer(t)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("hello")) }))
 	defer upstream.Close()
