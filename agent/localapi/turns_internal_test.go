@@ -24,8 +24,8 @@ func TestTurnsAreByName(t *testing.T) {
 		}
 		first()
 		<-second
-		if len(starts.held) != 0 {
-			t.Errorf("%d names are remembered", len(starts.held))
+		if n := starts.names.Len(); n != 0 {
+			t.Errorf("%d names are remembered", n)
 		}
 	})
 }
