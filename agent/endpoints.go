@@ -199,7 +199,6 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 	for _, name := range others {
 		failures = append(failures, postern.Errorf(postern.CodeConflict,
 			"tunnel %q was started by other means; the one of the configuration waits until that is removed", name))
-		endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e Endpoint) bool { return e.Name == name })
 	}
 	for _, name := range gone {
 		if err := a.Remove(ctx, name); err != nil && !postern.HasCode(err, postern.CodeNotFound) {
@@ -207,6 +206,9 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 		}
 	}
 	for _, e := range endpoints {
+		if slices.Contains(others, e.Name) {
+			continue
+		}
 		a.mu.Lock()
 		_, unchanged := a.known[e.Name]
 		if !unchanged {

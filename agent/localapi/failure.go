@@ -2,6 +2,7 @@ package localapi
 
 import (
 	"encoding/xml"
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -34,17 +35,31 @@ type details map[string]string
 
 // MarshalXML writes an element for each.
 func (d details) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
-	type detail struct {
+	return encodeNamed(e, start, "Detail", func(yield func(name, text string) bool) {
+		for _, name := range slices.Sorted(maps.Keys(d)) {
+			if !yield(name, d[name]) {
+				return
+			}
+		}
+	})
+}
+
+// encodeNamed writes an element with one inside for each text, which has its name as an
+// attribute.
+func encodeNamed(e *xml.Encoder, start xml.StartElement, each string, texts iter.Seq2[string, string]) error {
+	type named struct {
 		Name string `xml:"name,attr"`
 		Text string `xml:",chardata"`
 	}
-	var list struct {
-		Detail []detail
+	if err := e.EncodeToken(start); err != nil {
+		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(d)) {
-		list.Detail = append(list.Detail, detail{name, d[name]})
+	for name, text := range texts {
+		if err := e.EncodeElement(named{name, text}, xml.StartElement{Name: xml.Name{Local: each}}); err != nil {
+			return err
+		}
 	}
-	return e.EncodeElement(list, start)
+	return e.EncodeToken(start.End())
 }
 
 func (f *failure) Error() string { return f.Msg }

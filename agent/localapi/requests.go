@@ -56,19 +56,15 @@ type headers map[string][]string
 
 // MarshalXML writes an element for each value.
 func (h headers) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
-	type header struct {
-		Name  string `xml:"name,attr"`
-		Value string `xml:",chardata"`
-	}
-	var list struct {
-		Header []header
-	}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		for _, value := range h[name] {
-			list.Header = append(list.Header, header{name, value})
+	return encodeNamed(e, start, "Header", func(yield func(name, text string) bool) {
+		for _, name := range slices.Sorted(maps.Keys(h)) {
+			for _, value := range h[name] {
+				if !yield(name, value) {
+					return
+				}
+			}
 		}
-	}
-	return e.EncodeElement(list, start)
+	})
 }
 
 type exchangeList struct {
