@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -31,7 +30,7 @@ With "-" the archive comes from standard input.`
 
 // serverBackupCommand saves a data directory.
 func serverBackupCommand(streams ioStreams) *cobra.Command {
-	var format string
+	var format reportFormat
 	command := &cobra.Command{
 		Use:   "backup FILE|-",
 		Short: "Save what a server keeps into an archive",
@@ -51,23 +50,20 @@ func serverBackupCommand(streams ioStreams) *cobra.Command {
 				}
 				out = streams.Err
 			}
-			report, err := server.Backup(cmd.Context(), config, version(), args[0], streams.Out)
+			saved, err := server.Backup(cmd.Context(), config, version(), args[0], streams.Out)
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				return json.NewEncoder(out).Encode(report)
-			}
-			return printBackedUp(out, report)
+			return report(format, out, saved, printBackedUp)
 		},
 	}
-	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the report: text or json")
+	format.register(command)
 	return command
 }
 
 // serverRestoreCommand makes a data directory from an archive.
 func serverRestoreCommand(streams ioStreams) *cobra.Command {
-	var format string
+	var format reportFormat
 	command := &cobra.Command{
 		Use:   "restore FILE|-",
 		Short: "Make a data directory from an archive",
@@ -80,24 +76,21 @@ func serverRestoreCommand(streams ioStreams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report, err := server.Restore(cmd.Context(), config, args[0], streams.In)
+			restored, err := server.Restore(cmd.Context(), config, args[0], streams.In)
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				return json.NewEncoder(streams.Out).Encode(report)
-			}
-			return printRestored(streams.Out, report)
+			return report(format, streams.Out, restored, printRestored)
 		},
 	}
-	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the report: text or json")
+	format.register(command)
 	return command
 }
 
 // reportConfig reads the configuration, once the report's format is one.
-func reportConfig(cmd *cobra.Command, streams ioStreams, format string) (server.Config, error) {
-	if format != "json" && format != "text" {
-		return server.Config{}, postern.Errorf(postern.CodeFlagInvalid, "--format %q is not json or text", format)
+func reportConfig(cmd *cobra.Command, streams ioStreams, format reportFormat) (server.Config, error) {
+	if err := format.check(); err != nil {
+		return server.Config{}, err
 	}
 	return loadServer(cmd, streams)()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/server"
 )
@@ -23,17 +21,14 @@ it does not. Give it the same --config as the server.`
 
 // serverBootstrapCommand makes the first keys.
 func serverBootstrapCommand(streams ioStreams) *cobra.Command {
-	var format string
+	var format reportFormat
 	command := &cobra.Command{
 		Use:   "bootstrap",
 		Short: "Make the first account and its keys",
 		Long:  bootstrapHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "json" && format != "text" {
-				return postern.Errorf(postern.CodeFlagInvalid, "--format %q is not json or text", format)
-			}
-			config, err := loadServer(cmd, streams)()
+			config, err := reportConfig(cmd, streams, format)
 			if err != nil {
 				return err
 			}
@@ -42,13 +37,10 @@ func serverBootstrapCommand(streams ioStreams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if format == "json" {
-				return json.NewEncoder(streams.Out).Encode(keys)
-			}
-			return printKeys(streams.Out, keys)
+			return report(format, streams.Out, keys, printKeys)
 		},
 	}
-	command.Flags().StringVar(&format, "format", "text", "`FORMAT` of the output: text or json")
+	format.register(command)
 	return command
 }
 
