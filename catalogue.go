@@ -79,6 +79,8 @@ const (
 	CodeBackupInvalid           Code = "ERR_POSTERN_507" // The backup is damaged, or not a backup
 	CodeBackupNewer             Code = "ERR_POSTERN_508" // The backup was made by a newer version
 	CodeDataDirNotEmpty         Code = "ERR_POSTERN_509" // A backup is restored into an empty data directory only
+	CodeSealingKeyMissing       Code = "ERR_POSTERN_510" // A sealing key is missing
+	CodeSealBroken              Code = "ERR_POSTERN_511" // A stored secret cannot be opened
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -233,6 +235,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The backup was made by a newer version", Fix: "Restore it with that version or a newer one; nothing was restored."}, true
 	case CodeDataDirNotEmpty:
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "A backup is restored into an empty data directory only", Fix: "Give another --data-dir, or move what is there away."}, true
+	case CodeSealingKeyMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "A sealing key is missing", Fix: "Restore the sealing keys of this installation from a backup, or give sealing.key_file the file that has them; without them the stored secrets cannot be read."}, true
+	case CodeSealBroken:
+		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "A stored secret cannot be opened", Fix: "The row was changed outside of Postern. Restore the database from a backup, or store the secret anew."}, true
 	}
 	return Entry{}, false
 }
@@ -315,5 +321,7 @@ func Codes() []Code {
 		CodeBackupInvalid,
 		CodeBackupNewer,
 		CodeDataDirNotEmpty,
+		CodeSealingKeyMissing,
+		CodeSealBroken,
 	}
 }
