@@ -31,4 +31,6 @@ type Tx interface {
 	Ports() Ports
 	Settings() Settings
 	Outbox() Outbox
+
+	IPPolicies() Rows[IPPolicy]
 }

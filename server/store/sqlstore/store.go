@@ -75,7 +75,7 @@ func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, fir
 		defer limited.end()
 		queries = limited
 	}
-	if err := fn(tx{query.New(queries)}); err != nil {
+	if err := fn(tx{q: query.New(queries), db: queries, dialect: s.dialect}); err != nil {
 		return err
 	}
 	return translate(sqlTx.Commit())
@@ -83,16 +83,20 @@ func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, fir
 
 // tx is a store.Tx: every aggregate's methods are on a type of its own over the same
 // queries.
-type tx struct{ q *query.Queries }
+type tx struct {
+	q       *query.Queries
+	db      query.DBTX
+	dialect Dialect
+}
 
-func (t tx) Accounts() store.Accounts       { return accounts(t) }
-func (t tx) Users() store.Users             { return users(t) }
-func (t tx) Credentials() store.Credentials { return credentials(t) }
-func (t tx) APIKeys() store.APIKeys         { return apiKeys(t) }
-func (t tx) Names() store.Names             { return names(t) }
-func (t tx) Ports() store.Ports             { return ports(t) }
-func (t tx) Settings() store.Settings       { return settings(t) }
-func (t tx) Outbox() store.Outbox           { return outbox(t) }
+func (t tx) Accounts() store.Accounts       { return accounts{t.q} }
+func (t tx) Users() store.Users             { return users{t.q} }
+func (t tx) Credentials() store.Credentials { return credentials{t.q} }
+func (t tx) APIKeys() store.APIKeys         { return apiKeys{t.q} }
+func (t tx) Names() store.Names             { return names{t.q} }
+func (t tx) Ports() store.Ports             { return ports{t.q} }
+func (t tx) Settings() store.Settings       { return settings{t.q} }
+func (t tx) Outbox() store.Outbox           { return outbox{t.q} }
 
 // found turns the outcome of a query for one row into the contract's: what is missing
 // is named.

@@ -45,12 +45,17 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a context ends the wait", testContext},
 		{"closed", testClosed},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			f := &fixture{Store: open(t), now: time.Date(2031, 5, 17, 9, 30, 0, 123456000, time.UTC)}
-			t.Cleanup(func() { _ = f.Close() })
-			test.run(t, f)
-		})
+		t.Run(test.name, func(t *testing.T) { test.run(t, newFixture(t, open)) })
 	}
+	for name, test := range resources() {
+		t.Run(name, func(t *testing.T) { test(t, newFixture(t, open)) })
+	}
+}
+
+func newFixture(t *testing.T, open func(t *testing.T) store.Store) *fixture {
+	f := &fixture{Store: open(t), now: time.Date(2031, 5, 17, 9, 30, 0, 123456000, time.UTC)}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
 }
 
 // fixture is a store with shorthands that fail the test.

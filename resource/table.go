@@ -1,0 +1,9 @@
+package resource
+
+// Table lists every kind of resource, in the order in which documents show them.
+func Table() []Definition {
+	return []Definition{
+		APIKeys().Definition,
+		IPPolicies().Definition,
+	}
+}

@@ -1,0 +1,4 @@
+package store
+
+// IPPolicy is a named list of rules about addresses.
+type IPPolicy struct{ Meta }

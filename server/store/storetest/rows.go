@@ -1,0 +1,153 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// kind is one kind of resource whose rows are tested.
+type kind[R any, P store.Headed[R]] struct {
+	rows func(store.Tx) store.Rows[R]
+	// fill sets what a row has besides its Meta; n tells rows apart. It may write what
+	// the row refers to.
+	fill func(ctx context.Context, tx store.Tx, row P, n int) error
+	// change changes everything that may change besides the Meta; nil: nothing may.
+	change func(P)
+}
+
+// testRows makes the test of the contract of store.Rows for one kind.
+func testRows[R any, P store.Headed[R]](k kind[R, P]) func(*testing.T, *fixture) {
+	return func(t *testing.T, f *fixture) {
+		mine, others := f.owner(t, 1).Account, f.owner(t, 2).Account
+		var rows []R
+		for n := range 5 {
+			rows = append(rows, k.create(t, f, mine, n))
+		}
+		foreign := k.create(t, f, others, 5)
+		k.testReading(t, f, mine, rows, *P(&foreign).Head())
+		k.testPaging(t, f, mine, rows)
+		k.testChanging(t, f, rows[2])
+		k.testDeleting(t, f, mine, rows[3], foreign)
+	}
+}
+
+func (k kind[R, P]) create(t *testing.T, f *fixture, account postern.AccountID, n int) R {
+	t.Helper()
+	var row R
+	// The ids do not sort in the order of a locale, which would put a before B.
+	*P(&row).Head() = store.Meta{
+		ID: "x_" + string("0BCZaz"[n]) + "2abcdefghijklmnopqrstuvwxyz", Account: account,
+		Description: fmt.Sprintf("Nº %d — 東京 'or' \"and\" 100%%_", n), Metadata: `{"a":[1]}`,
+		CreatedAt: f.now.Add(time.Duration(n) * time.Second), UpdatedAt: f.now.Add(time.Duration(n) * time.Minute),
+	}
+	f.write(t, func(ctx context.Context, tx store.Tx) error {
+		if k.fill != nil {
+			if err := k.fill(ctx, tx, P(&row), n); err != nil {
+				return err
+			}
+		}
+		return k.rows(tx).Create(ctx, row)
+	})
+	return row
+}
+
+func (k kind[R, P]) testReading(t *testing.T, f *fixture, mine postern.AccountID, rows []R, foreign store.Meta) {
+	t.Helper()
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		for _, want := range rows {
+			got, err := k.rows(tx).Get(ctx, mine, P(&want).Head().ID)
+			if diff := cmp.Diff(want, got, compared()); err != nil || diff != "" {
+				t.Errorf("a row came back otherwise (-want +got), error %v:\n%s", err, diff)
+			}
+		}
+		_, err := k.rows(tx).Get(ctx, mine, foreign.ID)
+		fails(t, err, postern.CodeNotFound)
+		_, err = k.rows(tx).Get(ctx, mine, "x_nobody")
+		fails(t, err, postern.CodeNotFound)
+		if _, err := k.rows(tx).Get(ctx, "", foreign.ID); err != nil {
+			t.Errorf("without an account: %v", err)
+		}
+		return nil
+	})
+	err := f.Write(t.Context(), func(tx store.Tx) error { return k.rows(tx).Create(t.Context(), rows[0]) })
+	fails(t, err, postern.CodeConflict)
+}
+
+func (k kind[R, P]) testPaging(t *testing.T, f *fixture, mine postern.AccountID, rows []R) {
+	t.Helper()
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		before, left := "", len(rows)
+		for {
+			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Before: before, Limit: 2})
+			if err != nil || len(page) == 0 {
+				if left != 0 {
+					t.Errorf("%d rows were not listed", left)
+				}
+				return err
+			}
+			for _, got := range page {
+				left--
+				if diff := cmp.Diff(rows[left], got, compared()); diff != "" {
+					t.Errorf("not the newest first (-want +got):\n%s", diff)
+				}
+				before = P(&got).Head().ID
+			}
+		}
+	})
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		want := P(&rows[1]).Head().ID
+		page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: store.Equal("description", P(&rows[1]).Head().Description)})
+		if err != nil || len(page) != 1 || P(&page[0]).Head().ID != want {
+			t.Errorf("filtered by a description: %+v, %v", page, err)
+		}
+		return nil
+	})
+}
+
+func (k kind[R, P]) testChanging(t *testing.T, f *fixture, row R) {
+	t.Helper()
+	head := P(&row).Head()
+	head.Description, head.Metadata, head.UpdatedAt = "", "other", f.now.Add(time.Hour)
+	if k.change != nil {
+		k.change(&row)
+	}
+	f.write(t, func(ctx context.Context, tx store.Tx) error { return k.rows(tx).Update(ctx, row) })
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		got, err := k.rows(tx).Get(ctx, head.Account, head.ID)
+		if diff := cmp.Diff(row, got, compared()); diff != "" {
+			t.Errorf("after the change (-want +got):\n%s", diff)
+		}
+		return err
+	})
+	head.ID = "x_nobody"
+	err := f.Write(t.Context(), func(tx store.Tx) error { return k.rows(tx).Update(t.Context(), row) })
+	fails(t, err, postern.CodeNotFound)
+}
+
+func (k kind[R, P]) testDeleting(t *testing.T, f *fixture, mine postern.AccountID, row, foreign R) {
+	t.Helper()
+	remove := func(id string) error {
+		return f.Write(t.Context(), func(tx store.Tx) error { return k.rows(tx).Delete(t.Context(), mine, id) })
+	}
+	fails(t, remove(P(&foreign).Head().ID), postern.CodeNotFound)
+	if err := remove(P(&row).Head().ID); err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+	fails(t, remove(P(&row).Head().ID), postern.CodeNotFound)
+}
+
+// compared compares rows as a caller would.
+func compared() cmp.Option {
+	return cmp.Options{
+		cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }),
+		cmp.Comparer(func(a, b postern.ACL) bool { return fmt.Sprint(a.Strings()) == fmt.Sprint(b.Strings()) }),
+		cmp.Comparer(func(a, b postern.Secret) bool { return a.Reveal() == b.Reveal() }),
+	}
+}
