@@ -8,6 +8,25 @@ const (
 	CodeTokenInvalid            Code = "ERR_NGROK_107"   // The authtoken is not valid on this server
 	CodeSessionLimit            Code = "ERR_NGROK_108"   // Too many sessions for this account
 	CodeAgentTooOld             Code = "ERR_NGROK_120"   // The agent speaks a protocol version that this server no longer accepts
+	CodeKeyMissing              Code = "ERR_NGROK_200"   // The request carries no API key
+	CodeAuthorizationInvalid    Code = "ERR_NGROK_201"   // The Authorization header cannot be read
+	CodeKeyMalformed            Code = "ERR_NGROK_202"   // The API key is malformed
+	CodeKeyInvalid              Code = "ERR_NGROK_203"   // The API key is not valid on this server
+	CodeContentTypeInvalid      Code = "ERR_NGROK_210"   // The body's content type is not one that the API reads
+	CodeBodyUnexpected          Code = "ERR_NGROK_211"   // The request must not have a body
+	CodeBodyUnparsable          Code = "ERR_NGROK_213"   // The body is not a JSON object
+	CodeFieldUnknown            Code = "ERR_NGROK_214"   // The body has a field that is not known
+	CodeValueInvalid            Code = "ERR_NGROK_215"   // A field or parameter has a value that it cannot have
+	CodeContentTypeMissing      Code = "ERR_NGROK_216"   // The request has a body and no content type
+	CodeVersionInvalid          Code = "ERR_NGROK_217"   // The API has no such version
+	CodeVersionMissing          Code = "ERR_NGROK_218"   // The request does not say which version of the API it is for
+	CodeTooManyAtOnce           Code = "ERR_NGROK_225"   // Too many requests of this account are being worked on
+	CodeTooManyRequests         Code = "ERR_NGROK_226"   // The account has sent too many requests to the API
+	CodeCursorInvalid           Code = "ERR_NGROK_227"   // The cursor of a list is not an id of what is listed
+	CodeParameterUnknown        Code = "ERR_NGROK_231"   // The query has a parameter that is not known
+	CodeParameterRepeated       Code = "ERR_NGROK_232"   // The query has a parameter more than once
+	CodePageSizeInvalid         Code = "ERR_NGROK_233"   // A page of a list cannot have that many items
+	CodeIPPolicyUnchanged       Code = "ERR_NGROK_1400"  // The change of an IP policy changes nothing
 	CodeCredentialRevoked       Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
 	CodeBindInvalid             Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
 	CodeAddressNotAllowed       Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
@@ -81,6 +100,8 @@ const (
 	CodeDataDirNotEmpty         Code = "ERR_POSTERN_509" // A backup is restored into an empty data directory only
 	CodeSealingKeyMissing       Code = "ERR_POSTERN_510" // A sealing key is missing
 	CodeSealBroken              Code = "ERR_POSTERN_511" // A stored secret cannot be opened
+	CodeNotPermitted            Code = "ERR_POSTERN_520" // Your role does not allow this
+	CodeBodyTooLarge            Code = "ERR_POSTERN_521" // The body is larger than the API takes
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -93,6 +114,44 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 403, Title: "Too many sessions for this account", Fix: "Stop agents that are no longer needed, or raise the limit on the server."}, true
 	case CodeAgentTooOld:
 		return Entry{Code: c, Wire: "ERR_NGROK_120", Status: 400, Title: "The agent speaks a protocol version that this server no longer accepts", Fix: "Update the agent."}, true
+	case CodeKeyMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_200", Status: 403, Title: "The request carries no API key", Fix: "Send the header \"Authorization: Bearer <API key>\"."}, true
+	case CodeAuthorizationInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_201", Status: 403, Title: "The Authorization header cannot be read", Fix: "Send the header \"Authorization: Bearer <API key>\"."}, true
+	case CodeKeyMalformed:
+		return Entry{Code: c, Wire: "ERR_NGROK_202", Status: 403, Title: "The API key is malformed", Fix: "Copy the whole key as it was printed once. An authtoken is something else."}, true
+	case CodeKeyInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_203", Status: 403, Title: "The API key is not valid on this server", Fix: "The key was deleted or belongs to another server. Make a new one, or check the API's address."}, true
+	case CodeContentTypeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_210", Status: 415, Title: "The body's content type is not one that the API reads", Fix: "Send the header \"Content-Type: application/json\"."}, true
+	case CodeBodyUnexpected:
+		return Entry{Code: c, Wire: "ERR_NGROK_211", Status: 400, Title: "The request must not have a body", Fix: "Leave the body away: GET and DELETE take none."}, true
+	case CodeBodyUnparsable:
+		return Entry{Code: c, Wire: "ERR_NGROK_213", Status: 400, Title: "The body is not a JSON object", Fix: "Correct the JSON at the place that the message names: no comma at the end, straight quotes, each key once."}, true
+	case CodeFieldUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_214", Status: 400, Title: "The body has a field that is not known", Fix: "Correct or remove the field that the message names."}, true
+	case CodeValueInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_215", Status: 400, Title: "A field or parameter has a value that it cannot have", Fix: "Correct the value of what the message names."}, true
+	case CodeContentTypeMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_216", Status: 400, Title: "The request has a body and no content type", Fix: "Send the header \"Content-Type: application/json\"."}, true
+	case CodeVersionInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_217", Status: 400, Title: "The API has no such version", Fix: "Send the header \"Ngrok-Version: 2\"."}, true
+	case CodeVersionMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_218", Status: 400, Title: "The request does not say which version of the API it is for", Fix: "Send the header \"Ngrok-Version: 2\"."}, true
+	case CodeTooManyAtOnce:
+		return Entry{Code: c, Wire: "ERR_NGROK_225", Status: 429, Title: "Too many requests of this account are being worked on", Fix: "Wait as long as the Retry-After header says, and send fewer at the same time."}, true
+	case CodeTooManyRequests:
+		return Entry{Code: c, Wire: "ERR_NGROK_226", Status: 429, Title: "The account has sent too many requests to the API", Fix: "Wait as long as the Retry-After header says, or raise limits.api_requests on the server."}, true
+	case CodeCursorInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_227", Status: 400, Title: "The cursor of a list is not an id of what is listed", Fix: "Follow next_page_uri as it is, or begin again without before_id."}, true
+	case CodeParameterUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_231", Status: 400, Title: "The query has a parameter that is not known", Fix: "Correct or remove the parameter that the message names."}, true
+	case CodeParameterRepeated:
+		return Entry{Code: c, Wire: "ERR_NGROK_232", Status: 400, Title: "The query has a parameter more than once", Fix: "Send each parameter once."}, true
+	case CodePageSizeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_233", Status: 400, Title: "A page of a list cannot have that many items", Fix: "Ask for 1 to 100."}, true
+	case CodeIPPolicyUnchanged:
+		return Entry{Code: c, Wire: "ERR_NGROK_1400", Status: 400, Title: "The change of an IP policy changes nothing", Fix: "Give at least one of the fields description and metadata."}, true
 	case CodeCredentialRevoked:
 		return Entry{Code: c, Wire: "ERR_NGROK_300", Status: 403, Title: "The authtoken of this session has been revoked", Fix: "Connect again with a valid token."}, true
 	case CodeBindInvalid:
@@ -239,6 +298,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "A sealing key is missing", Fix: "Restore the sealing keys of this installation from a backup, or give sealing.key_file the file that has them; without them the stored secrets cannot be read."}, true
 	case CodeSealBroken:
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 500, Title: "A stored secret cannot be opened", Fix: "The row was changed outside of Postern. Restore the database from a backup, or store the secret anew."}, true
+	case CodeNotPermitted:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 403, Title: "Your role does not allow this", Fix: "Ask an administrator of the account, or use a key whose owner may."}, true
+	case CodeBodyTooLarge:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 413, Title: "The body is larger than the API takes", Fix: "Send at most 1 MiB."}, true
 	}
 	return Entry{}, false
 }
@@ -250,6 +313,25 @@ func Codes() []Code {
 		CodeTokenInvalid,
 		CodeSessionLimit,
 		CodeAgentTooOld,
+		CodeKeyMissing,
+		CodeAuthorizationInvalid,
+		CodeKeyMalformed,
+		CodeKeyInvalid,
+		CodeContentTypeInvalid,
+		CodeBodyUnexpected,
+		CodeBodyUnparsable,
+		CodeFieldUnknown,
+		CodeValueInvalid,
+		CodeContentTypeMissing,
+		CodeVersionInvalid,
+		CodeVersionMissing,
+		CodeTooManyAtOnce,
+		CodeTooManyRequests,
+		CodeCursorInvalid,
+		CodeParameterUnknown,
+		CodeParameterRepeated,
+		CodePageSizeInvalid,
+		CodeIPPolicyUnchanged,
 		CodeCredentialRevoked,
 		CodeBindInvalid,
 		CodeAddressNotAllowed,
@@ -323,5 +405,7 @@ func Codes() []Code {
 		CodeDataDirNotEmpty,
 		CodeSealingKeyMissing,
 		CodeSealBroken,
+		CodeNotPermitted,
+		CodeBodyTooLarge,
 	}
 }

@@ -13,5 +13,14 @@ type Event struct {
 	Type    EventType
 	Account AccountID
 	At      time.Time
+	Actor   Actor
 	Object  []byte
+}
+
+// Actor is who caused an event. The zero value stands for the server itself, and for
+// what agents do.
+type Actor struct {
+	ID     string `json:"id"`            // of a user or service user
+	Source string `json:"source"`        // by which way: "API", "Dashboard", "Server"
+	Key    string `json:"key,omitempty"` // the API key, if it came with one
 }

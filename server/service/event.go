@@ -19,6 +19,16 @@ func (d *draft) record(kind postern.EventType, account postern.AccountID, subjec
 	return d.append(e, subject)
 }
 
+// recordBy is record for a change that somebody asked for.
+func (d *draft) recordBy(by Caller, kind postern.EventType, account postern.AccountID, subject string, object any) error {
+	e, err := newEvent(kind, account, d.now, object)
+	if err != nil {
+		return err
+	}
+	e.Actor = by.actor()
+	return d.append(e, subject)
+}
+
 func (d *draft) append(e postern.Event, subject string) error {
 	seq, err := d.Outbox().Append(d.ctx, e, subject)
 	if err != nil {

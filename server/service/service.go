@@ -43,6 +43,10 @@ type Config struct {
 	// Domains are those below which names are given; their reserved labels are not.
 	Domains []postern.Hostname
 
+	// APIURL is where the REST API is, without a slash at its end: URIs of resources
+	// begin with it.
+	APIURL string
+
 	// InUse returns the names and ports that are online now, so that what is used
 	// without pause for longer than its reservation is not given away. nil: none. It is
 	// called from the Service's own goroutine about once an hour.
@@ -64,6 +68,7 @@ type Service struct {
 	bus     *event.Bus
 	nameKey []byte
 	domains []postern.Hostname
+	apiURL  string
 	inUse   func() ([]postern.Hostname, []uint16)
 	timeout time.Duration
 	now     func() time.Time
@@ -93,7 +98,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "a server needs a domain to give names below")
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL,
 		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
 		known: newMemory(), pending: newBacklog(),
 		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),

@@ -22,6 +22,7 @@ const (
 func house() []room {
 	return []room{
 		{path: "", level: 0},
+		{path: "resource", level: 1},
 		{path: "internal/obs", level: 1},
 		{path: "internal/run", level: 1},
 		{path: "internal/disk", level: 1},

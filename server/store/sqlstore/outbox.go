@@ -20,15 +20,28 @@ func (o outbox) Append(ctx context.Context, e postern.Event, subject string) (in
 	if object == nil {
 		object = []byte{} // the column takes no NULL
 	}
+	actor, err := document[postern.Actor]{&e.Actor}.Value()
+	if err != nil {
+		return 0, translate(err)
+	}
 	return seq, translate(o.q.AppendRecord(ctx, query.AppendRecordParams{
 		Seq: seq, ID: e.ID, Type: e.Type, AccountID: e.Account,
-		Subject: subject, At: e.At.UnixMicro(), Object: object,
+		Subject: subject, At: e.At.UnixMicro(), Object: object, Actor: actor.(string), //nolint:forcetypeassert // its kind
 	}))
 }
 
 func (o outbox) After(ctx context.Context, seq int64, limit int) ([]event.Record, error) {
 	rows, err := o.q.RecordsAfter(ctx, query.RecordsAfterParams{After: seq, Most: most(limit)})
-	return each(rows, recordOf), translate(err)
+	if err != nil {
+		return nil, translate(err)
+	}
+	records := make([]event.Record, len(rows))
+	for i, row := range rows {
+		if records[i], err = recordOf(row); err != nil {
+			return nil, translate(err)
+		}
+	}
+	return records, nil
 }
 
 func (o outbox) Head(ctx context.Context) (int64, error) {
@@ -41,11 +54,12 @@ func (o outbox) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return count, translate(err)
 }
 
-func recordOf(row query.Outbox) event.Record {
-	return event.Record{
+func recordOf(row query.Outbox) (event.Record, error) {
+	r := event.Record{
 		Seq: row.Seq, Subject: row.Subject,
 		Event: postern.Event{ID: row.ID, Type: row.Type, Account: row.AccountID, At: instant(row.At), Object: row.Object},
 	}
+	return r, document[postern.Actor]{&r.Actor}.Scan(row.Actor)
 }
 
 type settings struct{ q *query.Queries }

@@ -5,7 +5,7 @@ UPDATE outbox_head SET seq = seq + 1 WHERE id = 1 RETURNING seq;
 SELECT seq FROM outbox_head WHERE id = 1;
 
 -- name: AppendRecord :exec
-INSERT INTO outbox (seq, id, type, account_id, subject, at, object) VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO outbox (seq, id, type, account_id, subject, at, object, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: RecordsAfter :many
 SELECT * FROM outbox WHERE seq > @after ORDER BY seq LIMIT @most;

@@ -60,6 +60,7 @@ type Outbox struct {
 	Subject   string
 	At        int64
 	Object    []byte
+	Actor     string
 }
 
 type Port struct {

@@ -12,7 +12,7 @@ import (
 )
 
 const appendRecord = `-- name: AppendRecord :exec
-INSERT INTO outbox (seq, id, type, account_id, subject, at, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO outbox (seq, id, type, account_id, subject, at, object, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 `
 
 type AppendRecordParams struct {
@@ -23,6 +23,7 @@ type AppendRecordParams struct {
 	Subject   string
 	At        int64
 	Object    []byte
+	Actor     string
 }
 
 func (q *Queries) AppendRecord(ctx context.Context, arg AppendRecordParams) error {
@@ -34,6 +35,7 @@ func (q *Queries) AppendRecord(ctx context.Context, arg AppendRecordParams) erro
 		arg.Subject,
 		arg.At,
 		arg.Object,
+		arg.Actor,
 	)
 	return err
 }
@@ -99,7 +101,7 @@ func (q *Queries) PutSetting(ctx context.Context, arg PutSettingParams) error {
 }
 
 const recordsAfter = `-- name: RecordsAfter :many
-SELECT seq, id, type, account_id, subject, at, object FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2
+SELECT seq, id, type, account_id, subject, at, object, actor FROM outbox WHERE seq > $1 ORDER BY seq LIMIT $2
 `
 
 type RecordsAfterParams struct {
@@ -124,6 +126,7 @@ func (q *Queries) RecordsAfter(ctx context.Context, arg RecordsAfterParams) ([]O
 			&i.Subject,
 			&i.At,
 			&i.Object,
+			&i.Actor,
 		); err != nil {
 			return nil, err
 		}

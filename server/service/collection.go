@@ -1,0 +1,222 @@
+package service
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/resource"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// Collection is the use cases of one kind of resource: T is what is shown, C makes one
+// and U changes one. Everything is of the caller's account; what belongs to another is
+// CodeNotFound. A change and its event are one transaction.
+type Collection[R, T, C, U any, P store.Headed[R]] struct {
+	service    *Service
+	definition resource.Definition
+	rows       func(store.Tx) store.Rows[R]
+	events     eventTypes
+
+	// build makes a row of a creation; its Meta is filled besides the description and
+	// metadata.
+	build func(d *draft, by Caller, row P, c C) error
+	// change applies a change to a row.
+	change func(d *draft, by Caller, row P, u U) error
+	// release refuses to delete what is in use; nil where nothing refers to it. It may
+	// delete what belongs to the row.
+	release func(d *draft, by Caller, row P) error
+	// show makes what the API and events show. d may be read from.
+	show func(tx reader, row P) (T, error)
+
+	// empty is the code of a change without any field; "" where that is no mistake.
+	empty postern.Code
+	// needs is what the caller's role must allow for a change; Write by default.
+	needs postern.Action
+}
+
+// reader is a transaction to read from.
+type reader struct {
+	store.Tx
+	ctx context.Context //nolint:containedctx // lives as long as the transaction
+}
+
+// eventTypes are those of a kind's changes.
+type eventTypes struct{ created, updated, deleted postern.EventType }
+
+// Page says which resources are wanted.
+type Page struct {
+	Before string // the id of the last one of the page before; empty: from the newest
+	Limit  int
+	Where  store.Filter // nil: all
+}
+
+// List is a page of resources, the newest first.
+type List[T any] struct {
+	Items []T
+	More  bool // there are older ones
+}
+
+// Create makes a resource.
+func (k *Collection[R, T, C, U, P]) Create(ctx context.Context, by Caller, c C) (T, error) {
+	var shown T
+	if err := k.mayChange(by); err != nil {
+		return shown, err
+	}
+	err := k.service.change(ctx, func(d *draft) error {
+		row := P(new(R))
+		head := row.Head()
+		head.ID, head.Account = newID(k.definition.Prefixes[0], d.now), by.Account
+		head.CreatedAt, head.UpdatedAt = d.now, d.now
+		if err := k.build(d, by, row, c); err != nil {
+			return err
+		}
+		if err := checkTexts(head.Description, head.Metadata); err != nil {
+			return err
+		}
+		if err := k.rows(d.Tx).Create(d.ctx, *row); err != nil {
+			return err
+		}
+		var err error
+		shown, err = k.tell(d, by, k.events.created, row)
+		return err
+	})
+	return shown, err
+}
+
+// Get returns a resource.
+func (k *Collection[R, T, C, U, P]) Get(ctx context.Context, by Caller, id string) (T, error) {
+	var shown T
+	if err := by.may(postern.Read); err != nil {
+		return shown, err
+	}
+	err := k.service.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		row, err := k.rows(tx).Get(ctx, by.Account, id)
+		if err != nil {
+			return err
+		}
+		shown, err = k.show(reader{tx, ctx}, P(&row))
+		return err
+	})
+	return shown, err
+}
+
+// List returns a page of resources.
+func (k *Collection[R, T, C, U, P]) List(ctx context.Context, by Caller, p Page) (List[T], error) {
+	var list List[T]
+	if err := by.may(postern.Read); err != nil {
+		return list, err
+	}
+	err := k.service.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		rows, err := k.rows(tx).List(ctx, store.Page{Account: by.Account, Before: p.Before, Limit: p.Limit + 1, Where: p.Where})
+		if err != nil {
+			return err
+		}
+		list = List[T]{More: len(rows) > p.Limit}
+		rows = rows[:min(len(rows), p.Limit)]
+		list.Items = make([]T, len(rows))
+		for i := range rows {
+			if list.Items[i], err = k.show(reader{tx, ctx}, P(&rows[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Update changes a resource.
+func (k *Collection[R, T, C, U, P]) Update(ctx context.Context, by Caller, id string, u U) (T, error) {
+	var shown T
+	if err := k.mayChange(by); err != nil {
+		return shown, err
+	}
+	if k.empty != "" && reflect.ValueOf(u).IsZero() {
+		return shown, &postern.Error{Code: k.empty}
+	}
+	err := k.service.change(ctx, func(d *draft) error {
+		row, err := k.rows(d.Tx).Get(d.ctx, by.Account, id)
+		if err != nil {
+			return err
+		}
+		head := P(&row).Head()
+		head.UpdatedAt = d.now
+		if err := k.change(d, by, P(&row), u); err != nil {
+			return err
+		}
+		if err := checkTexts(head.Description, head.Metadata); err != nil {
+			return err
+		}
+		if err := k.rows(d.Tx).Update(d.ctx, row); err != nil {
+			return err
+		}
+		shown, err = k.tell(d, by, k.events.updated, P(&row))
+		return err
+	})
+	return shown, err
+}
+
+// Delete removes a resource. One that others refer to is refused with the code for
+// that.
+func (k *Collection[R, T, C, U, P]) Delete(ctx context.Context, by Caller, id string) error {
+	if err := k.mayChange(by); err != nil {
+		return err
+	}
+	return k.service.change(ctx, func(d *draft) error {
+		row, err := k.rows(d.Tx).Get(d.ctx, by.Account, id)
+		if err != nil {
+			return err
+		}
+		if k.release != nil {
+			if err := k.release(d, by, P(&row)); err != nil {
+				return err
+			}
+		}
+		if _, err := k.tell(d, by, k.events.deleted, P(&row)); err != nil {
+			return err
+		}
+		return k.rows(d.Tx).Delete(d.ctx, by.Account, id)
+	})
+}
+
+func (k *Collection[R, T, C, U, P]) mayChange(by Caller) error {
+	return by.may(max(k.needs, postern.Write))
+}
+
+// tell records the event of a change and returns what it shows.
+func (k *Collection[R, T, C, U, P]) tell(d *draft, by Caller, kind postern.EventType, row P) (T, error) {
+	shown, err := k.show(reader{d.Tx, d.ctx}, row)
+	if err != nil {
+		return shown, err
+	}
+	head := row.Head()
+	return shown, d.recordBy(by, kind, head.Account, head.ID, shown)
+}
+
+// identity is what every resource begins with.
+func (s *Service) identity(d resource.Definition, m *store.Meta) resource.Identity {
+	return resource.Identity{ID: m.ID, URI: s.uri(d, m.ID), CreatedAt: resource.Moment(m.CreatedAt)}
+}
+
+// notes are what was written on a resource.
+func notes(m *store.Meta) resource.Notes {
+	return resource.Notes{Description: m.Description, Metadata: m.Metadata}
+}
+
+// uri is a resource's address in the API.
+func (s *Service) uri(d resource.Definition, id string) string { return s.apiURL + d.PathOf(id) }
+
+// ref points to a resource; nil where there is none.
+func (s *Service) ref(d resource.Definition, id string) *resource.Ref {
+	if id == "" {
+		return nil
+	}
+	return &resource.Ref{ID: id, URI: s.uri(d, id)}
+}
+
+// set changes a field that a change names.
+func set[V any](field *V, to *V) {
+	if to != nil {
+		*field = *to
+	}
+}
