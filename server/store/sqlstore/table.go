@@ -178,13 +178,3 @@ func (c *conditions) where() string {
 	}
 	return " WHERE " + strings.Join(c.parts, " AND ")
 }
-
-// kindOf says what filters may ask of a field; opaque for nothing, or no such field.
-func (c *conditions) kindOf(field string) columnKind {
-	for _, column := range c.columns {
-		if column.name == field {
-			return column.kind
-		}
-	}
-	return opaque
-}
