@@ -1,31 +1,34 @@
 package postern
 
-import (
-	"strconv"
-	"strings"
-)
-
-// ACL limits what a credential may bind. Empty means no limit. Grammar, after
-// ngrok's:
+// ACL limits what a credential may bind, and which private gateways it may reach.
+// Empty means no limit; otherwise what no rule allows is refused. Rules are
+// alternatives, there is none that denies, so one more rule never takes anything away.
 //
-//	rule   = "*" | "bind:" target
-//	target = "*" | domain | "*." domain | host ":" port | key "=" value
+// The grammar of rules that bind is ngrok's; that of access is Postern's own:
 //
-// Rules are alternatives; there is no rule that denies.
+//	rule    = "*" | "bind:" target | "access:" gateway ":" ports
+//	target  = "*" | domain | "*." domain | host ":" port | key "=" value
+//	gateway = "*" | name
+//	ports   = "*" | port | port "-" port
+//
+// A rule that binds grants no access and one of access binds nothing; "*" alone grants
+// both. Names are compared as A-labels in lower case: whoever takes rules from people
+// converts Unicode before ParseACL.
 type ACL []Rule
 
-// Rule is one parsed rule. The zero value allows nothing.
-type Rule struct {
-	text  string
-	any   bool
-	host  Hostname // may be a wildcard
-	port  uint16   // 0: any
-	key   string   // of a label; "*" is any
-	value string
-}
+const (
+	// MaxACLRules is how many rules one ACL may have: each is looked at when an
+	// endpoint is bound.
+	MaxACLRules = 500
+	// MaxACLRule is how many bytes a rule may have.
+	MaxACLRule = 512
+)
 
-// ParseACL reads rules; the first bad one is CodeACLInvalid.
+// ParseACL reads rules; too many of them, and the first bad one, are CodeACLInvalid.
 func ParseACL(rules []string) (ACL, error) {
+	if len(rules) > MaxACLRules {
+		return nil, Errorf(CodeACLInvalid, "the ACL has %d rules, at most %d are allowed; a wildcard may stand for many of them", len(rules), MaxACLRules)
+	}
 	acl := make(ACL, 0, len(rules))
 	for _, text := range rules {
 		rule, err := parseRule(text)
@@ -37,51 +40,6 @@ func ParseACL(rules []string) (ACL, error) {
 	return acl, nil
 }
 
-func parseRule(text string) (Rule, error) {
-	if text == "*" {
-		return Rule{text: text, any: true}, nil
-	}
-	target, found := strings.CutPrefix(text, "bind:")
-	if !found || target == "" {
-		return Rule{}, Errorf(CodeACLInvalid, `ACL rule %q must be "*" or start with "bind:"`, clip(text))
-	}
-	if target == "*" {
-		return Rule{text: text, any: true}, nil
-	}
-	if key, value, label := strings.Cut(target, "="); label {
-		return labelRule(text, key, value)
-	}
-	return hostRule(text, target)
-}
-
-func labelRule(text, key, value string) (Rule, error) {
-	if key == "" || value == "" {
-		return Rule{}, Errorf(CodeACLInvalid, "ACL rule %q: a label rule is key=value, each at least one character", clip(text))
-	}
-	return Rule{text: text, key: key, value: value}, nil
-}
-
-func hostRule(text, target string) (Rule, error) {
-	host, port := splitPort(target)
-	rule := Rule{text: text}
-	if port != "" {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return Rule{}, Errorf(CodeACLInvalid, "ACL rule %q: port %q is not a number from 1 to 65535", clip(text), clip(port))
-		}
-		rule.port = uint16(n)
-	}
-	name, err := ParseHostname(host)
-	if err != nil {
-		return Rule{}, Errorf(CodeACLInvalid, "ACL rule %q: %s", clip(text), AsError(err).Text())
-	}
-	rule.host = name
-	return rule, nil
-}
-
-// String returns the rule as it was written.
-func (r Rule) String() string { return r.text }
-
 // Strings returns the rules as they were written.
 func (a ACL) Strings() []string {
 	texts := make([]string, len(a))
@@ -91,50 +49,45 @@ func (a ACL) Strings() []string {
 	return texts
 }
 
-// Allows tells whether an endpoint with this URL may be bound.
+// Allows tells whether an endpoint with this URL may be bound. A tcp URL without its
+// port stands for one that the server chooses, as AllowsAnyAddress does.
 func (a ACL) Allows(u URL) bool {
-	if len(a) == 0 {
-		return true
-	}
-	for _, rule := range a {
-		if rule.any || rule.allowsURL(u) {
-			return true
-		}
-	}
-	return false
+	return a.allows(func(r Rule) bool { return r.allowsURL(u) })
 }
 
-func (r Rule) allowsURL(u URL) bool {
-	if r.host == "" || !r.host.Covers(u.Host) {
-		return false
-	}
-	if u.Scheme == TCP {
-		return r.port == u.Port
-	}
-	return r.port == 0 || r.port == u.Scheme.DefaultPort()
+// AllowsAnyAddress tells whether the server may choose a tcp address: what it will be
+// cannot be named beforehand, so only an ACL that leaves addresses open allows it.
+func (a ACL) AllowsAnyAddress() bool {
+	return a.allows(func(r Rule) bool { return r.grants == grantsAll || r.grants == grantsBinds })
 }
 
-// AllowsLabels tells whether a labelled endpoint may be bound: each of its labels
-// must be allowed by some rule.
+// AllowsLabels tells whether a labelled endpoint may be bound: each of its labels must
+// be allowed by some rule.
 func (a ACL) AllowsLabels(labels map[string]string) bool {
-	if len(a) == 0 {
-		return true
-	}
 	for key, value := range labels {
-		if !a.allowsLabel(key, value) {
+		if !a.allows(func(r Rule) bool { return r.allowsLabel(key, value) }) {
 			return false
 		}
 	}
-	return len(labels) > 0
+	return len(a) == 0 || len(labels) > 0
 }
 
-func (a ACL) allowsLabel(key, value string) bool {
+// AllowsAccess tells whether a port behind a private gateway may be reached. The
+// gateway's name is read as ParseHostname does; port 0 is none.
+func (a ACL) AllowsAccess(gateway string, port uint16) bool {
+	name, err := ParseHostname(gateway)
+	if err != nil || name.Wildcard() || port == 0 {
+		return false
+	}
+	return a.allows(func(r Rule) bool { return r.allowsAccess(name, port) })
+}
+
+// allows tells whether there is no limit, or some rule grants what is wanted.
+func (a ACL) allows(granted func(Rule) bool) bool {
 	for _, rule := range a {
-		if rule.any || matches(rule.key, key) && matches(rule.value, value) {
+		if granted(rule) {
 			return true
 		}
 	}
-	return false
+	return len(a) == 0
 }
-
-func matches(pattern, s string) bool { return pattern != "" && (pattern == "*" || pattern == s) }

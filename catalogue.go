@@ -173,7 +173,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeNameReserved:
 		return Entry{Code: c, Wire: "ERR_NGROK_320", Status: 409, Title: "The name belongs to another account", Fix: "Choose another name."}, true
 	case CodeACLInvalid:
-		return Entry{Code: c, Wire: "ERR_NGROK_600", Status: 400, Title: "An ACL rule cannot be read", Fix: "Write \"*\", \"bind:name.example.com\", \"bind:*.example.com\", \"bind:host:port\" or \"bind:key=value\"."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_600", Status: 400, Title: "An ACL rule cannot be read", Fix: "Write \"*\", \"bind:name.example.com\", \"bind:*.example.com\", \"bind:host:port\", \"bind:key=value\" or \"access:gateway:port\"; see docs/acl.md."}, true
 	case CodeRestartUnsupported:
 		return Entry{Code: c, Wire: "ERR_NGROK_804", Status: 400, Title: "The agent cannot be restarted remotely", Fix: "Restart it where it runs."}, true
 	case CodeStopUnsupported:
@@ -219,7 +219,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodePortUnavailable:
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "The TCP port cannot be had", Fix: "Ask for another port, or for none and one is assigned."}, true
 	case CodeDomainForeign:
-		return Entry{Code: c, Wire: "ERR_NGROK_320", Status: 403, Title: "The name is not below a domain of this server", Fix: "Use a name below the server's domain, or reserve the domain first."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_319", Status: 403, Title: "The name is not below a domain of this server", Fix: "Use a name below the server's domain, or reserve the domain first."}, true
 	case CodeSchemeInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_9037", Status: 400, Title: "The URL's scheme is not known", Fix: "Use http, https, tcp or tls."}, true
 	case CodeServerBusy:

@@ -70,6 +70,10 @@ func (h Hostname) Under(domain Hostname) bool {
 	return domain != "" && len(h) > len(domain)+1 && strings.HasSuffix(string(h), "."+string(domain))
 }
 
+// Internal tells whether the name is below internal, the top-level domain that is kept
+// for private use: endpoints there are reached from their own account only.
+func (h Hostname) Internal() bool { return h.Under("internal") }
+
 // Covers tells whether traffic for name belongs to h: the same name, or any name
 // below a wildcard's parent. A wildcard covers itself and narrower wildcards, and
 // never its parent.
