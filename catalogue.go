@@ -6,7 +6,7 @@ package postern
 const (
 	CodeTokenMalformed          Code = "ERR_NGROK_105"   // The authtoken is malformed
 	CodeTokenInvalid            Code = "ERR_NGROK_107"   // The authtoken is not valid on this server
-	CodeSessionLimit            Code = "ERR_NGROK_108"   // Too many sessions for this account
+	CodeSessionLimit            Code = "ERR_NGROK_108"   // Too many sessions for this account or credential
 	CodeAgentTooOld             Code = "ERR_NGROK_120"   // The agent speaks a protocol version that this server no longer accepts
 	CodeKeyMissing              Code = "ERR_NGROK_200"   // The request carries no API key
 	CodeAuthorizationInvalid    Code = "ERR_NGROK_201"   // The Authorization header cannot be read
@@ -31,13 +31,14 @@ const (
 	CodeBindInvalid             Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
 	CodeAddressNotAllowed       Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
 	CodeNameNotAllowed          Code = "ERR_NGROK_316"   // The credential's ACL does not allow this name
-	CodeEndpointLimit           Code = "ERR_NGROK_324"   // Too many endpoints on one session
+	CodeEndpointLimit           Code = "ERR_NGROK_324"   // Too many endpoints
 	CodeHostnameInvalid         Code = "ERR_NGROK_326"   // The hostname is not valid
 	CodeAlreadyOnline           Code = "ERR_NGROK_334"   // The endpoint is already online
 	CodeRandomPortNotAllowed    Code = "ERR_NGROK_356"   // The credential's ACL does not allow a TCP address that the server chooses
 	CodeLabelNotAllowed         Code = "ERR_NGROK_399"   // The credential's ACL does not allow these labels
 	CodeNameReserved            Code = "ERR_NGROK_320"   // The name belongs to another account
 	CodeACLInvalid              Code = "ERR_NGROK_600"   // An ACL rule cannot be read
+	CodeRequestLimit            Code = "ERR_NGROK_734"   // The endpoint has had as many requests as it may
 	CodeRestartUnsupported      Code = "ERR_NGROK_804"   // The agent cannot be restarted remotely
 	CodeStopUnsupported         Code = "ERR_NGROK_805"   // The agent cannot be stopped remotely
 	CodeUpdateUnsupported       Code = "ERR_NGROK_806"   // The agent cannot be updated remotely
@@ -74,6 +75,7 @@ const (
 	CodeHeadInvalid             Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
 	CodeHungUp                  Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
 	CodeMemoryShort             Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
+	CodeConnectionLimit         Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
 	CodeConfigInvalid           Code = "ERR_POSTERN_401" // The configuration is not valid
 	CodeFlagInvalid             Code = "ERR_POSTERN_402" // The command line is not valid
 	CodeNoServer                Code = "ERR_POSTERN_403" // No server is configured
@@ -111,7 +113,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeTokenInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 403, Title: "The authtoken is not valid on this server", Fix: "The token was revoked or belongs to another server. Make a new one, or check --connect-url."}, true
 	case CodeSessionLimit:
-		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 403, Title: "Too many sessions for this account", Fix: "Stop agents that are no longer needed, or raise the limit on the server."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 403, Title: "Too many sessions for this account or credential", Fix: "Stop agents that are no longer needed, or raise the limit on the server."}, true
 	case CodeAgentTooOld:
 		return Entry{Code: c, Wire: "ERR_NGROK_120", Status: 400, Title: "The agent speaks a protocol version that this server no longer accepts", Fix: "Update the agent."}, true
 	case CodeKeyMissing:
@@ -161,7 +163,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeNameNotAllowed:
 		return Entry{Code: c, Wire: "ERR_NGROK_316", Status: 403, Title: "The credential's ACL does not allow this name", Fix: "Use a name that the ACL covers, or widen the ACL."}, true
 	case CodeEndpointLimit:
-		return Entry{Code: c, Wire: "ERR_NGROK_324", Status: 403, Title: "Too many endpoints on one session", Fix: "Use several sessions, or raise limits.endpoints_per_session on the server."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_324", Status: 403, Title: "Too many endpoints", Fix: "Stop those that are no longer needed, or raise the limit that the message names on the server."}, true
 	case CodeHostnameInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_326", Status: 400, Title: "The hostname is not valid", Fix: "Use letters, digits and hyphens, with dots between labels."}, true
 	case CodeAlreadyOnline:
@@ -174,6 +176,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_320", Status: 409, Title: "The name belongs to another account", Fix: "Choose another name."}, true
 	case CodeACLInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_600", Status: 400, Title: "An ACL rule cannot be read", Fix: "Write \"*\", \"bind:name.example.com\", \"bind:*.example.com\", \"bind:host:port\", \"bind:key=value\" or \"access:gateway:port\"; see docs/acl.md."}, true
+	case CodeRequestLimit:
+		return Entry{Code: c, Wire: "ERR_NGROK_734", Status: 429, Title: "The endpoint has had as many requests as it may", Fix: "Wait as long as Retry-After says; the server's operator can raise the account's limit."}, true
 	case CodeRestartUnsupported:
 		return Entry{Code: c, Wire: "ERR_NGROK_804", Status: 400, Title: "The agent cannot be restarted remotely", Fix: "Restart it where it runs."}, true
 	case CodeStopUnsupported:
@@ -246,6 +250,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "A rule of the endpoint ended the connection", Fix: "Nothing was sent to the visitor; look at the endpoint's rules if that was not meant."}, true
 	case CodeMemoryShort:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
+	case CodeConnectionLimit:
+		return Entry{Code: c, Wire: "ERR_NGROK_703", Status: 429, Title: "The endpoint has as many connections as it may", Fix: "Try again in a moment; the server's operator can raise the account's limit."}, true
 	case CodeConfigInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The configuration is not valid", Fix: "Correct the line that the message names."}, true
 	case CodeFlagInvalid:
@@ -343,6 +349,7 @@ func Codes() []Code {
 		CodeLabelNotAllowed,
 		CodeNameReserved,
 		CodeACLInvalid,
+		CodeRequestLimit,
 		CodeRestartUnsupported,
 		CodeStopUnsupported,
 		CodeUpdateUnsupported,
@@ -379,6 +386,7 @@ func Codes() []Code {
 		CodeHeadInvalid,
 		CodeHungUp,
 		CodeMemoryShort,
+		CodeConnectionLimit,
 		CodeConfigInvalid,
 		CodeFlagInvalid,
 		CodeNoServer,
