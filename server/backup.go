@@ -157,15 +157,16 @@ func (b backup) explained(err error) error {
 	}
 }
 
-// attempt writes the archive once. The files are looked at before and after, so that
-// those in the archive were there together; the database is copied first, and has no
-// row that a later key has not seen.
+// attempt writes the archive once. The files are looked at before the database is copied
+// and after all is written, so that those in the archive were there together, and were
+// there when the rows were: a sealing key that a rotation has taken out meanwhile would
+// leave rows that nothing opens.
 func (b backup) attempt(ctx context.Context, draft string) (archive.Manifest, []string, error) {
-	database, sources, err := b.rows(ctx)
+	files, leftOut, err := survey(b.dir)
 	if err != nil {
 		return archive.Manifest{}, nil, err
 	}
-	files, leftOut, err := survey(b.dir)
+	database, sources, err := b.rows(ctx)
 	if err != nil {
 		return archive.Manifest{}, nil, err
 	}

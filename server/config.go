@@ -23,6 +23,7 @@ type Config struct {
 	DataDir         string
 	Database        postern.Secret // a PostgreSQL URL; "" is SQLite in DataDir
 	Region          string
+	Sealing         Sealing
 
 	Listen         Listen
 	ProxyProtocol  []string // names of the listeners that require PROXY protocol

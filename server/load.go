@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/seal"
 )
 
 // maxConfig bounds a configuration file: what is larger is not one.
@@ -134,6 +135,11 @@ func (c *Config) validate(problems *Problems) {
 	}
 	if c.DataDir == "" {
 		problems.add(c.place("data_dir"), "data_dir is empty; give the directory for the database, keys and the local CA")
+	}
+	if len(c.Sealing.Keys) > 0 {
+		if _, err := seal.NewKeyring(c.Sealing.Keys...); err != nil {
+			problems.add(c.place("sealing.key"), "sealing.key: %s", postern.AsError(err).Text())
+		}
 	}
 	if c.Listen.HTTPS == "" {
 		problems.add(c.place("listen.https"), "listen.https is empty; visitors and agents need it")

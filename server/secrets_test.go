@@ -163,6 +163,12 @@ func TestNoSecretIsLogged(t *testing.T) {
 		secrets[name] = string(raw)
 	}
 
+	sealing, err := os.ReadFile(filepath.Join(c.DataDir, "sealing.keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets["sealing.keys"] = strings.Split(strings.TrimSpace(string(sealing)), "\n")[2]
+
 	log := written.String()
 	for _, expected := range []string{"session started", "endpoint online", "agent refused", "route table in force", "app." + domain} {
 		if !strings.Contains(log, expected) {

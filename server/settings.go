@@ -16,7 +16,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "tcp"}
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), listenSettings(), publicSettings(), limitSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), limitSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {

@@ -41,8 +41,12 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 		return nil, err
 	}
 	watched := &watchedStore{Store: database}
+	sealing, err := openSealing(ctx, dir, c, database)
+	if err != nil {
+		return nil, errors.Join(err, database.Close())
+	}
 	uses, err := service.New(ctx, service.Config{
-		Store: watched, Bus: bus, NameKey: names, Domains: c.domains(), InUse: online, Logger: logger,
+		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), InUse: online, Logger: logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())

@@ -21,6 +21,7 @@ import (
 	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/internal/testkit/postgres"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
@@ -73,6 +74,9 @@ type world struct {
 	from  sqlstore.Engine
 }
 
+// sealingKey is that of worlds whose tests do not choose one.
+const sealingKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
 // clock is a time that only tests move.
 type clock struct {
 	mu  sync.Mutex
@@ -100,7 +104,12 @@ type flaky struct {
 	// afterRead, where set, is called once when a read has seen its rows and has not
 	// returned yet.
 	afterRead atomic.Pointer[func()]
+
+	// beforeWrite, where set, is asked before each write whether it may happen.
+	beforeWrite atomic.Pointer[beforeWrite]
 }
+
+type beforeWrite struct{ ask func() error }
 
 func (f *flaky) Read(ctx context.Context, fn func(store.Tx) error) error {
 	if f.down.Load() {
@@ -117,6 +126,11 @@ func (f *flaky) Write(ctx context.Context, fn func(store.Tx) error) error {
 	f.writes.Add(1)
 	if f.down.Load() {
 		return postern.Errorf(postern.CodeStoreUnavailable, "down")
+	}
+	if before := f.beforeWrite.Load(); before != nil {
+		if err := before.ask(); err != nil {
+			return err
+		}
 	}
 	return f.Store.Write(ctx, fn)
 }
@@ -136,7 +150,8 @@ func openWorld(t *testing.T, from sqlstore.Engine, c *clock, change ...func(*ser
 	w := &world{store: &flaky{Store: db}, bus: event.NewBus(), clock: c, from: from}
 	config := service.Config{
 		Store: w.store, Bus: w.bus, NameKey: bytes.Repeat([]byte{7}, 32), Domains: []postern.Hostname{domain},
-		Now: c.Now, Logger: testkit.Logger(t),
+		Sealing: must[*seal.Keyring](t)(seal.NewKeyring(must[seal.Key](t)(seal.ParseKey(sealingKey)))),
+		Now:     c.Now, Logger: testkit.Logger(t),
 	}
 	for _, fn := range change {
 		fn(&config)

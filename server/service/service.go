@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/store"
 )
 
@@ -39,6 +40,9 @@ type Config struct {
 	// installation. Another key changes the names that are assigned from now on, not
 	// those that the store remembers.
 	NameKey []byte
+
+	// Sealing has the keys for secrets in rows; nil: no method that needs one works.
+	Sealing *seal.Keyring
 
 	// Domains are those below which names are given; their reserved labels are not.
 	Domains []postern.Hostname
@@ -74,6 +78,9 @@ type Service struct {
 	now     func() time.Time
 	logger  *slog.Logger
 
+	sealing *seal.Keyring
+	sealed  []sealedTable
+
 	known   *memory
 	pending *backlog
 	series  seriesReads
@@ -89,6 +96,8 @@ type Service struct {
 }
 
 // New reads what is known into memory and starts the goroutine that writes what waits.
+// A database whose secrets are sealed with a key that Config.Sealing does not have is
+// CodeSealingKeyMissing.
 // The caller must Close the Service, before its store.
 func New(ctx context.Context, c Config) (*Service, error) {
 	if len(c.NameKey) < minNameKey {
@@ -100,6 +109,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{
 		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL,
 		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
+		sealing: c.Sealing, sealed: sealedTables(),
 		known: newMemory(), pending: newBacklog(),
 		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
 	}
@@ -114,6 +124,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	if s.inUse == nil {
 		s.inUse = func() ([]postern.Hostname, []uint16) { return nil, nil }
+	}
+	if err := s.openSealing(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.recall(ctx); err != nil {
 		return nil, err
