@@ -10,6 +10,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/idn"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -123,7 +124,7 @@ func (o *opts) subdomain(scheme postern.Scheme) (string, error) {
 	if o.Subdomain == "" || !scheme.Hosted() {
 		return "", nil
 	}
-	host, err := asciiHost(o.Subdomain)
+	host, err := idn.ToASCII(o.Subdomain)
 	if err != nil {
 		return "", err
 	}

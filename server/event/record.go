@@ -24,6 +24,7 @@ const (
 	IPPolicyCreated     postern.EventType = "ip_policy_created.v0"
 	IPPolicyUpdated     postern.EventType = "ip_policy_updated.v0"
 	IPPolicyDeleted     postern.EventType = "ip_policy_deleted.v0"
+	CredentialUpdated   postern.EventType = "tunnel_credential_updated.v0"
 	CredentialRevoked   postern.EventType = "tunnel_credential_deleted.v0"
 	AgentSessionStarted postern.EventType = "agent_session_start.v0"
 	AgentSessionStopped postern.EventType = "agent_session_stop.v0"

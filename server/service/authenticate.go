@@ -37,8 +37,14 @@ func (s *Service) Authenticate(ctx context.Context, token postern.Secret) (poste
 // holder finds a credential in the store, or in memory when the store does not answer.
 // One that does not exist is the zero value.
 func (s *Service) holder(ctx context.Context, id postern.CredentialID) (holder, error) {
-	var found holder
-	err := s.read(ctx, func(ctx context.Context, tx store.Tx) error {
+	found, _, err := s.find(ctx, id)
+	return found, err
+}
+
+// find is holder, and tells whether what it found comes from memory.
+func (s *Service) find(ctx context.Context, id postern.CredentialID) (found holder, remembered bool, err error) {
+	since := s.known.now()
+	err = s.read(ctx, func(ctx context.Context, tx store.Tx) error {
 		credential, err := tx.Credentials().Get(ctx, id)
 		if err != nil {
 			return err
@@ -49,13 +55,13 @@ func (s *Service) holder(ctx context.Context, id postern.CredentialID) (holder, 
 	})
 	switch {
 	case err == nil:
-		return s.known.learn(found), nil
+		return s.known.learn(found, since), false, nil
 	case postern.HasCode(err, postern.CodeNotFound):
-		return holder{}, nil
+		return holder{}, false, nil
 	}
-	if remembered, ok := s.known.holder(id); ok {
-		s.logger.WarnContext(ctx, "store down, credential admitted from memory", "credential", id, "error", err)
-		return remembered, nil
+	if known, ok := s.known.holder(id); ok {
+		s.logger.WarnContext(ctx, "store down, credential taken from memory", "credential", id, "error", err)
+		return known, true, nil
 	}
-	return holder{}, err
+	return holder{}, false, err
 }

@@ -69,7 +69,7 @@ func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 	if err := d.Settings().Put(d.ctx, settingFirstUser, string(user.ID)); err != nil {
 		return Bootstrap{}, err
 	}
-	d.committed = append(d.committed, func() { s.known.learn(holder{credential: credential, account: account}) })
+	d.committed = append(d.committed, func() { s.known.learn(holder{credential: credential, account: account}, s.known.now()) })
 	return Bootstrap{AccountID: account.ID, UserID: user.ID, APIKey: apiKey, Authtoken: token, Created: true}, nil
 }
 

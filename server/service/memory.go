@@ -20,6 +20,7 @@ const page = 1000
 // memory is what this process knows of the store, for when the store is down.
 type memory struct {
 	mu      sync.RWMutex
+	changes uint64 // of credentials, by this process
 	holders map[postern.CredentialID]holder
 	names   map[postern.Hostname]store.Name
 	series  map[seriesKey][]postern.Hostname // the assigned ones among names
@@ -31,6 +32,7 @@ type holder struct {
 	credential postern.Credential
 	account    postern.Account
 	revoked    bool
+	changed    uint64 // the memory's count when this process changed it last, 0 for never
 }
 
 // seriesKey tells series of assigned names apart.
@@ -49,17 +51,38 @@ func newMemory() *memory {
 	}
 }
 
-// learn remembers h and returns what is known now: a revocation is never unlearnt, so a
-// look-up that was on its way when the credential was revoked does not bring it back.
-func (m *memory) learn(h holder) holder {
+// now is when a look-up began, for learn.
+func (m *memory) now() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.changes
+}
+
+// learn remembers h, which was read since, and returns what is known now. A revocation is
+// never unlearnt, and no later change either, so a look-up that was on its way when the
+// credential was revoked or changed does not bring back what was.
+func (m *memory) learn(h holder, since uint64) holder {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.holders[h.credential.ID].revoked {
-		h.revoked = true
+	known := m.holders[h.credential.ID]
+	if known.changed > since {
+		h.credential = known.credential
 	}
+	h.revoked = h.revoked || known.revoked
+	h.changed = known.changed
 	makeRoom(m.holders, h.credential.ID, nil)
 	m.holders[h.credential.ID] = h
 	return h
+}
+
+// change notes that this process has changed a credential.
+func (m *memory) change(h holder) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes++
+	h.changed, h.revoked = m.changes, m.holders[h.credential.ID].revoked
+	makeRoom(m.holders, h.credential.ID, nil)
+	m.holders[h.credential.ID] = h
 }
 
 func (m *memory) holder(id postern.CredentialID) (holder, bool) {
@@ -228,7 +251,7 @@ func (s *Service) recallCredentials(ctx context.Context, tx store.Tx, accounts m
 				}
 				accounts[c.Account] = account
 			}
-			s.known.learn(holder{credential: c, account: account})
+			s.known.learn(holder{credential: c, account: account}, s.known.now())
 			after = c.ID
 		}
 	}

@@ -27,6 +27,9 @@ type Credentials interface {
 	// List returns up to limit valid credentials of every account whose id is greater
 	// than after, by id.
 	List(ctx context.Context, after postern.CredentialID, limit int) ([]postern.Credential, error)
+	// Update gives a valid credential the description, metadata and ACL of c, and leaves
+	// the rest. It fails with CodeNotFound if there is no valid credential of c's id.
+	Update(ctx context.Context, c postern.Credential) error
 	// Revoke fails with CodeNotFound if there is no valid credential of this id: of
 	// two who revoke, one succeeds.
 	Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error

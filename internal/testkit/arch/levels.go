@@ -27,6 +27,7 @@ func house() []room {
 		{path: "internal/run", level: 1},
 		{path: "internal/disk", level: 1},
 		{path: "internal/memory", level: 1},
+		{path: "internal/idn", level: 1},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},

@@ -14,14 +14,14 @@ import (
 type credentials struct{ q *query.Queries }
 
 func (c credentials) Create(ctx context.Context, credential postern.Credential) error {
-	acl, err := json.Marshal(credential.ACL.Strings())
+	acl, err := rules(credential.ACL)
 	if err != nil {
-		return postern.Errorf(postern.CodeACLInvalid, "the ACL cannot be stored").Because(err)
+		return err
 	}
 	return translate(c.q.CreateCredential(ctx, query.CreateCredentialParams{
 		ID: credential.ID, AccountID: credential.Account, OwnerID: credential.Owner,
 		Description: credential.Description, Metadata: credential.Metadata,
-		Acl: string(acl), Verifier: credential.Verifier[:], CreatedAt: credential.CreatedAt.UnixMicro(),
+		Acl: acl, Verifier: credential.Verifier[:], CreatedAt: credential.CreatedAt.UnixMicro(),
 	}))
 }
 
@@ -49,6 +49,20 @@ func (c credentials) List(ctx context.Context, after postern.CredentialID, limit
 	return list, nil
 }
 
+func (c credentials) Update(ctx context.Context, credential postern.Credential) error {
+	acl, err := rules(credential.ACL)
+	if err != nil {
+		return err
+	}
+	changed, err := c.q.UpdateCredential(ctx, query.UpdateCredentialParams{
+		ID: credential.ID, Description: credential.Description, Metadata: credential.Metadata, Acl: acl,
+	})
+	if err == nil && changed == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(err, "valid credential", credential.ID)
+}
+
 func (c credentials) Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error {
 	changed, err := c.q.RevokeCredential(ctx, query.RevokeCredentialParams{
 		ID: id, RevokedAt: sql.NullInt64{Int64: at.UnixMicro(), Valid: true},
@@ -57,6 +71,15 @@ func (c credentials) Revoke(ctx context.Context, id postern.CredentialID, at tim
 		err = sql.ErrNoRows
 	}
 	return found(err, "valid credential", id)
+}
+
+// rules is an ACL as it is stored.
+func rules(acl postern.ACL) (string, error) {
+	text, err := json.Marshal(acl.Strings())
+	if err != nil {
+		return "", postern.Errorf(postern.CodeACLInvalid, "the ACL cannot be stored").Because(err)
+	}
+	return string(text), nil
 }
 
 // credentialOf fails closed: a credential whose rules cannot be read must not turn

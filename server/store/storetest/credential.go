@@ -54,6 +54,38 @@ func testCredentials(t *testing.T, f *fixture) {
 	}), postern.CodeNotFound)
 }
 
+func testUpdateCredential(t *testing.T, f *fixture) {
+	c, other := f.owner(t, 1), f.owner(t, 2)
+	changed := c
+	changed.Description, changed.Metadata = "gateway of customer 1", "é\n"
+	changed.Account, changed.Owner, changed.Verifier = other.Account, other.Owner, other.Verifier // not what an update is for
+	for _, rules := range [][]string{{"bind:*.c1.example.com", "access:office:22"}, {}} {
+		acl, err := postern.ParseACL(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed.ACL = acl
+		f.write(t, func(ctx context.Context, tx store.Tx) error { return tx.Credentials().Update(ctx, changed) })
+		want := c
+		want.Description, want.Metadata, want.ACL = changed.Description, changed.Metadata, acl
+		f.read(t, func(ctx context.Context, tx store.Tx) error {
+			got, err := tx.Credentials().Get(ctx, c.ID)
+			sameCredential(t, want, got.Credential)
+			return err
+		})
+	}
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		got, err := tx.Credentials().Get(ctx, other.ID)
+		sameCredential(t, other, got.Credential)
+		return err
+	})
+	f.write(t, func(ctx context.Context, tx store.Tx) error { return tx.Credentials().Revoke(ctx, c.ID, f.now) })
+	for _, id := range []postern.CredentialID{c.ID, "cr_nobody"} {
+		changed.ID = id
+		fails(t, f.Write(t.Context(), func(tx store.Tx) error { return tx.Credentials().Update(t.Context(), changed) }), postern.CodeNotFound)
+	}
+}
+
 func testRevoke(t *testing.T, f *fixture) {
 	c := f.owner(t, 1)
 	at := f.now.Add(time.Minute)

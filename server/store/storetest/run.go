@@ -22,6 +22,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"account pages sort as bytes", testAccountPages},
 		{"users and API keys", testUsersAndKeys},
 		{"credentials", testCredentials},
+		{"a credential is updated", testUpdateCredential},
 		{"revocation happens once", testRevoke},
 		{"credential pages", testCredentialPages},
 		{"references", testReferences},

@@ -10,3 +10,6 @@ SELECT * FROM credentials WHERE id > @after AND revoked_at IS NULL ORDER BY id L
 
 -- name: RevokeCredential :execrows
 UPDATE credentials SET revoked_at = @revoked_at WHERE id = @id AND revoked_at IS NULL;
+
+-- name: UpdateCredential :execrows
+UPDATE credentials SET description = @description, metadata = @metadata, acl = @acl WHERE id = @id AND revoked_at IS NULL;

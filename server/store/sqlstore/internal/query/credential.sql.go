@@ -121,3 +121,27 @@ func (q *Queries) RevokeCredential(ctx context.Context, arg RevokeCredentialPara
 	}
 	return result.RowsAffected()
 }
+
+const updateCredential = `-- name: UpdateCredential :execrows
+UPDATE credentials SET description = $1, metadata = $2, acl = $3 WHERE id = $4 AND revoked_at IS NULL
+`
+
+type UpdateCredentialParams struct {
+	Description string
+	Metadata    string
+	Acl         string
+	ID          postern.CredentialID
+}
+
+func (q *Queries) UpdateCredential(ctx context.Context, arg UpdateCredentialParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, updateCredential,
+		arg.Description,
+		arg.Metadata,
+		arg.Acl,
+		arg.ID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
