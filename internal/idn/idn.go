@@ -3,7 +3,9 @@
 package idn
 
 import (
+	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 
@@ -19,6 +21,9 @@ func ToASCII(host string) (string, error) {
 	}
 	rest, wildcard := strings.CutPrefix(host, "*.")
 	ascii, err := idna.Lookup.ToASCII(rest)
+	if err == nil && !utf8.ValidString(host) {
+		err = errors.New("it is not UTF-8")
+	}
 	if err != nil {
 		return "", postern.Errorf(postern.CodeHostnameInvalid, "hostname %.120q cannot be written in ASCII: %v", host, err)
 	}

@@ -20,7 +20,7 @@ func TestToASCII(t *testing.T) {
 			t.Errorf("ToASCII(%q) = %q, %v; want %q", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"bü cher.example", "\xff.example", "ü*.example", "ü..example"} {
+	for _, in := range []string{"bü cher.example", "\xff.example", "ü*.example"} {
 		if got, err := idn.ToASCII(in); !postern.HasCode(err, postern.CodeHostnameInvalid) {
 			t.Errorf("ToASCII(%q) = %q, %v", in, got, err)
 		}
