@@ -73,7 +73,7 @@ func bootstrapStopped(ctx context.Context, dir *dataDir, c Config, logger *slog.
 	bus := event.NewBus()
 	defer bus.Close()
 	nobody := func() ([]postern.Hostname, []uint16) { return nil, nil }
-	state, err := openState(ctx, dir, c, bus, nobody, logger)
+	state, err := openState(ctx, dir, c, bus, c.apiURL(c.Public.HTTPS), nobody, logger)
 	if err != nil {
 		return Keys{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
@@ -66,6 +68,7 @@ type Server struct {
 	routes    *route.Current
 	builder   *routebuild.Builder
 	edge      *edge.Edge
+	api       *api.API
 	control   *control.Control
 	files     *pki.Files   // nil in the mode local_ca
 	ca        *pki.LocalCA // nil in the mode files
@@ -125,7 +128,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.online, s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.config.apiURL(s.publicPorts().HTTPS), s.online, s.log); err != nil {
 		return err
 	}
 	if err := s.openCertificates(); err != nil {
@@ -178,10 +181,15 @@ func (s *Server) assembleTraffic() error {
 		return err
 	}
 	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
+	s.api = api.New(s.apiConfig())
 	s.edge = edge.New(s.edgeConfig(access))
 	s.control = control.New(s.controlConfig(key))
 	s.registerMemory()
 	return nil
+}
+
+func (s *Server) apiConfig() api.Config {
+	return api.Config{Service: s.service, URL: s.config.apiURL(s.publicPorts().HTTPS), Logger: s.log}
 }
 
 func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
@@ -190,6 +198,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 	live.Limits.HeaderBytes, live.Limits.HTTP2Streams = c.Limits.HeaderBytes, c.Limits.HTTP2Streams
 	return edge.Config{
 		Domain:      c.Domain,
+		Hosts:       map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
 		Routes:      s.routes,
 		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,

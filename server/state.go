@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -29,7 +31,7 @@ type state struct {
 }
 
 // openState opens the database that c means.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, apiURL string, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 		return nil, errors.Join(err, database.Close())
 	}
 	uses, err := service.New(ctx, service.Config{
-		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), InUse: online, Logger: logger,
+		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: apiURL, InUse: online, Logger: logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())
@@ -56,6 +58,15 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, onli
 
 func (s *state) close(ctx context.Context) error {
 	return errors.Join(s.service.Close(ctx), s.store.Close())
+}
+
+// apiURL is where the REST API is to be found; port is that of visitors' TLS.
+func (c Config) apiURL(port uint16) string {
+	host := "api." + string(c.Domain)
+	if port != 0 && port != 443 {
+		host = net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
+	return "https://" + host
 }
 
 // domains are those below which names are given, the server's own first.

@@ -105,6 +105,9 @@ func (x *webExchange) untouched() bool {
 // asked for by its own name, so that no tenant's page can speak to it over a
 // connection that was made for the tenant.
 func (x *webExchange) serveOwn(own http.Handler) error {
+	if !x.visitor.secure {
+		return x.sendToTLS()
+	}
 	if x.visitor.secure && x.visitor.serverName != "" && x.visitor.serverName != x.host {
 		return &postern.Error{Code: postern.CodeMisdirected}
 	}
@@ -112,6 +115,18 @@ func (x *webExchange) serveOwn(own http.Handler) error {
 	defer recorder.stall.stop()
 	own.ServeHTTP(recorder, x.r)
 	x.status, x.sent = recorder.status, recorder.sent
+	return nil
+}
+
+// sendToTLS keeps the server's own sites off the plain port. What carries a credential, or
+// changes something, is refused instead of redirected: its sender would go on sending it
+// in the clear, and never notice.
+func (x *webExchange) sendToTLS() error {
+	simple := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
+	if !simple || x.r.Header["Authorization"] != nil || x.r.Header["Cookie"] != nil {
+		return postern.Errorf(postern.CodeTLSRequired, "%s is served over https only; the request came in the clear, and what it carried should be replaced", x.host)
+	}
+	x.redirect()
 	return nil
 }
 

@@ -1,0 +1,9 @@
+package api
+
+import "github.com/postern-dev/postern/resource"
+
+// routes makes the routes of everything in resource.Table.
+func (a *API) routes() {
+	s := a.config.Service
+	bind(a, resource.IPPolicies(), s.IPPolicies())
+}
