@@ -26,6 +26,7 @@ const (
 	CodeParameterUnknown        Code = "ERR_NGROK_231"   // The query has a parameter that is not known
 	CodeParameterRepeated       Code = "ERR_NGROK_232"   // The query has a parameter more than once
 	CodePageSizeInvalid         Code = "ERR_NGROK_233"   // A page of a list cannot have that many items
+	CodeFilterInvalid           Code = "ERR_NGROK_250"   // The filter is not valid
 	CodeIPPolicyUnchanged       Code = "ERR_NGROK_1400"  // The change of an IP policy changes nothing
 	CodeCredentialRevoked       Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
 	CodeBindInvalid             Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
@@ -152,6 +153,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_232", Status: 400, Title: "The query has a parameter more than once", Fix: "Send each parameter once."}, true
 	case CodePageSizeInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_233", Status: 400, Title: "A page of a list cannot have that many items", Fix: "Ask for 1 to 100."}, true
+	case CodeFilterInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_250", Status: 400, Title: "The filter is not valid", Fix: "Correct the filter at the character that the message names; docs/api-filters.md has the language."}, true
 	case CodeIPPolicyUnchanged:
 		return Entry{Code: c, Wire: "ERR_NGROK_1400", Status: 400, Title: "The change of an IP policy changes nothing", Fix: "Give at least one of the fields description and metadata."}, true
 	case CodeCredentialRevoked:
@@ -337,6 +340,7 @@ func Codes() []Code {
 		CodeParameterUnknown,
 		CodeParameterRepeated,
 		CodePageSizeInvalid,
+		CodeFilterInvalid,
 		CodeIPPolicyUnchanged,
 		CodeCredentialRevoked,
 		CodeBindInvalid,

@@ -130,7 +130,7 @@ func (c Compare) Match(values Values) bool {
 		return isText && asked && c.Op.holdsPart(text, part)
 	}
 	order, comparable := compare(have, c.Value)
-	return comparable && c.Op.holds(order)
+	return comparable && c.Op.Holds(order)
 }
 
 // Match implements Filter.
@@ -142,7 +142,7 @@ func (i In) Match(values Values) bool {
 // Match implements Filter.
 func (s Size) Match(values Values) bool {
 	text, isText := values(s.Field).(string)
-	return isText && s.Op.holds(cmp.Compare(int64(utf8.RuneCountInString(text)), s.Size))
+	return isText && s.Op.Holds(cmp.Compare(int64(utf8.RuneCountInString(text)), s.Size))
 }
 
 // same tells whether two values are one. Two times are if they are the same instant.
@@ -170,8 +170,8 @@ func compare(a, b any) (order int, comparable bool) {
 	return 0, false
 }
 
-// holds tells whether the comparison is true of two values of that order.
-func (o Op) holds(order int) bool {
+// Holds tells whether the comparison is true of two values of that order.
+func (o Op) Holds(order int) bool {
 	switch o {
 	case Equals:
 		return order == 0
