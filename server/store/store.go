@@ -33,4 +33,5 @@ type Tx interface {
 	Outbox() Outbox
 
 	IPPolicies() Rows[IPPolicy]
+	ReservedDomains() Rows[ReservedDomain]
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -25,14 +23,14 @@ func (n names) Get(ctx context.Context, host postern.Hostname) (store.Name, erro
 
 func (n names) Related(ctx context.Context, host, domain postern.Hostname, account postern.AccountID, since time.Time) (store.Name, error) {
 	base := reach(host)
-	key := treeKey(base)
+	key := store.TreeKey(base)
 	row, err := n.q.NameBelow(ctx, query.NameBelowParams{
 		FromKey: key, ToKey: key[:len(key)-1] + "/", // '/' follows '.': the end of the range
 		AccountID: account, Since: since.UnixMicro(),
 	})
 	for above := base.Parent(); errors.Is(err, sql.ErrNoRows) && within(above, domain); above = above.Parent() {
 		row, err = n.q.NameAt(ctx, query.NameAtParams{
-			TreeKey: treeKey(above), AccountID: account, Since: since.UnixMicro(),
+			TreeKey: store.TreeKey(above), AccountID: account, Since: since.UnixMicro(),
 		})
 	}
 	if err != nil {
@@ -43,7 +41,7 @@ func (n names) Related(ctx context.Context, host, domain postern.Hostname, accou
 
 func (n names) Claim(ctx context.Context, name store.Name, since time.Time) (store.Name, error) {
 	changed, err := n.q.ClaimName(ctx, query.ClaimNameParams{
-		Host: name.Host, TreeKey: treeKey(reach(name.Host)),
+		Host: name.Host, TreeKey: store.TreeKey(name.Host),
 		AccountID: name.Account, CredentialID: name.Credential,
 		Assigned: name.Assigned, Endpoint: name.Endpoint, Kind: name.Kind, Slot: int64(name.Slot), Installation: name.Installation,
 		CreatedAt: name.CreatedAt.UnixMicro(), LastUsedAt: name.LastUsedAt.UnixMicro(), Since: since.UnixMicro(),
@@ -98,14 +96,6 @@ func reach(host postern.Hostname) postern.Hostname {
 		return host.Parent()
 	}
 	return host
-}
-
-// treeKey writes "app.example.com" as "com.example.app.", so that the names below one
-// are those whose keys start with its own.
-func treeKey(host postern.Hostname) string {
-	labels := strings.Split(string(host), ".")
-	slices.Reverse(labels)
-	return strings.Join(labels, ".") + "."
 }
 
 func within(host, domain postern.Hostname) bool { return host == domain || host.Under(domain) }

@@ -1,14 +1,35 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"testing"
+	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
 )
 
 // resources are the tests of every kind of resource.
 func resources() map[string]func(*testing.T, *fixture) {
 	return map[string]func(*testing.T, *fixture){
-		"IP policies": testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
+		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
+		"reserved domains": testRows(reservedDomains()),
+	}
+}
+
+func reservedDomains() kind[store.ReservedDomain, *store.ReservedDomain] {
+	return kind[store.ReservedDomain, *store.ReservedDomain]{
+		rows: store.Tx.ReservedDomains,
+		fill: func(_ context.Context, _ store.Tx, d *store.ReservedDomain, n int) error {
+			d.Domain, d.ResolvesTo = postern.Hostname(fmt.Sprintf("*.d%d.example.org", n)), []string{"global", "eu"}
+			d.Certificate, d.CNAMETarget, d.ACMETarget = "cert_1", "a.dns.example.com", "b.acme.dns.example.com"
+			d.Policy, d.PolicySince = store.CertificatePolicy{Authority: "letsencrypt", KeyType: "ecdsa"}, d.CreatedAt
+			return nil
+		},
+		change: func(d *store.ReservedDomain) {
+			d.Certificate, d.Policy, d.PolicySince = "", store.CertificatePolicy{}, time.Time{}
+			d.ResolvesTo = []string{"global"}
+		},
 	}
 }
