@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -20,6 +21,7 @@ type Local struct {
 	sessions map[link.Session]*attendance
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	recent   *route.Recent
+	meters   *quota.Meters
 }
 
 // New returns an empty registry.
@@ -31,6 +33,10 @@ func New() *Local {
 		recent:   new(route.Recent),
 	}
 }
+
+// Measure has the traffic of accounts and credentials counted, and limited, by meters. It
+// is called before the first Register.
+func (l *Local) Measure(meters *quota.Meters) { l.meters = meters }
 
 // Recent remembers what has gone offline.
 func (l *Local) Recent() *route.Recent { return l.recent }
@@ -74,9 +80,10 @@ func (l *Local) Register(live Live) (release func(), err error) {
 	}
 	if p == nil {
 		p = newPool(live.Endpoint)
+		p.route.Meter = l.meters.Account(live.Endpoint.Account)
 		l.pools[key] = p
 	}
-	m := newMember(live, p)
+	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential))
 	l.members[live.Endpoint.ID] = m
 	p.add(m)
 	l.attend(m)
@@ -112,6 +119,7 @@ func (l *Local) drop(m *member) {
 		l.recent.Lose(m.pool.route.URL)
 	}
 	m.end()
+	m.meter.Release()
 	l.announce()
 }
 

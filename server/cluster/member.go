@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -16,6 +17,7 @@ type member struct {
 	bindID  string
 	session link.Session
 	options postern.EndpointOptions
+	meter   *quota.Meter
 	pool    *pool
 	online  context.Context
 	end     context.CancelFunc // called by Local when the member goes offline
@@ -27,15 +29,17 @@ type member struct {
 	live Live // only its Endpoint's texts and pooling ever change
 }
 
-func newMember(live Live, p *pool) *member {
+func newMember(live Live, p *pool, meter *quota.Meter) *member {
 	m := &member{
 		id:      live.Endpoint.ID,
 		bindID:  live.BindID,
 		session: live.Session,
 		options: live.Endpoint.Options,
+		meter:   meter,
 		pool:    p,
 		live:    live,
 	}
+	meter.Hold()
 	m.online, m.end = context.WithCancel(context.Background())
 	return m
 }
@@ -45,6 +49,9 @@ func (m *member) ID() postern.EndpointID { return m.id }
 
 // Options implements route.Member.
 func (m *member) Options() postern.EndpointOptions { return m.options }
+
+// Meter implements route.Member.
+func (m *member) Meter() *quota.Meter { return m.meter }
 
 // Transport implements route.Member.
 func (m *member) Transport() string { return m.session.Transport() }

@@ -34,6 +34,7 @@ const (
 	rejectFiles     = "file_descriptors"
 	rejectMemory    = "memory"
 	rejectWaiting   = "memory_waiting" // was served before, see Relieve
+	rejectLimit     = "limit"          // of an account or credential
 )
 
 // group is the unit of the per-address cap: an IPv4 address, or the /64 that one

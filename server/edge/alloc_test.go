@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -104,7 +105,10 @@ func exchanges(t testing.TB, request string, change ...func(*edge.Config)) func(
 	s := start(t, change...)
 	m := cannedMember{newMember(""), answer}
 	t.Cleanup(m.stop)
-	s.add(routeTo("http://app."+domain, single{m}))
+	m.meter = quota.New().Credential("ac_1", "cr_1")
+	r := routeTo("http://app."+domain, single{m})
+	r.Meter = m.meter.Account()
+	s.add(r)
 	conn := s.dial(s.http)
 	must(t, conn.SetDeadline(time.Time{}))
 	sent, got, size := []byte(request), make([]byte, 8<<10), 0

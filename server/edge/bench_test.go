@@ -12,6 +12,7 @@ import (
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/mux"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 // paths are the two ways in which HTTP/1.1 is served.
@@ -61,7 +62,10 @@ func roundTrips(t testing.TB, path func(*edge.Config)) func() {
 	peer := mux.New(far, mux.Config{Client: true})
 	go agent(peer, answer)
 	t.Cleanup(func() { m.stop(); m.session.Close(nil); peer.Close(nil) })
-	s.add(routeTo("http://app."+domain, single{m}))
+	m.meter = quota.New().Credential("ac_1", "cr_1")
+	r := routeTo("http://app."+domain, single{m})
+	r.Meter = m.meter.Account()
+	s.add(r)
 	conn := s.dial(s.http)
 	got := make([]byte, 8<<10)
 	size := 0 // of an answer

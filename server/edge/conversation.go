@@ -107,6 +107,7 @@ func (c *conversation) recover() {
 		c.edge.logger.ErrorContext(c.edge.ctx, "a request ended in a panic", "panic", problem, "stack", string(debug.Stack()))
 		c.visitor.abort(&postern.Error{Code: postern.CodeInternal})
 		c.giveBack(false)
+		c.x.visit.Leave()
 	}
 }
 
@@ -241,6 +242,7 @@ func (c *conversation) serve(size int) (goOn, handedOver bool) {
 	}
 	c.x.received = c.upload.received.Load()
 	c.x.account()
+	c.x.visit.Leave()
 	c.endFollowed()
 	c.in.Discard(c.upload.taken)
 	if c.ending && c.in.Len() > 0 {

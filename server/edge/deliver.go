@@ -92,13 +92,15 @@ func (c *conversation) converseWith(p borrowed, kept bool) error {
 		c.x.times.Opened = time.Now()
 		c.tapReady()
 	}
+	conn.asked.Store(true)
 	if kept {
 		// Why it failed, if it did, is told by the read that follows: an answer may have
 		// come before the service stopped reading.
-		_, _ = conn.Write(c.out)
+		_, _ = conn.ask(c.out)
 	}
 	c.upload.send(conn)
 	err := c.readHead(conn)
+	conn.asked.Store(false)
 	if err == nil {
 		err = c.reply(conn)
 	}

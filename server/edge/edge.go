@@ -35,7 +35,8 @@ type Edge struct {
 	agentGate     gate
 	agents        atomic.Int64 // connections that are agents'
 	retired       atomic.Bool  // another process accepts
-	draining      atomic.Bool  // like stopping, for those who must not wait for the lock
+	refusals      refusals
+	draining      atomic.Bool // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}
 	conversations map[*conversation]struct{}

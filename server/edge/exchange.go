@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -49,6 +51,9 @@ type Exchange struct {
 	request   Request
 	response  Response
 	picked    route.Member                  // to be tried first
+	visit     quota.Visit                   // at the meters of the account and the member's credential
+	retry     time.Duration                 // after how long a refused request may be let through; 0 is not known
+	paused    time.Duration                 // because too many bytes were moved before
 	broken    atomic.Pointer[postern.Error] // a Tap panicked
 
 	tapping sync.Mutex
@@ -119,6 +124,8 @@ type forwarder interface {
 	try(m route.Member) error
 	// untouched tells whether the request can still be sent to another member.
 	untouched() bool
+	// pause waits, for as long as the visitor does; an error says that it has gone.
+	pause(m *quota.Meter, wait time.Duration) error
 }
 
 // errOtherPath says that the request needs the other path. Nothing was done.
@@ -163,6 +170,16 @@ func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	if !f.serves(m) {
 		return errOtherPath
 	}
+	if err := x.enter(m.Meter()); err != nil {
+		return err
+	}
+	if wait, _ := m.Meter().Debt(); wait > 0 {
+		began := time.Now()
+		if err := f.pause(m.Meter(), wait); err != nil {
+			return err
+		}
+		x.paused += time.Since(began)
+	}
 	x.member = m.ID()
 	end := m.Begin()
 	defer func() { // also where an answer is cut off by a panic
@@ -185,9 +202,15 @@ const mostMoves = 3
 // serveRoute shows the request to the route's followers by begin, and forwards it.
 func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 	for moves := 0; ; moves++ {
-		err := begin()
+		err := x.enter(x.route.Meter)
+		if err == nil {
+			err = begin()
+		}
 		if err == nil {
 			err = x.forward(f)
+		}
+		if errors.Is(err, errOtherPath) {
+			x.visit.Undo() // it is counted there
 		}
 		if err != errMoved {
 			return err
@@ -198,6 +221,16 @@ func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 		x.account()
 		x.begun, x.over, x.followers = false, false, x.followers[:0]
 	}
+}
+
+// enter takes the request's place at a meter; an error is a limit's.
+func (x *Exchange) enter(m *quota.Meter) error {
+	retry, refusal := x.visit.Enter(m, quota.Request)
+	if refusal == nil {
+		return nil
+	}
+	x.retry = retry
+	return refusal
 }
 
 // elsewhere picks the first member, before anybody is shown the request, and tells whether
@@ -222,7 +255,7 @@ func (x *Exchange) pick() (route.Member, error) {
 // unseen tells whether the service cannot have seen anything of the request.
 func unseen(err error) bool {
 	var opening *openError
-	return errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused)
+	return errors.As(err, &opening) || isCode(err, postern.CodeStreamRefused) || limited(err)
 }
 
 // publicURL is what people type for a path of one of our hosts.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -40,6 +41,7 @@ type member struct {
 	addr    string
 	options postern.EndpointOptions
 	wire    string
+	meter   *quota.Meter
 	refuse  error // what Open fails with
 	limit   int64 // streams at once; 0 is any number
 	done    chan struct{}
@@ -69,6 +71,7 @@ func randomText() string { return strings.ToLower(rand.Text()[:8]) }
 
 func (m *member) ID() postern.EndpointID           { return m.id }
 func (m *member) Options() postern.EndpointOptions { return m.options }
+func (m *member) Meter() *quota.Meter              { return m.meter }
 func (m *member) Done() <-chan struct{}            { return m.done }
 func (m *member) Transport() string                { return m.wire }
 func (m *member) stop()                            { m.once.Do(func() { close(m.done) }) }

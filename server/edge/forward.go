@@ -83,6 +83,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		if info.Reused {
 			conn.settle()
 		}
+		conn.asked.Store(conn.longest == 0)
 		conn.busy.Add(1)
 		a.conn = conn
 		a.x.times.Opened = time.Now()
@@ -100,6 +101,9 @@ func (a *attempt) headDone() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.over = true
+	if a.conn != nil {
+		a.conn.asked.Store(false)
+	}
 }
 
 // interim passes 1xx answers on. The transport's goroutine calls it, possibly after

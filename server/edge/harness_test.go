@@ -180,7 +180,7 @@ func (s *site) serve(url, addr string, change ...func(*member)) *member {
 	s.add(&route.Route{
 		URL:         postern.URL{Scheme: request.Scheme, Host: request.Host, Port: request.Port},
 		Termination: m.options.Termination, CertificatePEM: m.options.CertificatePEM, Key: m.options.KeyPEM,
-		Owner: &owner{members: []*member{m}},
+		Owner: &owner{members: []*member{m}}, Meter: m.meter.Account(),
 	})
 	s.t.Cleanup(m.stop)
 	return m
@@ -202,6 +202,7 @@ func (s *site) pool(url string, all ...*member) {
 	must(s.t, err)
 	s.add(&route.Route{
 		URL: postern.URL{Scheme: request.Scheme, Host: request.Host, Port: request.Port}, Owner: &owner{members: all},
+		Meter: all[0].meter.Account(),
 	})
 	for _, m := range all {
 		s.t.Cleanup(m.stop)

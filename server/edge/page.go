@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"html/template"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,13 +29,14 @@ type page struct {
 	Code      postern.Code
 	Wire      postern.Code
 	RequestID postern.RequestID
+	Retry     int // after so many seconds, where that helps
 }
 
 func newPage(failure *postern.Error, id postern.RequestID) page {
 	entry := failure.Code.Entry()
 	return page{
 		Status: entry.Status, Reason: http.StatusText(entry.Status), Title: entry.Title, Message: failure.Text(),
-		Fix: entry.Fix, Code: entry.Code, Wire: entry.Wire, RequestID: id,
+		Fix: entry.Fix, Code: entry.Code, Wire: entry.Wire, RequestID: id, Retry: 1,
 	}
 }
 
@@ -42,6 +44,7 @@ func newPage(failure *postern.Error, id postern.RequestID) page {
 func (x *Exchange) newPage(failure *postern.Error) page {
 	x.failure = failure
 	p := newPage(failure, x.ID())
+	p.Retry = max(1, int(math.Ceil(x.retry.Seconds())))
 	if cause := failure.Cause; cause != nil {
 		x.edge.logger.InfoContext(x.edge.ctx, "request failed", "request_id", p.RequestID, "host", x.head.hostText(),
 			"error_code", failure.Code, "endpoint_id", x.member, "error", cause)
@@ -68,7 +71,7 @@ func (p page) header(kind string, length int) []headerLine {
 		lines = append(lines, headerLine{"Postern-Error-Code", string(p.Code)})
 	}
 	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		lines = append(lines, headerLine{"Retry-After", "1"})
+		lines = append(lines, headerLine{"Retry-After", strconv.Itoa(p.Retry)})
 	}
 	return lines
 }

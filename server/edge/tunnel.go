@@ -10,6 +10,7 @@ import (
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -22,10 +23,20 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 	}
 	defer e.relays.Done()
 	v.paced(e.live.Load().pace())
+	var visit quota.Visit
+	defer visit.Leave()
+	if _, refusal := visit.Enter(r.Meter, quota.Connection); refusal != nil {
+		e.tunnelRefused(v, r, refusal)
+		return
+	}
 	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
-	s, end, err := e.openStream(r, header, func(m route.Member) []byte {
+	s, end, err := e.openStream(r, header, &visit, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)
 	})
+	if limited(err) {
+		e.tunnelRefused(v, r, postern.AsError(err))
+		return
+	}
 	if err != nil {
 		e.tunnelEnded(v, r, relay.Result{Err: postern.AsError(err)})
 		v.abort(postern.AsError(err))
@@ -53,19 +64,27 @@ func (e *Edge) beginRelay() bool {
 }
 
 // openStream opens a stream to the best member, or to the next one where the link
-// could not take it: of those that there are, and then of those that come within
-// route.ReturnTime. first makes the bytes that travel with the open.
+// could not take it, or its credential is at a limit: of those that there are, and then
+// of those that come within route.ReturnTime. first makes the bytes that travel with the
+// open. visit gets its place at the member's credential.
 func (e *Edge) openStream(
-	r *route.Route, h link.Header, first func(route.Member) []byte,
-) (s link.Stream, end func(ok bool), err error) {
+	r *route.Route, h link.Header, visit *quota.Visit, first func(route.Member) []byte,
+) (s *metered, end func(ok bool), err error) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.live.Load().Timeouts.Open)
 	defer cancel()
 	var tried []route.Member
 	try := func(m route.Member) (over bool) {
 		tried = append(tried, m)
-		busy := m.Begin()
-		if s, err = m.Open(ctx, h, first(m)); err == nil {
-			end = busy
+		meter := m.Meter()
+		if _, refusal := visit.Enter(meter, quota.Connection); refusal != nil {
+			err = refusal
+			return false
+		}
+		busy, early := m.Begin(), first(m)
+		var opened link.Stream
+		if opened, err = m.Open(ctx, h, early); err == nil {
+			meter.In(len(early))
+			s, end = &metered{Stream: opened, meter: meter}, busy
 			return true
 		}
 		busy(reachable(err))
@@ -83,7 +102,7 @@ func (e *Edge) openStream(
 			return s, end, err
 		}
 	}
-	if e.config.Recent != nil {
+	if e.config.Recent != nil && !limited(err) {
 		e.await(time.Now().Add(route.ReturnTime), func() bool {
 			m, _ := e.another(r, tried)
 			return m != nil && try(m)

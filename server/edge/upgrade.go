@@ -92,6 +92,7 @@ func (x *webExchange) join() {
 	x.joined.leave(true)
 	x.received, x.sent, x.failure = x.received+result.AToB, result.BToA, result.Err
 	x.account()
+	x.visit.Leave()
 }
 
 // containsToken tells whether list, as upgradeOf gives it, has token.

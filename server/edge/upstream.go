@@ -224,7 +224,13 @@ func (u *upstream) open(ctx context.Context, x *Exchange, first []byte) (*upstre
 	if err != nil {
 		return nil, &openError{err}
 	}
-	return newUpstreamConn(s, u.serial && !relayed), nil
+	meter := u.member.Meter()
+	meter.In(len(first))
+	conn := newUpstreamConn(s, meter, u.serial && !relayed)
+	if !u.serial {
+		conn.longest = longestShared
+	}
+	return conn, nil
 }
 
 // openError tells a failure to open, before which nothing was sent, from later ones.

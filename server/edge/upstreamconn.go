@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 // upstreamConn is a stream that carries HTTP. Closed in the middle of a message it
@@ -16,7 +17,7 @@ import (
 // On a connection that serves one request after the other it also keeps what a
 // service says beyond an answer from being taken for the next one: settle.
 type upstreamConn struct {
-	link.Stream
+	metered
 	serial bool
 	busy   atomic.Int32 // messages under way
 	owner  *visitor     // whose connection it is private to; nil for none
@@ -29,8 +30,8 @@ type upstreamConn struct {
 	quiet   bool // a request is about to be written: nothing is to be said before it
 }
 
-func newUpstreamConn(s link.Stream, serial bool) *upstreamConn {
-	c := &upstreamConn{Stream: s, serial: serial}
+func newUpstreamConn(s link.Stream, meter *quota.Meter, serial bool) *upstreamConn {
+	c := &upstreamConn{metered: metered{Stream: s, meter: meter}, serial: serial}
 	c.changed.L = &c.mu
 	return c
 }
@@ -55,13 +56,13 @@ func (c *upstreamConn) settle() {
 // Read implements net.Conn. What comes before the request it should answer is refused.
 func (c *upstreamConn) Read(b []byte) (int, error) {
 	if !c.serial {
-		return c.Stream.Read(b)
+		return c.metered.Read(b)
 	}
 	c.mu.Lock()
 	c.reading = true
 	c.changed.Signal()
 	c.mu.Unlock()
-	n, err := c.Stream.Read(b)
+	n, err := c.metered.Read(b)
 	c.mu.Lock()
 	c.reading = false
 	unasked := n > 0 && c.quiet
@@ -79,7 +80,7 @@ func (c *upstreamConn) Write(b []byte) (int, error) {
 		c.quiet = false
 		c.mu.Unlock()
 	}
-	return c.Stream.Write(b)
+	return c.metered.Write(b)
 }
 
 // Close implements net.Conn.
@@ -96,7 +97,7 @@ func (c *upstreamConn) Close() error {
 	if c.busy.Load() > 0 {
 		c.Reset(&postern.Error{Code: postern.CodeStreamReset})
 	}
-	return c.Stream.Close()
+	return c.metered.Close()
 }
 
 var _ link.Stream = (*upstreamConn)(nil)

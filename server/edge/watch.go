@@ -105,7 +105,7 @@ func (w *watch) begin(pair *upstreamConn) {
 	w.mu.Lock()
 	w.pair, w.headCome = pair, false
 	if w.c.upload.done.Load() {
-		w.setLimit(w.c.x.times.Started)
+		w.setLimit(w.c.x.times.Started.Add(w.c.x.paused))
 		if w.running { // since the opening: it may be reading without a limit
 			w.setLimit(time.Now())
 			_ = w.c.conn.SetReadDeadline(w.limit)

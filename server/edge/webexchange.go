@@ -181,6 +181,7 @@ func (x *webExchange) finish() {
 		return
 	}
 	x.account()
+	x.visit.Leave()
 	x.leaveContext()
 	x.letGo()
 }

@@ -9,6 +9,7 @@ package route
 import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 // Route is a public address and who serves it.
@@ -21,6 +22,7 @@ type Route struct {
 	CertificatePEM string
 	Key            postern.Secret
 	Owner          Owner
+	Meter          *quota.Meter // of the account; nil is no limits
 
 	// Memo is the edge's: it goes when the route goes.
 	Memo Memo
@@ -43,6 +45,9 @@ type Member interface {
 	// ID is unique for the life of the binding: caches may key on it.
 	ID() postern.EndpointID
 	Options() postern.EndpointOptions
+
+	// Meter is that of the member's credential; nil is no limits.
+	Meter() *quota.Meter
 
 	// Transport names the wire of the member's session, as link.Session does.
 	Transport() string
