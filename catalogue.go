@@ -105,6 +105,7 @@ const (
 	CodeSealBroken              Code = "ERR_POSTERN_511" // A stored secret cannot be opened
 	CodeNotPermitted            Code = "ERR_POSTERN_520" // Your role does not allow this
 	CodeBodyTooLarge            Code = "ERR_POSTERN_521" // The body is larger than the API takes
+	CodeAPIUnreachable          Code = "ERR_POSTERN_522" // The API does not answer
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -311,6 +312,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 403, Title: "Your role does not allow this", Fix: "Ask an administrator of the account, or use a key whose owner may."}, true
 	case CodeBodyTooLarge:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 413, Title: "The body is larger than the API takes", Fix: "Send at most 1 MiB."}, true
+	case CodeAPIUnreachable:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The API does not answer", Fix: "Check the API's address (POSTERN_API_URL or api_url), and that the server runs and is trusted."}, true
 	}
 	return Entry{}, false
 }
@@ -419,5 +422,6 @@ func Codes() []Code {
 		CodeSealBroken,
 		CodeNotPermitted,
 		CodeBodyTooLarge,
+		CodeAPIUnreachable,
 	}
 }
