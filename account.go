@@ -19,8 +19,20 @@ type Credential struct {
 	Metadata    string
 	ACL         ACL
 	Verifier    [32]byte
+	Rotation    Rotation
 	CreatedAt   time.Time
 }
+
+// Rotation says when a token was replaced by a new one, and for how long the one before
+// it is good beside it. The zero value is a token that never was.
+type Rotation struct {
+	At       time.Time // of the last one
+	Previous [32]byte  // the verifier before
+	Until    time.Time // from then on the previous one is no good; zero for none
+}
+
+// Overlaps tells whether the previous token is good at that time.
+func (r Rotation) Overlaps(at time.Time) bool { return at.Before(r.Until) }
 
 // Session is one live connection of an agent. Sessions are never stored.
 type Session struct {

@@ -20,6 +20,8 @@ const (
 	AccountCreated      postern.EventType = "account_created.v0"
 	UserCreated         postern.EventType = "user_created.v0"
 	APIKeyCreated       postern.EventType = "api_key_created.v0"
+	APIKeyUpdated       postern.EventType = "api_key_updated.v0"
+	APIKeyDeleted       postern.EventType = "api_key_deleted.v0"
 	CredentialCreated   postern.EventType = "tunnel_credential_created.v0"
 	IPPolicyCreated     postern.EventType = "ip_policy_created.v0"
 	IPPolicyUpdated     postern.EventType = "ip_policy_updated.v0"

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/subtle"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
@@ -27,7 +26,7 @@ func (s *Service) Authenticate(ctx context.Context, token postern.Secret) (poste
 	}
 	// The comparison happens for unknown credentials too (with a verifier of zeros, which
 	// is nobody's hash), so that time does not tell which ids exist.
-	match := subtle.ConstantTimeCompare(hash[:], holder.credential.Verifier[:]) == 1
+	match := admits(hash, holder.credential.Verifier, holder.credential.Rotation, s.now())
 	if !match || holder.credential.ID == "" || holder.revoked {
 		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTokenInvalid, "the authtoken is not valid on this server")
 	}

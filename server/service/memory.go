@@ -60,7 +60,7 @@ func (m *memory) now() uint64 {
 
 // learn remembers h, which was read since, and returns what is known now. A revocation is
 // never unlearnt, and no later change either, so a look-up that was on its way when the
-// credential was revoked or changed does not bring back what was.
+// credential was revoked, changed or given another token does not bring back what was.
 func (m *memory) learn(h holder, since uint64) holder {
 	m.mu.Lock()
 	defer m.mu.Unlock()

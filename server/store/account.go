@@ -43,6 +43,7 @@ type APIKey struct {
 	Description string
 	Metadata    string
 	Verifier    [32]byte
+	Rotation    postern.Rotation
 	CreatedAt   time.Time
 }
 
@@ -53,4 +54,11 @@ type APIKeys interface {
 	Create(ctx context.Context, k APIKey) error
 	// Get fails with CodeNotFound.
 	Get(ctx context.Context, id postern.APIKeyID) (APIKey, error)
+	// List returns up to limit keys of every account whose id is greater than after, by
+	// id.
+	List(ctx context.Context, after postern.APIKeyID, limit int) ([]APIKey, error)
+	// Rotate works as Credentials.Rotate does.
+	Rotate(ctx context.Context, id postern.APIKeyID, verifier [32]byte, r postern.Rotation) error
+	// Delete fails with CodeNotFound.
+	Delete(ctx context.Context, id postern.APIKeyID) error
 }

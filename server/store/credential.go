@@ -30,6 +30,9 @@ type Credentials interface {
 	// Update gives a valid credential the description, metadata and ACL of c, and leaves
 	// the rest. It fails with CodeNotFound if there is no valid credential of c's id.
 	Update(ctx context.Context, c postern.Credential) error
+	// Rotate replaces the verifier and the rotation of a valid credential. It fails with
+	// CodeNotFound.
+	Rotate(ctx context.Context, id postern.CredentialID, verifier [32]byte, r postern.Rotation) error
 	// Revoke fails with CodeNotFound if there is no valid credential of this id: of
 	// two who revoke, one succeeds.
 	Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error

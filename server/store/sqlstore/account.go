@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -65,11 +67,49 @@ func (k apiKeys) Get(ctx context.Context, id postern.APIKeyID) (store.APIKey, er
 	if err != nil {
 		return store.APIKey{}, found(err, "API key", id)
 	}
+	return apiKeyOf(row)
+}
+
+func (k apiKeys) List(ctx context.Context, after postern.APIKeyID, limit int) ([]store.APIKey, error) {
+	rows, err := k.q.ListAPIKeys(ctx, query.ListAPIKeysParams{After: after, Most: most(limit)})
+	if err != nil {
+		return nil, translate(err)
+	}
+	keys := make([]store.APIKey, len(rows))
+	for i, row := range rows {
+		if keys[i], err = apiKeyOf(row); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+func (k apiKeys) Rotate(ctx context.Context, id postern.APIKeyID, verifier [32]byte, r postern.Rotation) error {
+	rotated := rotationColumns(r)
+	changed, err := k.q.RotateAPIKey(ctx, query.RotateAPIKeyParams{
+		ID: id, Verifier: verifier[:], RotatedAt: rotated.at, PreviousVerifier: rotated.previous, PreviousUntil: rotated.until,
+	})
+	if err == nil && changed == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(err, "API key", id)
+}
+
+func (k apiKeys) Delete(ctx context.Context, id postern.APIKeyID) error {
+	changed, err := k.q.DeleteAPIKey(ctx, id)
+	if err == nil && changed == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(err, "API key", id)
+}
+
+func apiKeyOf(row query.ApiKey) (store.APIKey, error) {
 	key := store.APIKey{
 		ID: row.ID, Account: row.AccountID, Owner: row.OwnerID,
 		Description: row.Description, Metadata: row.Metadata, CreatedAt: instant(row.CreatedAt),
 	}
-	return key, verifier(&key.Verifier, row.Verifier)
+	return key, errors.Join(verifier(&key.Verifier, row.Verifier),
+		rotation(&key.Rotation, row.RotatedAt, row.PreviousVerifier, row.PreviousUntil))
 }
 
 // instant reads a column of microseconds.

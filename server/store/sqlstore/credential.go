@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -63,6 +64,17 @@ func (c credentials) Update(ctx context.Context, credential postern.Credential) 
 	return found(err, "valid credential", credential.ID)
 }
 
+func (c credentials) Rotate(ctx context.Context, id postern.CredentialID, verifier [32]byte, r postern.Rotation) error {
+	rotated := rotationColumns(r)
+	changed, err := c.q.RotateCredential(ctx, query.RotateCredentialParams{
+		ID: id, Verifier: verifier[:], RotatedAt: rotated.at, PreviousVerifier: rotated.previous, PreviousUntil: rotated.until,
+	})
+	if err == nil && changed == 0 {
+		err = sql.ErrNoRows
+	}
+	return found(err, "valid credential", id)
+}
+
 func (c credentials) Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error {
 	changed, err := c.q.RevokeCredential(ctx, query.RevokeCredentialParams{
 		ID: id, RevokedAt: sql.NullInt64{Int64: at.UnixMicro(), Valid: true},
@@ -101,5 +113,6 @@ func credentialOf(row query.Credential) (store.Credential, error) {
 		return store.Credential{}, err
 	}
 	c.ACL = acl
-	return c, verifier(&c.Verifier, row.Verifier)
+	return c, errors.Join(verifier(&c.Verifier, row.Verifier),
+		rotation(&c.Rotation, row.RotatedAt, row.PreviousVerifier, row.PreviousUntil))
 }

@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"a credential is updated", testUpdateCredential},
 		{"revocation happens once", testRevoke},
 		{"credential pages", testCredentialPages},
+		{"tokens are replaced", testRotate},
 		{"references", testReferences},
 		{"names are claimed once", testClaimName},
 		{"lapsed names change hands", testLapsedName},

@@ -13,3 +13,7 @@ UPDATE credentials SET revoked_at = @revoked_at WHERE id = @id AND revoked_at IS
 
 -- name: UpdateCredential :execrows
 UPDATE credentials SET description = @description, metadata = @metadata, acl = @acl WHERE id = @id AND revoked_at IS NULL;
+
+-- name: RotateCredential :execrows
+UPDATE credentials SET verifier = @verifier, rotated_at = @rotated_at, previous_verifier = @previous_verifier, previous_until = @previous_until
+WHERE id = @id AND revoked_at IS NULL;

@@ -43,7 +43,7 @@ func (q *Queries) CreateCredential(ctx context.Context, arg CreateCredentialPara
 }
 
 const getCredential = `-- name: GetCredential :one
-SELECT id, account_id, owner_id, description, metadata, acl, verifier, created_at, revoked_at FROM credentials WHERE id = $1
+SELECT id, account_id, owner_id, description, metadata, acl, verifier, created_at, revoked_at, rotated_at, previous_verifier, previous_until FROM credentials WHERE id = $1
 `
 
 func (q *Queries) GetCredential(ctx context.Context, id postern.CredentialID) (Credential, error) {
@@ -59,12 +59,15 @@ func (q *Queries) GetCredential(ctx context.Context, id postern.CredentialID) (C
 		&i.Verifier,
 		&i.CreatedAt,
 		&i.RevokedAt,
+		&i.RotatedAt,
+		&i.PreviousVerifier,
+		&i.PreviousUntil,
 	)
 	return i, err
 }
 
 const listCredentials = `-- name: ListCredentials :many
-SELECT id, account_id, owner_id, description, metadata, acl, verifier, created_at, revoked_at FROM credentials WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2
+SELECT id, account_id, owner_id, description, metadata, acl, verifier, created_at, revoked_at, rotated_at, previous_verifier, previous_until FROM credentials WHERE id > $1 AND revoked_at IS NULL ORDER BY id LIMIT $2
 `
 
 type ListCredentialsParams struct {
@@ -91,6 +94,9 @@ func (q *Queries) ListCredentials(ctx context.Context, arg ListCredentialsParams
 			&i.Verifier,
 			&i.CreatedAt,
 			&i.RevokedAt,
+			&i.RotatedAt,
+			&i.PreviousVerifier,
+			&i.PreviousUntil,
 		); err != nil {
 			return nil, err
 		}
@@ -116,6 +122,33 @@ type RevokeCredentialParams struct {
 
 func (q *Queries) RevokeCredential(ctx context.Context, arg RevokeCredentialParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, revokeCredential, arg.RevokedAt, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const rotateCredential = `-- name: RotateCredential :execrows
+UPDATE credentials SET verifier = $1, rotated_at = $2, previous_verifier = $3, previous_until = $4
+WHERE id = $5 AND revoked_at IS NULL
+`
+
+type RotateCredentialParams struct {
+	Verifier         []byte
+	RotatedAt        sql.NullInt64
+	PreviousVerifier []byte
+	PreviousUntil    sql.NullInt64
+	ID               postern.CredentialID
+}
+
+func (q *Queries) RotateCredential(ctx context.Context, arg RotateCredentialParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, rotateCredential,
+		arg.Verifier,
+		arg.RotatedAt,
+		arg.PreviousVerifier,
+		arg.PreviousUntil,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}
