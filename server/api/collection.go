@@ -19,13 +19,16 @@ type uses[T, C, U any] interface {
 	List(ctx context.Context, by service.Caller, p service.Page) (service.List[T], error)
 	Update(ctx context.Context, by service.Caller, id string, u U) (T, error)
 	Delete(ctx context.Context, by service.Caller, id string) error
+
+	// Stored are the fields by which the store finds rows, as filter.Of wants them.
+	Stored() map[string]string
 }
 
 // bind makes the routes of a collection that has all operations.
 func bind[T, C, U any](a *API, c resource.Collection[T, C, U], u uses[T, C, U]) {
 	creates(a, c.Definition, u.Create)
 	gets(a, c.Definition, u.Get)
-	lists(a, c.Definition, u.List)
+	lists(a, c.Definition, u.List, u.Stored())
 	updates(a, c.Definition, u.Update)
 	deletes(a, c.Definition, u.Delete)
 }
@@ -49,28 +52,6 @@ func gets[T any](a *API, d resource.Definition, get func(context.Context, servic
 		}
 		found, err := get(c, c.caller, id)
 		return http.StatusOK, found, err
-	})
-}
-
-func lists[T any](a *API, d resource.Definition, list func(context.Context, service.Caller, service.Page) (service.List[T], error)) {
-	a.handle("GET "+d.Path(), func(c *call) (int, any, error) {
-		p, query, err := c.page(d)
-		if err != nil {
-			return 0, nil, err
-		}
-		page, err := list(c, c.caller, p)
-		if err != nil {
-			return 0, nil, err
-		}
-		if page.Items == nil {
-			page.Items = []T{} // not null
-		}
-		var next *string
-		if page.More && len(page.Items) > 0 {
-			address := a.next(d.Path(), query, p.Limit, idOf(page.Items[len(page.Items)-1]))
-			next = &address
-		}
-		return http.StatusOK, map[string]any{d.ListKey: page.Items, "uri": a.config.URL + d.Path(), "next_page_uri": next}, nil
 	})
 }
 

@@ -36,7 +36,7 @@ func (c *call) query(known ...string) (url.Values, error) {
 
 // page reads which page of a list is wanted.
 func (c *call) page(d resource.Definition) (service.Page, url.Values, error) {
-	query, err := c.query("before_id", "limit")
+	query, err := c.query("before_id", "filter", "limit")
 	if err != nil {
 		return service.Page{}, nil, err
 	}

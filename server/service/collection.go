@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"maps"
 	"reflect"
 
 	"github.com/postern-dev/postern"
@@ -28,6 +29,10 @@ type Collection[R, T, C, U any, P store.Headed[R]] struct {
 	release func(d *draft, by Caller, row P) error
 	// show makes what the API and events show. d may be read from.
 	show func(tx reader, row P) (T, error)
+
+	// stored are fields of T, by their paths in JSON, and the columns that hold the same:
+	// lists are filtered by them in the store. Those of every row are not mentioned.
+	stored map[string]string
 
 	// empty is the code of a change without any field; "" where that is no mistake.
 	empty postern.Code
@@ -177,6 +182,14 @@ func (k *Collection[R, T, C, U, P]) Delete(ctx context.Context, by Caller, id st
 		}
 		return k.rows(d.Tx).Delete(d.ctx, by.Account, id)
 	})
+}
+
+// Stored are the fields of T by which a Page's Where may select, by their paths in JSON,
+// and what Where calls them.
+func (k *Collection[R, T, C, U, P]) Stored() map[string]string {
+	all := map[string]string{"id": "id", "created_at": "created_at", "description": "description", "metadata": "metadata"}
+	maps.Copy(all, k.stored)
+	return all
 }
 
 func (k *Collection[R, T, C, U, P]) mayChange(by Caller) error {

@@ -145,7 +145,7 @@ func (c *compiler) field(e ast.Expr) (string, Field, error) {
 	asked := strings.Join(names, ".")
 	path, field, found := c.fields.find(asked)
 	if !found {
-		return "", Field{}, c.fault(e, "there is no field obj.%s to filter by; there are %s", asked, c.fields.list())
+		return "", Field{}, c.fault(e, "there is no field obj.%s to filter by; there are %s", asked, c.fields.list(func(Field) bool { return true }))
 	}
 	return path, field, nil
 }

@@ -106,11 +106,13 @@ func (f Fields) find(path string) (string, Field, bool) {
 	return path, field, found
 }
 
-// list names what there is, for a message.
-func (f Fields) list() string {
-	names := slices.Sorted(maps.Keys(f))
-	for i, name := range names {
-		names[i] = "obj." + name
+// list names those fields, for a message.
+func (f Fields) list(wanted func(Field) bool) string {
+	var names []string
+	for _, path := range slices.Sorted(maps.Keys(f)) {
+		if wanted(f[path]) {
+			names = append(names, "obj."+path)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -80,6 +80,11 @@ func known(part store.Filter, column string) (store.Filter, bool) {
 	return part, true
 }
 
+// Searchable names the fields that SQL can be about, for a message.
+func (f *Filter) Searchable() string {
+	return f.fields.list(func(field Field) bool { return field.Store != "" })
+}
+
 // Match tells whether the filter lets a resource through. object is what its JSON holds:
 // maps, lists, texts, numbers, booleans and nil; times may be texts or time.Time.
 func (f *Filter) Match(object map[string]any) bool {

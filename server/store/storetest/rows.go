@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func testRows[R any, P store.Headed[R]](k kind[R, P]) func(*testing.T, *fixture)
 		foreign := k.create(t, f, others, 5)
 		k.testReading(t, f, mine, rows, *P(&foreign).Head())
 		k.testPaging(t, f, mine, rows)
+		k.testFiltering(t, f, mine, rows)
 		k.testChanging(t, f, rows[2])
 		k.testDeleting(t, f, mine, rows[3], foreign)
 	}
@@ -101,14 +103,52 @@ func (k kind[R, P]) testPaging(t *testing.T, f *fixture, mine postern.AccountID,
 			}
 		}
 	})
-	f.read(t, func(ctx context.Context, tx store.Tx) error {
-		want := P(&rows[1]).Head().ID
-		page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: store.Equal("description", P(&rows[1]).Head().Description)})
-		if err != nil || len(page) != 1 || P(&page[0]).Head().ID != want {
-			t.Errorf("filtered by a description: %+v, %v", page, err)
+}
+
+func (k kind[R, P]) testFiltering(t *testing.T, f *fixture, mine postern.AccountID, rows []R) {
+	t.Helper()
+	is := func(field string, op store.Op, value any) store.Filter {
+		return store.Compare{Field: field, Op: op, Value: value}
+	}
+	created := P(&rows[2]).Head().CreatedAt
+	for _, where := range []store.Filter{
+		store.And{}, store.Or{},
+		store.Equal("id", P(&rows[3]).Head().ID), store.Equal("description", P(&rows[1]).Head().Description),
+		is("description", store.Differs, P(&rows[1]).Head().Description), is("description", store.Contains, "Nº 2 — 東京 'or' \"and\" 100%_"),
+		is("description", store.StartsWith, "N_"), is("description", store.EndsWith, "100%_"), is("description", store.Less, "Nº 2"),
+		is("metadata", store.Equals, nil), store.Not{Filter: is("metadata", store.Contains, "A")},
+		is("created_at", store.Less, created), is("created_at", store.AtLeast, created), is("updated_at", store.More, created),
+		store.OneOf("id", P(&rows[0]).Head().ID, P(&rows[4]).Head().ID, "x' OR 1=1 --"),
+		store.Size{Field: "description", Op: store.More, Size: 10},
+		store.Or{store.Equal("created_at", created), store.And{is("id", store.More, "x_B"), is("id", store.Less, "x_b")}},
+	} {
+		var want []string
+		for _, row := range slices.Backward(rows) {
+			if where.Match(valuesOf(*P(&row).Head())) {
+				want = append(want, P(&row).Head().ID)
+			}
 		}
-		return nil
-	})
+		f.read(t, func(ctx context.Context, tx store.Tx) error {
+			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: where})
+			var got []string
+			for i := range page {
+				got = append(got, P(&page[i]).Head().ID)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%#v selects %v, want %v", where, got, want)
+			}
+			return err
+		})
+	}
+}
+
+// valuesOf are those that every row has.
+func valuesOf(m store.Meta) store.Values {
+	return func(field string) any {
+		return map[string]any{
+			"id": m.ID, "description": m.Description, "metadata": m.Metadata, "created_at": m.CreatedAt, "updated_at": m.UpdatedAt,
+		}[field]
+	}
 }
 
 func (k kind[R, P]) testChanging(t *testing.T, f *fixture, row R) {

@@ -1,0 +1,122 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/resource"
+	"github.com/postern-dev/postern/server/api/filter"
+	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// A filter about something that the store cannot find rows by is decided here, resource
+// by resource, of which one request looks at no more than these.
+const (
+	scanPage  = 500
+	scanPages = 40
+)
+
+// list gives a page of resources, the newest first.
+type list[T any] func(context.Context, service.Caller, service.Page) (service.List[T], error)
+
+// lists makes the route of a list. stored are the fields by which a Page's Where may
+// select, as filter.Of wants them; nil where nothing is stored.
+func lists[T any](a *API, d resource.Definition, l list[T], stored map[string]string) {
+	fields := filter.Of(d.Object, stored)
+	a.handle("GET "+d.Path(), func(c *call) (int, any, error) {
+		p, query, err := c.page(d)
+		if err != nil {
+			return 0, nil, err
+		}
+		wanted, err := filter.Compile(query.Get("filter"), fields, a.config.Now())
+		if err != nil {
+			return 0, nil, err
+		}
+		page, last, err := l.filtered(c, p, wanted)
+		if err != nil {
+			return 0, nil, err
+		}
+		if page.Items == nil {
+			page.Items = []T{} // not null
+		}
+		var next *string
+		if page.More {
+			address := a.next(d.Path(), query, p.Limit, last)
+			next = &address
+		}
+		return http.StatusOK, map[string]any{d.ListKey: page.Items, "uri": a.config.URL + d.Path(), "next_page_uri": next}, nil
+	})
+}
+
+// filtered gives a page of what a filter lets through, and the id behind which the next
+// one begins.
+func (l list[T]) filtered(c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
+	where, whole := wanted.SQL()
+	p.Where = store.All(p.Where, where)
+	if !whole {
+		return l.scanned(c, p, wanted)
+	}
+	page, err := l(c, c.caller, p)
+	if err != nil || len(page.Items) == 0 {
+		return service.List[T]{}, "", err
+	}
+	return page, idOf(page.Items[len(page.Items)-1]), nil
+}
+
+// scanned looks at the resources themselves until a page is full. Where it has to stop
+// before, what it found is a page that is not full. If that is nothing it fails: clients
+// take an empty page for the end of the list.
+func (l list[T]) scanned(c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
+	var found service.List[T]
+	most := p.Limit
+	p.Limit = scanPage
+	for range scanPages {
+		page, err := l(c, c.caller, p)
+		if err != nil {
+			return found, "", err
+		}
+		for i, item := range page.Items {
+			p.Before = idOf(item)
+			through, err := matches(wanted, item)
+			if err != nil {
+				return found, "", err
+			}
+			if !through {
+				continue
+			}
+			if found.Items = append(found.Items, item); len(found.Items) == most {
+				found.More = page.More || i < len(page.Items)-1
+				return found, p.Before, nil
+			}
+		}
+		if !page.More || len(page.Items) == 0 {
+			return found, "", nil
+		}
+	}
+	if len(found.Items) == 0 {
+		return found, "", postern.Errorf(postern.CodeFilterInvalid,
+			"the filter cannot be used: %d resources were looked at, and it fits none of them; add a condition that can be looked up: %s",
+			scanPage*scanPages, wanted.Searchable())
+	}
+	found.More = true
+	return found, p.Before, nil
+}
+
+// matches tells whether a filter lets a resource through as its JSON shows it.
+func matches(wanted *filter.Filter, item any) (bool, error) {
+	text, err := json.Marshal(item)
+	if err != nil {
+		return false, err
+	}
+	var shown map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // a float64 would round large ones
+	if err := decoder.Decode(&shown); err != nil {
+		return false, err
+	}
+	return wanted.Match(shown), nil
+}
