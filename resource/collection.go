@@ -16,6 +16,7 @@ type Definition struct {
 
 	Operations Operations
 	Actions    []Action
+	Routes     []Route
 
 	// Ignored are fields of old clients that are taken and mean nothing.
 	Ignored []string
@@ -48,6 +49,20 @@ func (o Operations) Has(other Operations) bool { return o&other == other }
 type Action struct {
 	Name string // in the path: "restart"
 	Doc  string
+}
+
+// Route is anything else below a collection's path that answers.
+type Route struct {
+	Method string
+	Path   string // below the collection's: "/{id}/secrets"
+	Doc    string
+
+	Body   reflect.Type // of the request; nil for none
+	Answer reflect.Type // nil for none; a list's items where ListKey is not empty
+	Status int          // of success
+
+	ListKey string
+	Paged   bool // the list comes in pages
 }
 
 // None is the type of a creation or change that does not exist.

@@ -3,7 +3,6 @@ package resource
 // Table lists every kind of resource, in the order in which documents show them.
 func Table() []Definition {
 	return []Definition{
-		APIKeys().Definition,
 		IPPolicies().Definition,
 	}
 }

@@ -181,7 +181,9 @@ func (s *Server) assembleTraffic() error {
 		return err
 	}
 	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
-	s.api = api.New(s.apiConfig())
+	if s.api, err = api.New(s.apiConfig()); err != nil {
+		return err
+	}
 	s.edge = edge.New(s.edgeConfig(access))
 	s.control = control.New(s.controlConfig(key))
 	s.registerMemory()
@@ -189,7 +191,7 @@ func (s *Server) assembleTraffic() error {
 }
 
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, URL: s.config.apiURL(s.publicPorts().HTTPS), Logger: s.log}
+	return api.Config{Service: s.service, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version, Logger: s.log}
 }
 
 func (s *Server) edgeConfig(access *slog.Logger) edge.Config {

@@ -25,6 +25,8 @@ type Config struct {
 	// 1200; Concurrent how many of them are worked on at once, 0 is 32.
 	RequestsPerMinute, Concurrent int
 
+	Version string // of the server
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger
 }
@@ -42,10 +44,12 @@ type API struct {
 	config Config
 	mux    *http.ServeMux
 	rates  *rates
+
+	patterns []string // of what handle was given
 }
 
-// New makes the API.
-func New(c Config) *API {
+// New makes the API. It fails only where a resource cannot be described.
+func New(c Config) (*API, error) {
 	if c.RequestsPerMinute <= 0 {
 		c.RequestsPerMinute = defaultRequests
 	}
@@ -56,8 +60,13 @@ func New(c Config) *API {
 		c.Now = time.Now
 	}
 	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now)}
+	front, err := newFront(c)
+	if err != nil {
+		return nil, postern.Errorf(postern.CodeInternal, "the API cannot be described").Because(err)
+	}
+	front.routes(a.mux)
 	a.routes()
-	return a
+	return a, nil
 }
 
 // handler does the work of one route. What it returns is written as JSON with the
@@ -76,6 +85,7 @@ type call struct {
 
 // handle makes h answer a pattern of http.ServeMux, "POST /ip_policies".
 func (a *API) handle(pattern string, h handler) {
+	a.patterns = append(a.patterns, pattern)
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { a.serve(w, r, h) })
 }
 

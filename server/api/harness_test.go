@@ -35,10 +35,12 @@ const (
 type world struct {
 	t       *testing.T
 	handler http.Handler
-	service *service.Service
-	store   store.Store
-	first   service.Bootstrap
-	key     string // what requests carry
+	// document is the API's OpenAPI document; every answer is held against it.
+	document *document
+	service  *service.Service
+	store    store.Store
+	first    service.Bootstrap
+	key      string // what requests carry
 }
 
 // newWorld makes one; options change how the API is made.
@@ -69,7 +71,11 @@ func newWorld(t *testing.T, options ...func(*api.Config)) *world {
 	for _, option := range options {
 		option(&config)
 	}
-	return &world{t: t, handler: api.New(config), service: uses, store: database, first: first, key: first.APIKey.Reveal()}
+	handler, err := api.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{t: t, handler: handler, document: documentOf(t, handler), service: uses, store: database, first: first, key: first.APIKey.Reveal()}
 }
 
 // object is a JSON object.
@@ -115,6 +121,7 @@ func (w *world) send(method, path string, body any, edits ...func(*http.Request)
 			w.t.Fatalf("%s %s: the answer is not a JSON object: %v\n%s", method, path, err, got.text)
 		}
 	}
+	w.document.check(w.t, r, got)
 	return got
 }
 
