@@ -49,16 +49,20 @@ func (s *Service) Bootstrap(ctx context.Context) (Bootstrap, error) {
 
 func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 	account := postern.Account{ID: postern.AccountID(newID("ac", d.now)), Name: "default", CreatedAt: d.now}
-	user := store.User{ID: postern.UserID(newID("usr", d.now)), Account: account.ID, Name: "admin", CreatedAt: d.now}
+	user := store.User{
+		Meta: store.Meta{ID: newID("usr", d.now), Account: account.ID, CreatedAt: d.now, UpdatedAt: d.now},
+		Name: "admin", Kind: store.Person, Role: postern.Owner, Active: true,
+	}
+	owner := postern.UserID(user.ID)
 	if err := d.createOwner(account, user); err != nil {
 		return Bootstrap{}, err
 	}
-	key := store.APIKey{Account: account.ID, Owner: user.ID, Description: "made by bootstrap"}
+	key := store.APIKey{Account: account.ID, Owner: owner, Description: "made by bootstrap"}
 	apiKey, err := d.createAPIKey(&key)
 	if err != nil {
 		return Bootstrap{}, err
 	}
-	credential := postern.Credential{Account: account.ID, Owner: user.ID, Description: "made by bootstrap"}
+	credential := postern.Credential{Account: account.ID, Owner: owner, Description: "made by bootstrap"}
 	token, err := d.createCredential(&credential)
 	if err != nil {
 		return Bootstrap{}, err
@@ -70,7 +74,7 @@ func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 		return Bootstrap{}, err
 	}
 	d.committed = append(d.committed, func() { s.known.learn(holder{credential: credential, account: account}, s.known.now()) })
-	return Bootstrap{AccountID: account.ID, UserID: user.ID, APIKey: apiKey, Authtoken: token, Created: true}, nil
+	return Bootstrap{AccountID: account.ID, UserID: owner, APIKey: apiKey, Authtoken: token, Created: true}, nil
 }
 
 func (d *draft) createOwner(account postern.Account, user store.User) error {
@@ -84,8 +88,8 @@ func (d *draft) createOwner(account postern.Account, user store.User) error {
 	if err := d.Users().Create(d.ctx, user); err != nil {
 		return err
 	}
-	return d.record(event.UserCreated, account.ID, string(user.ID),
-		userObject{ID: user.ID, Name: user.Name, CreatedAt: stamp(user.CreatedAt)})
+	return d.record(event.UserCreated, account.ID, user.ID,
+		userObject{ID: postern.UserID(user.ID), Name: user.Name, CreatedAt: stamp(user.CreatedAt)})
 }
 
 // createAPIKey gives k its id, time and key, and stores it.

@@ -40,13 +40,10 @@ func (s *Service) CreateCredential(ctx context.Context, n NewCredential) (poster
 	var token postern.Secret
 	var account postern.Account
 	err = s.change(ctx, func(d *draft) error {
-		owner, err := d.Users().Get(d.ctx, n.Owner)
-		if err != nil {
+		if _, err := d.Users().Get(d.ctx, n.Account, string(n.Owner)); err != nil {
 			return err
 		}
-		if owner.Account != n.Account {
-			return postern.Errorf(postern.CodeNotFound, "the account has no user %q", n.Owner)
-		}
+		var err error
 		if account, err = d.Accounts().Get(d.ctx, n.Account); err != nil {
 			return err
 		}

@@ -212,7 +212,7 @@ func (w *world) stranger(t *testing.T, id string) postern.Credential {
 		if err := tx.Accounts().Create(t.Context(), postern.Account{ID: c.Account}); err != nil {
 			return err
 		}
-		if err := tx.Users().Create(t.Context(), store.User{ID: c.Owner, Account: c.Account}); err != nil {
+		if err := tx.Users().Create(t.Context(), store.User{Meta: store.Meta{ID: string(c.Owner), Account: c.Account}, Kind: store.Person, Role: postern.Owner, Active: true}); err != nil {
 			return err
 		}
 		return tx.Credentials().Create(t.Context(), c)

@@ -17,23 +17,6 @@ type Accounts interface {
 	List(ctx context.Context, after postern.AccountID, limit int) ([]postern.Account, error)
 }
 
-// User is a person of one account.
-type User struct {
-	ID        postern.UserID
-	Account   postern.AccountID
-	Name      string
-	CreatedAt time.Time
-}
-
-// Users are the people of accounts.
-type Users interface {
-	// Create fails with CodeConflict if the id exists, CodeNotFound if the account
-	// does not.
-	Create(ctx context.Context, u User) error
-	// Get fails with CodeNotFound.
-	Get(ctx context.Context, id postern.UserID) (User, error)
-}
-
 // APIKey lets a client of the REST API in. Like a credential's token, the key itself
 // is never kept: Verifier is the SHA-256 of its secret half.
 type APIKey struct {

@@ -24,7 +24,6 @@ type Store interface {
 // until the function that got it returns.
 type Tx interface {
 	Accounts() Accounts
-	Users() Users
 	Credentials() Credentials
 	APIKeys() APIKeys
 	Names() Names
@@ -32,6 +31,7 @@ type Tx interface {
 	Settings() Settings
 	Outbox() Outbox
 
+	Users() Rows[User]
 	IPPolicies() Rows[IPPolicy]
 	ReservedDomains() Rows[ReservedDomain]
 }

@@ -36,22 +36,6 @@ func accountOf(row query.Account) postern.Account {
 	return postern.Account{ID: row.ID, Name: row.Name, CreatedAt: instant(row.CreatedAt)}
 }
 
-type users struct{ q *query.Queries }
-
-func (u users) Create(ctx context.Context, user store.User) error {
-	return translate(u.q.CreateUser(ctx, query.CreateUserParams{
-		ID: user.ID, AccountID: user.Account, Name: user.Name, CreatedAt: user.CreatedAt.UnixMicro(),
-	}))
-}
-
-func (u users) Get(ctx context.Context, id postern.UserID) (store.User, error) {
-	row, err := u.q.GetUser(ctx, id)
-	if err != nil {
-		return store.User{}, found(err, "user", id)
-	}
-	return store.User{ID: row.ID, Account: row.AccountID, Name: row.Name, CreatedAt: instant(row.CreatedAt)}, nil
-}
-
 type apiKeys struct{ q *query.Queries }
 
 func (k apiKeys) Create(ctx context.Context, key store.APIKey) error {

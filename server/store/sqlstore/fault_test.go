@@ -187,7 +187,7 @@ func TestDamagedCredentialIsNotAdmitted(t *testing.T) {
 		if err := tx.Accounts().Create(ctx, postern.Account{ID: "ac_1"}); err != nil {
 			return err
 		}
-		if err := tx.Users().Create(ctx, store.User{ID: "usr_1", Account: "ac_1"}); err != nil {
+		if err := tx.Users().Create(ctx, store.User{Meta: store.Meta{ID: "usr_1", Account: "ac_1"}}); err != nil {
 			return err
 		}
 		return tx.Credentials().Create(ctx, postern.Credential{ID: "cr_1", Account: "ac_1", Owner: "usr_1"})

@@ -90,7 +90,6 @@ type tx struct {
 }
 
 func (t tx) Accounts() store.Accounts       { return accounts{t.q} }
-func (t tx) Users() store.Users             { return users{t.q} }
 func (t tx) Credentials() store.Credentials { return credentials{t.q} }
 func (t tx) APIKeys() store.APIKeys         { return apiKeys{t.q} }
 func (t tx) Names() store.Names             { return names{t.q} }

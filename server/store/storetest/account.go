@@ -56,7 +56,7 @@ func testAccountPages(t *testing.T, f *fixture) {
 	}
 }
 
-func testUsersAndKeys(t *testing.T, f *fixture) {
+func testAPIKeys(t *testing.T, f *fixture) {
 	c := f.owner(t, 1)
 	key := store.APIKey{
 		ID: "ak_1", Account: c.Account, Owner: c.Owner, Description: "d", Metadata: "m",
@@ -64,23 +64,12 @@ func testUsersAndKeys(t *testing.T, f *fixture) {
 	}
 	f.write(t, func(ctx context.Context, tx store.Tx) error { return tx.APIKeys().Create(ctx, key) })
 	f.read(t, func(ctx context.Context, tx store.Tx) error {
-		user, err := tx.Users().Get(ctx, c.Owner)
-		if err != nil {
-			return err
-		}
-		if diff := cmp.Diff(store.User{ID: c.Owner, Account: c.Account, Name: "user", CreatedAt: f.now}, user); diff != "" {
-			t.Errorf("user (-want +got):\n%s", diff)
-		}
 		got, err := tx.APIKeys().Get(ctx, key.ID)
 		if diff := cmp.Diff(key, got); diff != "" {
 			t.Errorf("API key (-want +got):\n%s", diff)
 		}
 		return err
 	})
-	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
-		_, err := tx.Users().Get(t.Context(), "usr_nobody")
-		return err
-	}), postern.CodeNotFound)
 	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
 		_, err := tx.APIKeys().Get(t.Context(), "ak_nobody")
 		return err

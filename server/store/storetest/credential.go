@@ -157,7 +157,7 @@ func testReferences(t *testing.T, f *fixture) {
 	orphan := errors.New("stop")
 	for what, fn := range map[string]func(context.Context, store.Tx) error{
 		"user": func(ctx context.Context, tx store.Tx) error {
-			return tx.Users().Create(ctx, store.User{ID: "usr_x", Account: "ac_nobody", CreatedAt: f.now})
+			return tx.Users().Create(ctx, store.User{Meta: store.Meta{ID: "usr_x", Account: "ac_nobody", CreatedAt: f.now}})
 		},
 		"credential": func(ctx context.Context, tx store.Tx) error {
 			other := c

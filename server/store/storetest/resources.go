@@ -13,8 +13,22 @@ import (
 // resources are the tests of every kind of resource.
 func resources() map[string]func(*testing.T, *fixture) {
 	return map[string]func(*testing.T, *fixture){
+		"users":            testRows(users()),
 		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
 		"reserved domains": testRows(reservedDomains()),
+	}
+}
+
+func users() kind[store.User, *store.User] {
+	return kind[store.User, *store.User]{
+		rows: store.Tx.Users,
+		fill: func(_ context.Context, _ store.Tx, u *store.User, n int) error {
+			u.Name, u.Kind, u.Role, u.Active = fmt.Sprint("bot ", n), store.ServiceUser, postern.Developer, true
+			return nil
+		},
+		change: func(u *store.User) {
+			u.Name, u.Role, u.Active, u.RemovedAt = "bot 99", postern.ReadOnly, false, u.UpdatedAt
+		},
 	}
 }
 

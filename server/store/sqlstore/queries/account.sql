@@ -7,12 +7,6 @@ SELECT * FROM accounts WHERE id = $1;
 -- name: ListAccounts :many
 SELECT * FROM accounts WHERE id > @after ORDER BY id LIMIT @most;
 
--- name: CreateUser :exec
-INSERT INTO users (id, account_id, name, created_at) VALUES ($1, $2, $3, $4);
-
--- name: GetUser :one
-SELECT * FROM users WHERE id = $1;
-
 -- name: CreateAPIKey :exec
 INSERT INTO api_keys (id, account_id, owner_id, description, metadata, verifier, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7);

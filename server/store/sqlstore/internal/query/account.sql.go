@@ -55,27 +55,6 @@ func (q *Queries) CreateAccount(ctx context.Context, arg CreateAccountParams) er
 	return err
 }
 
-const createUser = `-- name: CreateUser :exec
-INSERT INTO users (id, account_id, name, created_at) VALUES ($1, $2, $3, $4)
-`
-
-type CreateUserParams struct {
-	ID        postern.UserID
-	AccountID postern.AccountID
-	Name      string
-	CreatedAt int64
-}
-
-func (q *Queries) CreateUser(ctx context.Context, arg CreateUserParams) error {
-	_, err := q.db.ExecContext(ctx, createUser,
-		arg.ID,
-		arg.AccountID,
-		arg.Name,
-		arg.CreatedAt,
-	)
-	return err
-}
-
 const deleteAPIKey = `-- name: DeleteAPIKey :execrows
 DELETE FROM api_keys WHERE id = $1
 `
@@ -118,22 +97,6 @@ func (q *Queries) GetAccount(ctx context.Context, id postern.AccountID) (Account
 	row := q.db.QueryRowContext(ctx, getAccount, id)
 	var i Account
 	err := row.Scan(&i.ID, &i.Name, &i.CreatedAt)
-	return i, err
-}
-
-const getUser = `-- name: GetUser :one
-SELECT id, account_id, name, created_at FROM users WHERE id = $1
-`
-
-func (q *Queries) GetUser(ctx context.Context, id postern.UserID) (User, error) {
-	row := q.db.QueryRowContext(ctx, getUser, id)
-	var i User
-	err := row.Scan(
-		&i.ID,
-		&i.AccountID,
-		&i.Name,
-		&i.CreatedAt,
-	)
 	return i, err
 }
 

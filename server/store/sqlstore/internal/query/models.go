@@ -79,10 +79,3 @@ type Port struct {
 	CreatedAt    int64
 	LastUsedAt   int64
 }
-
-type User struct {
-	ID        postern.UserID
-	AccountID postern.AccountID
-	Name      string
-	CreatedAt int64
-}
