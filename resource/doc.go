@@ -10,6 +10,7 @@
 //	doc   one sentence for a reader, who may be anybody
 //	api   a list of: required (a creation must have it), secret (never shown again),
 //	      deprecated, nullable (null is a value of its own)
+//	filter  other names of values in filters of lists: "agent=ephemeral"
 //
 // Names, keys and shapes are those of ngrok's API, whose clients must work unmodified;
 // what we added stands beside them.

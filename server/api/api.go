@@ -27,6 +27,10 @@ type Config struct {
 
 	Version string // of the server
 
+	// Scanned is how many resources a request may look at for a filter about something
+	// that the store cannot find them by; 0 is 20000.
+	Scanned int
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger
 }
@@ -34,6 +38,7 @@ type Config struct {
 const (
 	defaultRequests   = 1200
 	defaultConcurrent = 32
+	defaultScanned    = 20_000
 
 	// bodyTime is how long a client may take to send its body.
 	bodyTime = 10 * time.Second
@@ -55,6 +60,9 @@ func New(c Config) (*API, error) {
 	}
 	if c.Concurrent <= 0 {
 		c.Concurrent = defaultConcurrent
+	}
+	if c.Scanned <= 0 {
+		c.Scanned = defaultScanned
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
@@ -13,12 +14,12 @@ import (
 	"github.com/postern-dev/postern/server/store"
 )
 
-// A filter about something that the store cannot find rows by is decided here, resource
-// by resource, of which one request looks at no more than these.
-const (
-	scanPage  = 500
-	scanPages = 40
-)
+// filterTime is how long one request may look for what a filter lets through. One that
+// searches in texts looks at every row of the account.
+const filterTime = 5 * time.Second
+
+// scanPage is how many resources are taken at once from the store to be looked at.
+const scanPage = 500
 
 // list gives a page of resources, the newest first.
 type list[T any] func(context.Context, service.Caller, service.Page) (service.List[T], error)
@@ -55,12 +56,29 @@ func lists[T any](a *API, d resource.Definition, l list[T], stored map[string]st
 // filtered gives a page of what a filter lets through, and the id behind which the next
 // one begins.
 func (l list[T]) filtered(c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
+	if wanted == nil {
+		return l.selected(c, c, p)
+	}
+	ctx, cancel := context.WithTimeout(c, filterTime)
+	defer cancel()
 	where, whole := wanted.SQL()
 	p.Where = store.All(p.Where, where)
+	look := l.selected
 	if !whole {
-		return l.scanned(c, p, wanted)
+		look = func(ctx context.Context, c *call, p service.Page) (service.List[T], string, error) {
+			return l.scanned(ctx, c, p, wanted)
+		}
 	}
-	page, err := l(c, c.caller, p)
+	page, last, err := look(ctx, c, p)
+	if err != nil && ctx.Err() != nil && c.Err() == nil {
+		err = postern.Errorf(postern.CodeFilterInvalid, "the filter cannot be used: it takes longer than %v; search in fewer texts, or add a condition that narrows the search", filterTime).Because(err)
+	}
+	return page, last, err
+}
+
+// selected gives a page of what the store selects.
+func (l list[T]) selected(ctx context.Context, c *call, p service.Page) (service.List[T], string, error) {
+	page, err := l(ctx, c.caller, p)
 	if err != nil || len(page.Items) == 0 {
 		return service.List[T]{}, "", err
 	}
@@ -70,12 +88,14 @@ func (l list[T]) filtered(c *call, p service.Page, wanted *filter.Filter) (servi
 // scanned looks at the resources themselves until a page is full. Where it has to stop
 // before, what it found is a page that is not full. If that is nothing it fails: clients
 // take an empty page for the end of the list.
-func (l list[T]) scanned(c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
+func (l list[T]) scanned(ctx context.Context, c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
 	var found service.List[T]
 	most := p.Limit
-	p.Limit = scanPage
-	for range scanPages {
-		page, err := l(c, c.caller, p)
+	left := c.api.config.Scanned
+	for left > 0 {
+		p.Limit = min(scanPage, left)
+		left -= p.Limit
+		page, err := l(ctx, c.caller, p)
 		if err != nil {
 			return found, "", err
 		}
@@ -100,7 +120,7 @@ func (l list[T]) scanned(c *call, p service.Page, wanted *filter.Filter) (servic
 	if len(found.Items) == 0 {
 		return found, "", postern.Errorf(postern.CodeFilterInvalid,
 			"the filter cannot be used: %d resources were looked at, and it fits none of them; add a condition that can be looked up: %s",
-			scanPage*scanPages, wanted.Searchable())
+			c.api.config.Scanned, wanted.Searchable())
 	}
 	found.More = true
 	return found, p.Before, nil

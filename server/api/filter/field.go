@@ -41,7 +41,8 @@ type Fields map[string]Field
 
 // Of gives the fields of a resource as its type shows them in JSON. Of a reference it
 // has what is in it; of lists only those of texts. What is tagged api:"secret" is left
-// out. stored names fields by which the store finds rows, as in Field.Store.
+// out, and filter:"agent=ephemeral" is Field.Means. stored names fields by which the
+// store finds rows, as in Field.Store.
 func Of(object reflect.Type, stored map[string]string) Fields {
 	fields := Fields{}
 	fields.collect(object, "")
@@ -73,7 +74,7 @@ func (f Fields) collect(object reflect.Type, path string) {
 			f.collect(kind, path+name+".")
 		default:
 			if simple, found := simpleType(kind); found {
-				f[path+name] = Field{Type: simple}
+				f[path+name] = Field{Type: simple, Means: meanings(field.Tag.Get("filter"))}
 			}
 		}
 	}
@@ -81,6 +82,20 @@ func (f Fields) collect(object reflect.Type, path string) {
 
 // mostNesting is how deep a field may lie in a resource; no type may hold itself.
 const mostNesting = 4
+
+// meanings reads a tag such as "agent=ephemeral,edge=legacy".
+func meanings(tag string) map[string]string {
+	var means map[string]string
+	for pair := range strings.SplitSeq(tag, ",") {
+		if other, value, found := strings.Cut(pair, "="); found {
+			if means == nil {
+				means = make(map[string]string)
+			}
+			means[other] = value
+		}
+	}
+	return means
+}
 
 func simpleType(t reflect.Type) (Type, bool) {
 	switch t.Kind() {

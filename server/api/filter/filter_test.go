@@ -300,11 +300,13 @@ func TestFieldsOfAType(t *testing.T) {
 		Labels   map[string]string `json:"labels"`
 		Policy   *ref              `json:"policy"`
 		Fraction float64           `json:"fraction"`
+		Kind     string            `json:"kind" filter:"agent=ephemeral,b=c"`
 	}
 	got := filter.Of(reflect.TypeFor[resource](), map[string]string{"policy.id": "policy_id", "gone": "gone"})
 	want := filter.Fields{
 		"description": {}, "count": {Type: filter.Number}, "live": {Type: filter.Boolean}, "at": {Type: filter.Time},
 		"acl": {Type: filter.List}, "policy.id": {Store: "policy_id"}, "policy.uri": {},
+		"kind": {Means: map[string]string{"agent": "ephemeral", "b": "c"}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
