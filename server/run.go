@@ -12,7 +12,6 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/run"
-	"github.com/postern-dev/postern/server/event"
 )
 
 const (
@@ -73,7 +72,7 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 		return nil
 	})
 	group.Add("routes", run.StopServices, s.builder.Run, nil)
-	group.Add("revocations", run.StopServices, s.watchRevocations, nil)
+	group.Add("credentials", run.StopServices, func(ctx context.Context) error { return s.credentials.follow(ctx, s.bus) }, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("rest", run.StopServices, s.returnMemory, nil)
 	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)
@@ -198,35 +197,4 @@ func (s *Server) drainEdge(ctx context.Context, drained chan<- error) {
 	ctx, cancel := context.WithTimeout(ctx, s.settings().Timeouts.Drain)
 	defer cancel()
 	drained <- s.edge.Shutdown(ctx)
-}
-
-// watchRevocations ends the sessions of credentials that are revoked.
-func (s *Server) watchRevocations(ctx context.Context) error {
-	revocations := s.bus.Subscribe(1024, event.CredentialRevoked)
-	defer revocations.Close()
-	for {
-		delivery, err := revocations.Next(ctx)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		case delivery.Resync:
-			s.checkCredentials(ctx)
-		default:
-			id := postern.CredentialID(delivery.Record.Subject)
-			s.control.CredentialRevoked(id)
-			s.peers.CredentialRevoked(id)
-		}
-	}
-}
-
-// checkCredentials finds out what the lost events said.
-func (s *Server) checkCredentials(ctx context.Context) {
-	for _, id := range s.control.Credentials() {
-		_, err := s.service.Credential(ctx, id)
-		if postern.HasCode(err, postern.CodeNotFound) {
-			s.control.CredentialRevoked(id)
-		}
-	}
 }

@@ -61,20 +61,21 @@ type Server struct {
 	dir     *dataDir
 	*state
 	succession
-	listeners *listeners
-	socket    net.Listener // bootstrap's
-	bus       *event.Bus
-	cluster   *cluster.Local
-	routes    *route.Current
-	builder   *routebuild.Builder
-	edge      *edge.Edge
-	api       *api.API
-	control   *control.Control
-	files     *pki.Files   // nil in the mode local_ca
-	ca        *pki.LocalCA // nil in the mode files
-	access    *accessLog
-	registry  *prometheus.Registry
-	memory    needed
+	listeners   *listeners
+	socket      net.Listener // bootstrap's
+	bus         *event.Bus
+	cluster     *cluster.Local
+	routes      *route.Current
+	builder     *routebuild.Builder
+	edge        *edge.Edge
+	api         *api.API
+	control     *control.Control
+	credentials *liveCredentials
+	files       *pki.Files   // nil in the mode local_ca
+	ca          *pki.LocalCA // nil in the mode files
+	access      *accessLog
+	registry    *prometheus.Registry
+	memory      needed
 
 	ready   atomic.Bool
 	closing sync.Once

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/handover"
 )
 
@@ -111,13 +110,14 @@ func (s *Server) closeUnused() {
 
 // openPeers makes what links this process with the others of the node.
 func (s *Server) openPeers() error {
+	s.credentials = newLiveCredentials(s.service, s.control, s.log)
 	peers, err := handover.NewPeers(handover.PeersConfig{
-		Dir: s.dir.file(processesDir), Cluster: s.cluster, Ports: s.edge, Sessions: s.control, Logger: s.log,
+		Dir: s.dir.file(processesDir), Cluster: s.cluster, Ports: s.edge, Sessions: s.credentials, Logger: s.log,
 	})
 	if err != nil {
 		return unusable(s.dir.path, err)
 	}
-	s.peers = peers
+	s.peers, s.credentials.peers = peers, peers
 	return nil
 }
 
@@ -265,7 +265,7 @@ func (s *Server) leave(ctx context.Context) error {
 		case <-look.C:
 			continue
 		case <-revoked.C:
-			s.checkCredentials(ctx)
+			s.credentials.refresh(ctx, "")
 			continue
 		case <-draining.Done():
 		}
@@ -279,5 +279,3 @@ func (s *Server) leave(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
-
-var _ handover.Sessions = (*control.Control)(nil)

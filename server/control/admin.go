@@ -85,27 +85,3 @@ func (c *Control) StopEndpoint(ctx context.Context, id postern.EndpointID, why *
 	}
 	return postern.Errorf(postern.CodeNotFound, "no endpoint %q is online", shorten(string(id)))
 }
-
-// CredentialRevoked ends every session of a credential, and refuses those that
-// authenticated a moment before.
-func (c *Control) CredentialRevoked(id postern.CredentialID) {
-	c.mu.Lock()
-	c.revoked.put(id, struct{}{})
-	c.mu.Unlock()
-	for _, s := range c.all() {
-		if s.credential.ID == id {
-			s.end(revocation())
-		}
-	}
-}
-
-// Credentials lists the credentials of live sessions, each once: whoever lost
-// events of revocations checks these.
-func (c *Control) Credentials() []postern.CredentialID {
-	var ids []postern.CredentialID
-	for _, s := range c.all() {
-		ids = append(ids, s.credential.ID)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}

@@ -25,6 +25,7 @@ const (
 // Admit implements link.Registrar.
 func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
 	ctx = obs.With(ctx, slog.String("transport", s.Transport()))
+	began := time.Now()
 	credential, account, err := c.authenticate(ctx, s, h.Token)
 	if err != nil {
 		c.metrics.refused(err)
@@ -32,9 +33,9 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 		return nil, link.Welcome{}, err
 	}
 	record := c.newSession(s, h, credential, account)
-	predecessor, err := c.enlist(record)
+	predecessor, err := c.enlist(record, began)
 	if postern.HasCode(err, postern.CodeSessionLimit) && c.endSilent(ctx, account.ID) {
-		predecessor, err = c.enlist(record)
+		predecessor, err = c.enlist(record, began)
 	}
 	if err != nil {
 		c.metrics.refused(err)
@@ -107,7 +108,7 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 		id.id = rand.Text()
 	}
 	return &session{
-		control: c, link: s, client: id, credential: credential,
+		control: c, link: s, client: id, holder: credential,
 		info: postern.Session{
 			ID:         postern.SessionID("ts_" + ksuid.New().String()),
 			Account:    account.ID,
@@ -122,12 +123,16 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 	}
 }
 
-// enlist makes the session known, in place of the one that its client had before.
-func (c *Control) enlist(s *session) (predecessor *session, err error) {
+// enlist makes the session known, in place of the one that its client had before. What
+// became of its credential since its authentication began, holds for it.
+func (c *Control) enlist(s *session, began time.Time) (predecessor *session, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, gone := c.revoked.get(s.credential.ID); gone {
+	if _, gone := c.revoked.get(s.info.Credential); gone {
 		return nil, revocation()
+	}
+	if late, changed := c.changed.get(s.info.Credential); changed && !late.at.Before(began) {
+		s.holder = late.credential
 	}
 	predecessor = c.clients[s.client]
 	count := c.accounts[s.info.Account]

@@ -117,8 +117,8 @@ func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) er
 			return taken(postern.URL{Scheme: u.Scheme, Host: host})
 		})
 		u := postern.URL{Scheme: u.Scheme, Host: host}
-		if err == nil && !s.credential.ACL.Allows(u) {
-			err = nameNotAllowed(u)
+		if err == nil && !asker.Credential.ACL.Allows(u) {
+			err = notAllowed(u)
 		}
 		return u, err
 	})
@@ -135,15 +135,14 @@ func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) er
 // assignPort gives the endpoint its stable port, or another.
 func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) error {
 	c, ports, asker := s.control, s.control.config.TCPPorts, s.asker(e)
+	if !asker.Credential.ACL.AllowsAnyAddress() {
+		return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow a TCP address that the server chooses; ask for one that the ACL names, such as %s:%d", u.Host, ports.First)
+	}
 	u, ok, err := s.find(ctx, e, func(taken func(postern.URL) bool) (postern.URL, error) {
 		port, err := c.config.Service.AssignPort(ctx, asker, 0, ports.First, ports.Last, func(port uint16) bool {
 			return taken(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
 		})
-		u := postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port}
-		if err == nil && !s.credential.ACL.Allows(u) {
-			err = postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow %s, which the server chose; ask for an address that the ACL names", u)
-		}
-		return u, err
+		return postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port}, err
 	})
 	switch {
 	case err != nil:

@@ -49,9 +49,10 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 		e.offline(false)
 		return link.Bound{}, err
 	}
-	if !s.settled(e) {
+	if err := s.settled(e); err != nil {
+		s.remove(e)
 		e.offline(false)
-		return link.Bound{}, postern.Errorf(postern.CodeLinkLost, "the endpoint was unbound, or the session ended, before the endpoint was online")
+		return link.Bound{}, err
 	}
 	return s.bound(e, r.Name), nil
 }
@@ -60,7 +61,7 @@ func (s *session) details(r link.BindRequest) postern.Endpoint {
 	return postern.Endpoint{
 		ID:          postern.EndpointID("ep_" + ksuid.New().String()),
 		Account:     s.info.Account,
-		Credential:  s.credential.ID,
+		Credential:  s.info.Credential,
 		Session:     s.info.ID,
 		Name:        r.Name,
 		Description: r.Description,
@@ -77,7 +78,7 @@ func (s *session) bound(e *endpoint, name string) link.Bound {
 	return link.Bound{
 		ID:         e.bindID,
 		EndpointID: details.ID,
-		Token:      s.control.sealer.token(claim{URL: details.URL, Name: name}, s.credential.ID),
+		Token:      s.control.sealer.token(claim{URL: details.URL, Name: name}, s.info.Credential),
 		URL:        details.URL,
 		PublicURL:  details.URL.Public(s.control.config.Public.Port(details.URL.Scheme)),
 	}
@@ -96,7 +97,7 @@ func (s *session) wish(r link.BindRequest) (wish, error) {
 	if err != nil {
 		return wish{}, err
 	}
-	former, ok := s.control.sealer.open(r.Token, s.credential.ID)
+	former, ok := s.control.sealer.open(r.Token, s.info.Credential)
 	if !ok || former.URL.Scheme != url.Scheme {
 		return wish{url: url}, nil
 	}
@@ -126,18 +127,20 @@ func (s *session) place(ctx context.Context, e *endpoint, w wish) error {
 
 // takeName takes the very name that was asked for.
 func (s *session) takeName(ctx context.Context, e *endpoint, w wish) error {
-	if !s.credential.ACL.Allows(w.url) {
-		return nameNotAllowed(w.url)
+	credential := s.credential()
+	if !credential.ACL.Allows(w.url) {
+		return notAllowed(w.url)
 	}
-	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimName(ctx, s.credential, w.url.Host) })
+	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimName(ctx, credential, w.url.Host) })
 }
 
 // takePort takes the very port that was asked for.
 func (s *session) takePort(ctx context.Context, e *endpoint, w wish) error {
-	if !s.credential.ACL.Allows(w.url) {
-		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", w.url)
+	credential := s.credential()
+	if !credential.ACL.Allows(w.url) {
+		return notAllowed(w.url)
 	}
-	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimPort(ctx, s.credential, w.url.Port) })
+	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimPort(ctx, credential, w.url.Port) })
 }
 
 // takeClaimed takes the endpoint online once the store, in turn, lets the account have
@@ -165,6 +168,10 @@ func (s *session) tolerate(ctx context.Context, err error, w wish) error {
 	return nil
 }
 
-func nameNotAllowed(u postern.URL) error {
+// notAllowed says that the ACL has no rule for an endpoint.
+func notAllowed(u postern.URL) *postern.Error {
+	if u.Scheme == postern.TCP {
+		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", u)
+	}
 	return postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s", u.Host)
 }

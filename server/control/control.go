@@ -131,6 +131,7 @@ type Control struct {
 	places   *queue // of binds that need the store
 	metrics  *metrics
 	hub      native.Hub // of our own agents' further connections
+	notices  sync.WaitGroup
 	log      *slog.Logger
 
 	mu       sync.Mutex
@@ -138,6 +139,7 @@ type Control struct {
 	clients  map[client]*session
 	accounts map[postern.AccountID]int
 	revoked  *ledger[postern.CredentialID, struct{}]
+	changed  *ledger[postern.CredentialID, change]
 
 	roomAsked *ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
 	answered  *ledger[postern.SessionID, time.Time] // when a session last answered a ping
@@ -165,6 +167,7 @@ func New(config Config) *Control {
 		clients:  make(map[client]*session),
 		accounts: make(map[postern.AccountID]int),
 		revoked:  newLedger[postern.CredentialID, struct{}](remembered),
+		changed:  newLedger[postern.CredentialID, change](remembered),
 
 		roomAsked: newLedger[postern.AccountID, time.Time](remembered),
 		answered:  newLedger[postern.SessionID, time.Time](remembered),

@@ -33,6 +33,8 @@ type agent struct {
 	cause    *postern.Error
 	drained  bool
 	stopped  []string
+	reasons  []*postern.Error // of stopped
+	deaf     bool             // takes no word of a stopped endpoint
 	commands []link.Command
 	streams  int
 	pings    int
@@ -84,10 +86,14 @@ func (a *agent) Command(ctx context.Context, c link.Command) error {
 	return postern.Errorf(postern.CodeCommandUnanswered, "no answer")
 }
 
-func (a *agent) StopEndpoint(_ context.Context, id string, _ *postern.Error) error {
+func (a *agent) StopEndpoint(ctx context.Context, id string, why *postern.Error) error {
+	if a.deaf {
+		<-ctx.Done()
+		return postern.Errorf(postern.CodeLinkLost, "no stream could be opened")
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.stopped = append(a.stopped, id)
+	a.stopped, a.reasons = append(a.stopped, id), append(a.reasons, why)
 	return nil
 }
 

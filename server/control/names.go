@@ -63,7 +63,7 @@ func (c *Control) domains() string {
 func (s *session) asker(e *endpoint) service.Asker {
 	agent := s.info.Agent
 	return service.Asker{
-		Credential: s.credential, Endpoint: e.details.Name,
+		Credential: s.credential(), Endpoint: e.details.Name,
 		Installation: strings.Join([]string{agent.Hostname, agent.OS, agent.Arch, agent.ClientType, agent.Metadata}, "\x00"),
 	}
 }

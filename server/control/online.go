@@ -69,7 +69,7 @@ func (s *session) endTwins(ctx context.Context, u postern.URL) {
 
 // twin tells whether other may be an earlier session of the same agent.
 func (s *session) twin(other *session) bool {
-	return s.credential.ID == other.credential.ID && s.info.Agent.Hostname == other.info.Agent.Hostname &&
+	return s.info.Credential == other.info.Credential && s.info.Agent.Hostname == other.info.Agent.Hostname &&
 		s.link.RemoteAddr().Addr() == other.link.RemoteAddr().Addr()
 }
 

@@ -65,11 +65,13 @@ func (c *Control) Drain(ctx context.Context, over time.Duration) {
 	}
 }
 
-// Close ends every session.
+// Close ends every session, and returns when everything has ended that tells agents
+// of something.
 func (c *Control) Close(why *postern.Error) {
 	var ends sync.WaitGroup
 	for _, s := range c.all() {
 		ends.Go(func() { s.end(why) })
 	}
 	ends.Wait()
+	c.notices.Wait()
 }

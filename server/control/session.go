@@ -16,13 +16,13 @@ const settleTime = 5 * time.Second
 
 // session is one admitted agent; it is its Binder.
 type session struct {
-	control    *Control
-	link       link.Session
-	client     client
-	credential postern.Credential
-	info       postern.Session
+	control *Control
+	link    link.Session
+	client  client
+	info    postern.Session
 
 	mu        sync.Mutex
+	holder    postern.Credential   // as it is now; its id never changes
 	endpoints map[string]*endpoint // by bind id; one that is being bound has no release
 	released  bool
 }
@@ -38,6 +38,13 @@ type endpoint struct {
 
 	unregister func() // idempotent; takes it out of the registry alone
 	released   bool
+}
+
+// credential is what the session was admitted with, as it is now.
+func (s *session) credential() postern.Credential {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holder
 }
 
 func (s *session) context(ctx context.Context) context.Context {
@@ -74,16 +81,26 @@ func (s *session) remove(e *endpoint) bool {
 	return true
 }
 
-// settled makes a bound endpoint the session's own; false when the session ended
-// meanwhile, so that nobody else will release it.
-func (s *session) settled(e *endpoint) bool {
+// settled makes a bound endpoint the session's own. It fails when the session ended
+// meanwhile, so that nobody else will release the endpoint, or its ACL has become too
+// narrow: whoever narrowed it may not have seen the endpoint.
+func (s *session) settled(e *endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.released && s.endpoints[e.bindID] == e
+	if u := e.snapshot().URL; !s.released && !s.holder.ACL.Allows(u) {
+		return notAllowed(u)
+	}
+	if s.released || s.endpoints[e.bindID] != e {
+		return postern.Errorf(postern.CodeLinkLost, "the endpoint was unbound, or the session ended, before the endpoint was online")
+	}
+	return nil
 }
 
 // BindLabels implements link.Binder.
-func (s *session) BindLabels(context.Context, string, map[string]string) (link.Bound, error) {
+func (s *session) BindLabels(_ context.Context, _ string, labels map[string]string) (link.Bound, error) {
+	if !s.credential().ACL.AllowsLabels(labels) {
+		return link.Bound{}, postern.Errorf(postern.CodeLabelNotAllowed, "the credential's ACL does not allow all of the labels of this tunnel")
+	}
 	return link.Bound{}, postern.Errorf(postern.CodeOptionUnsupported,
 		"labelled tunnels belong to edges, which this server does not have; bind an endpoint by its URL")
 }

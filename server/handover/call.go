@@ -22,6 +22,7 @@ const (
 	opCommand operation = "command"
 	opStop    operation = "stop endpoint"
 	opRevoke  operation = "revoke"
+	opChange  operation = "change"
 )
 
 // call is a request to another process about a session of its own.
@@ -120,8 +121,12 @@ func (p *peer) perform(c call) (took time.Duration, err error) {
 	ctx, done := context.WithTimeout(ctx, callTime)
 	defer done()
 	sessions := p.peers.config.Sessions
-	if c.Op == opRevoke {
+	switch c.Op {
+	case opRevoke:
 		sessions.CredentialRevoked(c.Credential)
+		return 0, nil
+	case opChange:
+		sessions.CredentialChanged(ctx, c.Credential)
 		return 0, nil
 	}
 	session := sessions.Link(c.Session)

@@ -31,6 +31,9 @@ type Sessions interface {
 	Link(id postern.SessionID) link.Session
 	// CredentialRevoked ends the sessions of a credential.
 	CredentialRevoked(id postern.CredentialID)
+	// CredentialChanged has the sessions of a credential, or of each one if id is "",
+	// obey what it has become.
+	CredentialChanged(ctx context.Context, id postern.CredentialID)
 }
 
 // PeersConfig is what Peers are made of. All is required.
@@ -211,7 +214,13 @@ func (p *Peers) others() []*peer {
 
 // CredentialRevoked has the other processes end their sessions of the credential. It
 // does not wait for them: one that hangs must not keep the next revocation from here.
-func (p *Peers) CredentialRevoked(id postern.CredentialID) {
+func (p *Peers) CredentialRevoked(id postern.CredentialID) { p.tellAll(opRevoke, id) }
+
+// CredentialChanged has the other processes look at what a credential has become, or
+// each one if id is "". Like CredentialRevoked it does not wait for them.
+func (p *Peers) CredentialChanged(id postern.CredentialID) { p.tellAll(opChange, id) }
+
+func (p *Peers) tellAll(op operation, id postern.CredentialID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() != nil {
@@ -219,8 +228,8 @@ func (p *Peers) CredentialRevoked(id postern.CredentialID) {
 	}
 	for _, one := range p.linked {
 		p.all.Go(func() {
-			if err := one.call(p.ctx, call{Op: opRevoke, Credential: id}, nil); err != nil && p.ctx.Err() == nil {
-				p.config.Logger.WarnContext(p.ctx, "another process of the node did not hear of a revocation", "process", one.id, "credential", id, "error", err)
+			if err := one.call(p.ctx, call{Op: op, Credential: id}, nil); err != nil && p.ctx.Err() == nil {
+				p.config.Logger.WarnContext(p.ctx, "another process of the node did not hear of a credential's change", "process", one.id, "change", op, "credential", id, "error", err)
 			}
 		})
 	}

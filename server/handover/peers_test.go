@@ -35,6 +35,7 @@ type node struct {
 	mu       sync.Mutex
 	sessions map[postern.SessionID]*session
 	revoked  []postern.CredentialID
+	changed  []postern.CredentialID
 	ports    map[uint16]int
 }
 
@@ -84,6 +85,12 @@ func (n *node) CredentialRevoked(id postern.CredentialID) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.revoked = append(n.revoked, id)
+}
+
+func (n *node) CredentialChanged(_ context.Context, id postern.CredentialID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.changed = append(n.changed, id)
 }
 
 // session is an agent whose service answers each stream with what it was opened with.
@@ -357,6 +364,18 @@ func TestCallsToAnotherProcess(t *testing.T) {
 		old.mu.Lock()
 		defer old.mu.Unlock()
 		return slices.Equal(old.revoked, []postern.CredentialID{"cr_1"})
+	})
+	fresh.Peers.CredentialChanged("cr_2")
+	old.eventually("it hears of the change", func() bool {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		return slices.Equal(old.changed, []postern.CredentialID{"cr_2"})
+	})
+	old.Peers.CredentialChanged("")
+	fresh.eventually("it hears that anything may have changed", func() bool {
+		fresh.mu.Lock()
+		defer fresh.mu.Unlock()
+		return slices.Equal(fresh.changed, []postern.CredentialID{""}) && len(fresh.revoked) == 1
 	})
 	borrowed.Session.Close(postern.Errorf(postern.CodeLinkLost, "silent"))
 	<-s.done

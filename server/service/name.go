@@ -30,7 +30,8 @@ func (s *Service) ClaimName(ctx context.Context, c postern.Credential, host post
 // else the first that is not, always the same for the same series, also after its rows
 // were lost. taken tells which are online; it is called without locks held. Two callers
 // at the same time may be given the same name: whose registration fails then asks
-// again, and whose succeeds tells KeepName.
+// again, and whose succeeds tells KeepName. A name that the credential's ACL does not
+// allow is CodeNameNotAllowed, and is not reserved.
 func (s *Service) AssignName(ctx context.Context, a Asker, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error) {
 	if err := checkEndpoint(a.Endpoint); err != nil {
 		return "", err
@@ -50,6 +51,9 @@ func (s *Service) AssignName(ctx context.Context, a Asker, scheme postern.Scheme
 		}
 		if _, err := s.domainOf(host); err != nil {
 			return "", err
+		}
+		if u := (postern.URL{Scheme: scheme, Host: host}); !a.Credential.ACL.Allows(u) {
+			return "", postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s, which the server chose", host)
 		}
 		err := s.claimName(ctx, store.Name{
 			Host: host, Account: a.Credential.Account, Credential: a.Credential.ID,

@@ -332,6 +332,12 @@ func TestAssignNameRefusals(t *testing.T) {
 	}
 	_, err := w.AssignName(t.Context(), asker(c, ""), postern.HTTPS, "example.org", none[postern.Hostname])
 	refused(t, err, postern.CodeDomainForeign)
+	limited, _ := w.credential(t, c, "bind:*.customer1.example.com")
+	_, err = w.AssignName(t.Context(), asker(limited, ""), postern.HTTPS, domain, none[postern.Hostname])
+	refused(t, err, postern.CodeNameNotAllowed)
+	if n := w.count(t, event.NameClaimed); n != 0 {
+		t.Errorf("%d names were reserved for nobody", n)
+	}
 	_, err = w.AssignName(t.Context(), asker(c, ""), postern.HTTPS, domain, func(postern.Hostname) bool { return true })
 	refused(t, err, postern.CodeEndpointLimit)
 }

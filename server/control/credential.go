@@ -1,0 +1,95 @@
+package control
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// change is what a credential has become, and when that was heard of: whoever began to
+// authenticate before may have been given what it was.
+type change struct {
+	credential postern.Credential
+	at         time.Time
+}
+
+// CredentialRevoked ends every session of a credential, and refuses those that
+// authenticated a moment before.
+func (c *Control) CredentialRevoked(id postern.CredentialID) {
+	c.mu.Lock()
+	c.revoked.put(id, struct{}{})
+	c.mu.Unlock()
+	var ends sync.WaitGroup
+	for _, s := range c.of(id) {
+		ends.Go(func() { s.end(revocation()) })
+	}
+	ends.Wait()
+}
+
+// CredentialChanged holds every session of a credential to what it is now: endpoints
+// that its ACL no longer covers go offline, and their agents are told why; all others
+// stay, and what is bound from now on obeys the new ACL. When it returns no visitor
+// reaches what is not covered. It does not wait for the agents to hear of it.
+func (c *Control) CredentialChanged(now postern.Credential) {
+	c.mu.Lock()
+	c.changed.put(now.ID, change{credential: now, at: time.Now()})
+	c.mu.Unlock()
+	var stopped []*endpoint
+	for _, s := range c.of(now.ID) {
+		stopped = append(stopped, s.obey(now)...)
+	}
+	if len(stopped) == 0 {
+		return
+	}
+	c.settle(context.Background())
+	for _, e := range stopped {
+		c.notices.Go(e.tellNotAllowed)
+	}
+}
+
+// obey gives the session's credential another form, and takes offline what it no longer
+// covers. Whatever is being bound meanwhile is looked at when it is settled.
+func (s *session) obey(now postern.Credential) (stopped []*endpoint) {
+	s.mu.Lock()
+	s.holder = now
+	s.mu.Unlock()
+	for _, e := range s.bindings() {
+		if now.ACL.Allows(e.snapshot().URL) || !s.remove(e) {
+			continue
+		}
+		e.offline(false)
+		stopped = append(stopped, e)
+	}
+	return stopped
+}
+
+// tellNotAllowed tells the agent of an endpoint that went offline because of its ACL.
+func (e *endpoint) tellNotAllowed() {
+	s, details := e.session, e.snapshot()
+	ctx, cancel := context.WithTimeout(s.context(context.Background()), commandTime)
+	defer cancel()
+	why := notAllowed(details.URL)
+	s.control.log.InfoContext(ctx, "endpoint offline", "endpoint", details.ID, "url", details.URL.String(), "reason", why)
+	if err := s.link.StopEndpoint(ctx, e.bindID, why); err != nil {
+		s.control.log.InfoContext(ctx, "the agent was not told that its endpoint is offline", "endpoint", details.ID, "error", err)
+	}
+}
+
+// of lists the sessions of a credential.
+func (c *Control) of(id postern.CredentialID) []*session {
+	return slices.DeleteFunc(c.all(), func(s *session) bool { return s.info.Credential != id })
+}
+
+// Credentials lists the credentials of live sessions, each once: whoever lost events
+// of changes checks these.
+func (c *Control) Credentials() []postern.CredentialID {
+	var ids []postern.CredentialID
+	for _, s := range c.all() {
+		ids = append(ids, s.info.Credential)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
