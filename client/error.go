@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/postern-dev/postern"
 )
@@ -45,6 +46,7 @@ func refusal(response *http.Response, text []byte) *Error {
 		e.Message = "the answer is " + response.Status + ", and not one of a Postern API"
 		return e
 	}
-	e.Code, e.Message = body.ErrorCode, body.Msg
+	// The API adds the next step for people; ours, who show an error, add it themselves.
+	e.Code, e.Message = body.ErrorCode, strings.TrimSuffix(body.Msg, "\n\n"+body.ErrorCode.Entry().Fix)
 	return e
 }

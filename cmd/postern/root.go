@@ -48,6 +48,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		newDiagnoseCommand(streams),
 		serviceCommand(streams),
 		newStatusCommand(streams),
+		apiCommand(streams),
 		creditsCommand(streams),
 		updateCommand(streams),
 		versionCommand(streams),

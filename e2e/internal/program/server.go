@@ -24,6 +24,7 @@ type Server struct {
 	Admin          int
 	TCPFirst       int // ten ports from here are for TCP endpoints
 	Authtoken      string
+	APIKey         string
 	CAFile         string
 	Wrapper        []string // argv put before the server's, e.g. prlimit
 	Logs           string   // a directory for all that it and its agents print; "" is none
@@ -96,7 +97,7 @@ func (s *Server) Start() error {
 	})
 }
 
-// Bootstrap makes the first account and keeps its authtoken and the CA's file.
+// Bootstrap makes the first account and keeps its keys and the CA's file.
 func (s *Server) Bootstrap() error {
 	output, err := exec.Command(s.Binary, "server", "bootstrap", "--config", s.Config, "--format", "json").Output()
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *Server) Bootstrap() error {
 	if keys.AccountID == "" || keys.UserID == "" || keys.APIKey == "" || keys.Authtoken == "" || keys.CAFile == "" {
 		return fmt.Errorf("bootstrap left something out: %s", output)
 	}
-	s.Authtoken, s.CAFile = keys.Authtoken, keys.CAFile
+	s.Authtoken, s.APIKey, s.CAFile = keys.Authtoken, keys.APIKey, keys.CAFile
 	return nil
 }
 
