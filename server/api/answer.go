@@ -26,6 +26,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	coded := postern.AsError(err)
 	entry := coded.Code.Entry()
 	operation := w.Header().Get(operationHeader)
+	if entry.Status == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
+	}
 	if entry.Status >= http.StatusInternalServerError {
 		a.config.Logger.ErrorContext(r.Context(), "an API request failed",
 			"method", r.Method, "path", r.URL.Path, "operation", operation, "error", err, "cause", coded.Cause)

@@ -49,6 +49,7 @@ type API struct {
 	config Config
 	mux    *http.ServeMux
 	rates  *rates
+	turns  *turns
 
 	patterns []string // of what handle was given
 }
@@ -67,7 +68,7 @@ func New(c Config) (*API, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now)}
+	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now), turns: newTurns()}
 	front, err := newFront(c)
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "the API cannot be described").Because(err)

@@ -61,6 +61,11 @@ func (l list[T]) filtered(c *call, p service.Page, wanted *filter.Filter) (servi
 	}
 	ctx, cancel := context.WithTimeout(c, filterTime)
 	defer cancel()
+	leave, err := c.api.turns.wait(ctx, c.caller.Account)
+	if err != nil {
+		return service.List[T]{}, "", err
+	}
+	defer leave()
 	where, whole := wanted.SQL()
 	p.Where = store.All(p.Where, where)
 	look := l.selected

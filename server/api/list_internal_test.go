@@ -34,7 +34,7 @@ func TestFiltersHaveATime(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := &call{Context: t.Context(), api: &API{config: Config{Scanned: 10}}}
+			c := &call{Context: t.Context(), api: &API{config: Config{Scanned: 10}, turns: newTurns()}}
 			begun := time.Now()
 			if _, _, err = waits.filtered(c, service.Page{Limit: 1}, wanted); want == "" && err != nil || want != "" && !postern.HasCode(err, want) {
 				t.Errorf("%q: %v", text, err)
@@ -45,9 +45,50 @@ func TestFiltersHaveATime(t *testing.T) {
 			gone, leave := context.WithCancel(t.Context())
 			leave()
 			c.Context = gone
-			if _, _, err = waits.filtered(c, service.Page{Limit: 1}, wanted); !postern.HasCode(err, postern.CodeStoreUnavailable) {
+			if _, _, err = waits.filtered(c, service.Page{Limit: 1}, wanted); err == nil || postern.HasCode(err, postern.CodeFilterInvalid) {
 				t.Errorf("%q, of somebody who has gone: %v", text, err)
 			}
 		})
 	}
+}
+
+// One account's filters wait for each other, and nobody's wait for long. What waits for
+// another's is as slow as that; it is not the filter that is at fault.
+func TestFiltersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := &turns{all: make(chan struct{}, 2)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		take := func(account postern.AccountID) func() {
+			t.Helper()
+			leave, err := all.wait(ctx, account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return leave
+		}
+		refused := func(account postern.AccountID) {
+			t.Helper()
+			short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			if _, err := all.wait(short, account); !postern.HasCode(err, postern.CodeTooManyAtOnce) {
+				t.Errorf("%s: %v", account, err)
+			}
+		}
+		first := take("a")
+		refused("a") // its own is taken
+		second := take("b")
+		refused("c") // all are taken
+		refused("b")
+		first()
+		third := take("c")
+		second()
+		fourth := take("a")
+		go third()
+		take("b")() // as soon as third has left
+		fourth()
+		if all.accounts.Len() != 0 || len(all.all) != 0 {
+			t.Errorf("%d accounts and %d turns are kept", all.accounts.Len(), len(all.all))
+		}
+	})
 }
