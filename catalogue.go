@@ -50,6 +50,18 @@ const (
 	CodeWebSocketExpected       Code = "ERR_NGROK_3206"  // This endpoint takes WebSocket connections only
 	CodeUpstreamUnreachable     Code = "ERR_NGROK_8012"  // The agent could not connect to the service behind it
 	CodeURLPartNotAllowed       Code = "ERR_NGROK_9037"  // The URL has a part that endpoints cannot have
+	CodeVaultNameMissing        Code = "ERR_NGROK_23001" // A vault needs a name
+	CodeVaultNameInvalid        Code = "ERR_NGROK_23002" // The name of a vault is too long or has a character that it cannot have
+	CodeVaultNotEmpty           Code = "ERR_NGROK_23003" // A vault that has secrets cannot be deleted
+	CodeVaultNameTaken          Code = "ERR_NGROK_23004" // The account has a vault of this name already
+	CodeSecretNameMissing       Code = "ERR_NGROK_24001" // A secret needs a name
+	CodeSecretNameInvalid       Code = "ERR_NGROK_24002" // The name of a secret is too long or has a character that it cannot have
+	CodeSecretValueMissing      Code = "ERR_NGROK_24003" // A secret needs a value
+	CodeSecretValueTooLong      Code = "ERR_NGROK_24004" // The value of a secret is too long
+	CodeSecretNameTaken         Code = "ERR_NGROK_24005" // The vault has a secret of this name already
+	CodeSecretVaultUnknown      Code = "ERR_NGROK_24006" // There is no vault with this id
+	CodeSecretVaultMissing      Code = "ERR_NGROK_24008" // A secret needs a vault to be in
+	CodeSecretVaultNameUnknown  Code = "ERR_NGROK_24009" // There is no vault with this name
 	CodeInternal                Code = "ERR_POSTERN_100" // Something went wrong inside Postern
 	CodeProtocolViolation       Code = "ERR_POSTERN_101" // The peer broke the protocol of the link
 	CodeFlowControlViolation    Code = "ERR_POSTERN_102" // The peer sent more than its window allowed
@@ -202,6 +214,30 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_8012", Status: 502, Title: "The agent could not connect to the service behind it", Fix: "Start the service, or correct the agent's upstream address; its log names the cause."}, true
 	case CodeURLPartNotAllowed:
 		return Entry{Code: c, Wire: "ERR_NGROK_9037", Status: 400, Title: "The URL has a part that endpoints cannot have", Fix: "Give scheme, host and port only."}, true
+	case CodeVaultNameMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_23001", Status: 400, Title: "A vault needs a name", Fix: "Give the field name."}, true
+	case CodeVaultNameInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_23002", Status: 400, Title: "The name of a vault is too long or has a character that it cannot have", Fix: "Use up to 255 letters (a-z, A-Z), digits and _ / . - only."}, true
+	case CodeVaultNotEmpty:
+		return Entry{Code: c, Wire: "ERR_NGROK_23003", Status: 400, Title: "A vault that has secrets cannot be deleted", Fix: "Delete the secrets in it first."}, true
+	case CodeVaultNameTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_23004", Status: 400, Title: "The account has a vault of this name already", Fix: "Use that vault, or another name."}, true
+	case CodeSecretNameMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_24001", Status: 400, Title: "A secret needs a name", Fix: "Give the field name."}, true
+	case CodeSecretNameInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_24002", Status: 400, Title: "The name of a secret is too long or has a character that it cannot have", Fix: "Use up to 255 letters (a-z, A-Z), digits and _ / . - only."}, true
+	case CodeSecretValueMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_24003", Status: 400, Title: "A secret needs a value", Fix: "Give the field value."}, true
+	case CodeSecretValueTooLong:
+		return Entry{Code: c, Wire: "ERR_NGROK_24004", Status: 400, Title: "The value of a secret is too long", Fix: "Use at most 65536 bytes."}, true
+	case CodeSecretNameTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_24005", Status: 400, Title: "The vault has a secret of this name already", Fix: "Change that secret's value, or use another name."}, true
+	case CodeSecretVaultUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_24006", Status: 404, Title: "There is no vault with this id", Fix: "Check vault_id, or make the vault first."}, true
+	case CodeSecretVaultMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_24008", Status: 400, Title: "A secret needs a vault to be in", Fix: "Give the field vault_id or vault_name."}, true
+	case CodeSecretVaultNameUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_24009", Status: 404, Title: "There is no vault with this name", Fix: "Check vault_name, or make the vault first."}, true
 	case CodeInternal:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "Something went wrong inside Postern", Fix: "Look for the request id in the server's log."}, true
 	case CodeProtocolViolation:
@@ -367,6 +403,18 @@ func Codes() []Code {
 		CodeWebSocketExpected,
 		CodeUpstreamUnreachable,
 		CodeURLPartNotAllowed,
+		CodeVaultNameMissing,
+		CodeVaultNameInvalid,
+		CodeVaultNotEmpty,
+		CodeVaultNameTaken,
+		CodeSecretNameMissing,
+		CodeSecretNameInvalid,
+		CodeSecretValueMissing,
+		CodeSecretValueTooLong,
+		CodeSecretNameTaken,
+		CodeSecretVaultUnknown,
+		CodeSecretVaultMissing,
+		CodeSecretVaultNameUnknown,
 		CodeInternal,
 		CodeProtocolViolation,
 		CodeFlowControlViolation,

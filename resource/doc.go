@@ -8,7 +8,8 @@
 //
 //	json  its name in the API. Types of creations and changes say omitzero
 //	doc   one sentence for a reader, who may be anybody
-//	api   a list of: required (a creation must have it), secret (never shown again),
+//	api   a list of: required (a creation must have it), checked (its absence has an error
+//	      code of its own), secret (never shown again, nor quoted in messages),
 //	      deprecated, nullable (null is a value of its own)
 //	filter  other names of values in filters of lists: "agent=ephemeral"
 //

@@ -4,5 +4,7 @@ package resource
 func Table() []Definition {
 	return []Definition{
 		IPPolicies().Definition,
+		Vaults().Definition,
+		VaultSecrets().Definition,
 	}
 }

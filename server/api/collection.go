@@ -95,13 +95,18 @@ func (c *call) decode(to any, d resource.Definition) error {
 func checkRequired(value reflect.Value) error {
 	for i := range value.NumField() {
 		field := value.Type().Field(i)
-		if !slices.Contains(strings.Split(field.Tag.Get("api"), ","), "required") || !value.Field(i).IsZero() {
+		if !says(field, "required") || says(field, "checked") || !value.Field(i).IsZero() {
 			continue
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		return postern.Errorf(postern.CodeValueInvalid, "the field %q is missing", name)
 	}
 	return nil
+}
+
+// says tells whether a word is in a field's tag api.
+func says(field reflect.StructField, word string) bool {
+	return slices.Contains(strings.Split(field.Tag.Get("api"), ","), word)
 }
 
 // id is the one in the path. What cannot be an id of the collection is not found.

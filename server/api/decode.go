@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -64,14 +65,18 @@ func decodeObject(text []byte, to reflect.Value, path string, ignored []string) 
 			}
 			return unknownField(path+m.name, fields)
 		}
-		if err := decodeValue(m.value, field, path+m.name); err != nil {
+		err := decodeValue(m.value, field.Value, path+m.name)
+		if err != nil && field.secret {
+			return postern.Errorf(postern.CodeValueInvalid, "the field %q must be %s", path+m.name, inWords(field.Type()))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func unknownField(name string, fields map[string]reflect.Value) error {
+func unknownField(name string, fields map[string]field) error {
 	known := make([]string, 0, len(fields))
 	for field := range fields {
 		known = append(known, field)
@@ -80,20 +85,24 @@ func unknownField(name string, fields map[string]reflect.Value) error {
 	return postern.Errorf(postern.CodeFieldUnknown, "the field %q is not known here; known are: %s", clip(name), strings.Join(known, ", "))
 }
 
+// field is one of a struct.
+type field struct {
+	reflect.Value
+	secret bool // messages do not quote it
+}
+
 // fieldsOf are the fields of a struct by their names in JSON, those of embedded structs
 // included.
-func fieldsOf(to reflect.Value) map[string]reflect.Value {
-	fields := make(map[string]reflect.Value)
+func fieldsOf(to reflect.Value) map[string]field {
+	fields := make(map[string]field)
 	for i := range to.NumField() {
-		field := to.Type().Field(i)
-		if field.Anonymous {
-			for name, value := range fieldsOf(to.Field(i)) {
-				fields[name] = value
-			}
+		said := to.Type().Field(i)
+		if said.Anonymous {
+			maps.Copy(fields, fieldsOf(to.Field(i)))
 			continue
 		}
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		fields[name] = to.Field(i)
+		name, _, _ := strings.Cut(said.Tag.Get("json"), ",")
+		fields[name] = field{to.Field(i), says(said, "secret")}
 	}
 	return fields
 }
@@ -177,15 +186,10 @@ type member struct {
 func membersOf(text []byte, path string) ([]member, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
-		where := "the body"
-		if path != "" {
-			where = fmt.Sprintf("the field %q", strings.TrimSuffix(path, "."))
-		}
-		code := postern.CodeValueInvalid
 		if path == "" {
-			code = postern.CodeBodyUnparsable
+			return nil, postern.Errorf(postern.CodeBodyUnparsable, "the body must be an object") // it is not quoted: it may have secrets
 		}
-		return nil, postern.Errorf(code, "%s is %s; it must be an object", where, clip(string(text)))
+		return nil, postern.Errorf(postern.CodeValueInvalid, "the field %q is %s; it must be an object", strings.TrimSuffix(path, "."), clip(string(text)))
 	}
 	var members []member
 	seen := make(map[string]bool)

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -13,12 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/ksuid"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
@@ -52,8 +55,12 @@ func newWorld(t *testing.T, options ...func(*api.Config)) *world {
 		t.Fatal(err)
 	}
 	bus := event.NewBus()
+	ring, err := seal.NewKeyring(seal.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
 	uses, err := service.New(t.Context(), service.Config{
-		Store: database, Bus: bus, NameKey: make([]byte, 32), Domains: []postern.Hostname{domain}, APIURL: base,
+		Store: database, Bus: bus, NameKey: make([]byte, 32), Domains: []postern.Hostname{domain}, APIURL: base, Sealing: ring,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +83,30 @@ func newWorld(t *testing.T, options ...func(*api.Config)) *world {
 		t.Fatal(err)
 	}
 	return &world{t: t, handler: handler, document: documentOf(t, handler), service: uses, store: database, first: first, key: first.APIKey.Reveal()}
+}
+
+// stranger is the same API as somebody from another account sees it.
+func (w *world) stranger() *world {
+	w.t.Helper()
+	// The key has the form that service gives them.
+	unique, secret := ksuid.New().String(), strings.Repeat("s", 21)
+	other := *w
+	other.first = service.Bootstrap{AccountID: postern.AccountID("ac_" + unique), UserID: postern.UserID("usr_" + unique)}
+	other.key = unique + "_" + secret
+	err := w.store.Write(w.t.Context(), func(tx store.Tx) error {
+		if err := tx.Accounts().Create(w.t.Context(), postern.Account{ID: other.first.AccountID}); err != nil {
+			return err
+		}
+		if err := tx.Users().Create(w.t.Context(), store.User{Meta: store.Meta{ID: string(other.first.UserID), Account: other.first.AccountID}, Kind: store.Person, Role: postern.Owner, Active: true}); err != nil {
+			return err
+		}
+		return tx.APIKeys().Create(w.t.Context(), store.APIKey{ID: postern.APIKeyID("ak_" + unique),
+			Account: other.first.AccountID, Owner: other.first.UserID, Verifier: sha256.Sum256([]byte(secret))})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &other
 }
 
 // object is a JSON object.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -28,29 +29,51 @@ type list[T any] func(context.Context, service.Caller, service.Page) (service.Li
 // select, as filter.Of wants them; nil where nothing is stored.
 func lists[T any](a *API, d resource.Definition, l list[T], stored map[string]string) {
 	fields := filter.Of(d.Object, stored)
-	a.handle("GET "+d.Path(), func(c *call) (int, any, error) {
-		p, query, err := c.page(d)
-		if err != nil {
-			return 0, nil, err
+	a.handle("GET "+d.Path(), func(c *call) (int, any, error) { return l.answer(c, d, d.Path(), fields) })
+}
+
+// sublists makes the route of a list of what belongs to one resource, which within
+// describes; d is what is listed. l takes the id of the one.
+func sublists[T any](
+	a *API, within resource.Definition, name string, d resource.Definition,
+	l func(context.Context, service.Caller, string, service.Page) (service.List[T], error), stored map[string]string,
+) {
+	fields := filter.Of(d.Object, stored)
+	a.handle("GET "+within.Path()+"/{id}/"+name, func(c *call) (int, any, error) {
+		id := c.PathValue("id")
+		if !slices.Contains(within.Prefixes, postern.IDPrefix(id)) {
+			return 0, nil, &postern.Error{Code: postern.CodeNotFound}
 		}
-		wanted, err := filter.Compile(query.Get("filter"), fields, a.config.Now())
-		if err != nil {
-			return 0, nil, err
-		}
-		page, last, err := l.filtered(c, p, wanted)
-		if err != nil {
-			return 0, nil, err
-		}
-		if page.Items == nil {
-			page.Items = []T{} // not null
-		}
-		var next *string
-		if page.More {
-			address := a.next(d.Path(), query, p.Limit, last)
-			next = &address
-		}
-		return http.StatusOK, map[string]any{d.ListKey: page.Items, "uri": a.config.URL + d.Path(), "next_page_uri": next}, nil
+		of := list[T](func(ctx context.Context, by service.Caller, p service.Page) (service.List[T], error) {
+			return l(ctx, by, id, p)
+		})
+		return of.answer(c, d, within.PathOf(id)+"/"+name, fields)
 	})
+}
+
+// answer gives the page that a request wants of the list at a path.
+func (l list[T]) answer(c *call, d resource.Definition, path string, fields filter.Fields) (int, any, error) {
+	p, query, err := c.page(d)
+	if err != nil {
+		return 0, nil, err
+	}
+	wanted, err := filter.Compile(query.Get("filter"), fields, c.api.config.Now())
+	if err != nil {
+		return 0, nil, err
+	}
+	page, last, err := l.filtered(c, p, wanted)
+	if err != nil {
+		return 0, nil, err
+	}
+	if page.Items == nil {
+		page.Items = []T{} // not null
+	}
+	var next *string
+	if page.More {
+		address := c.api.next(path, query, p.Limit, last)
+		next = &address
+	}
+	return http.StatusOK, map[string]any{d.ListKey: page.Items, "uri": c.api.config.URL + path, "next_page_uri": next}, nil
 }
 
 // filtered gives a page of what a filter lets through, and the id behind which the next

@@ -28,6 +28,12 @@ const (
 	IPPolicyDeleted     postern.EventType = "ip_policy_deleted.v0"
 	CredentialUpdated   postern.EventType = "tunnel_credential_updated.v0"
 	CredentialRevoked   postern.EventType = "tunnel_credential_deleted.v0"
+	VaultCreated        postern.EventType = "vault_created.v0"
+	VaultUpdated        postern.EventType = "vault_updated.v0"
+	VaultDeleted        postern.EventType = "vault_deleted.v0"
+	SecretCreated       postern.EventType = "secret_created.v0"
+	SecretUpdated       postern.EventType = "secret_updated.v0"
+	SecretDeleted       postern.EventType = "secret_deleted.v0"
 	AgentSessionStarted postern.EventType = "agent_session_start.v0"
 	AgentSessionStopped postern.EventType = "agent_session_stop.v0"
 	NameClaimed         postern.EventType = "name_claimed.v0" // Subject is the hostname

@@ -18,8 +18,9 @@ const resealPage = 100
 type sealedTable struct {
 	kind string // the one that seal is given
 
-	// page returns up to limit rows by id, from the one after the given id on, "" for the
-	// first. Rows that are made while a rotation is under way may be missing.
+	// page returns up to limit rows in the order of their ids, up or down, from the one
+	// after the given id on, "" for the first. Rows that are made while a rotation is under
+	// way may be missing.
 	page func(ctx context.Context, tx store.Tx, after string, limit int) ([]sealedRow, error)
 
 	// put stores the sealed fields of a row that page returned in the same transaction.
@@ -33,7 +34,35 @@ type sealedRow struct {
 }
 
 // sealedTables lists all of them.
-func sealedTables() []sealedTable { return nil }
+func sealedTables() []sealedTable {
+	return []sealedTable{
+		sealedColumn(sealedSecret, sealedValue, store.Tx.VaultSecrets, func(s *store.VaultSecret) *[]byte { return &s.Value }),
+	}
+}
+
+// sealedColumn is a table of resources with one sealed field.
+func sealedColumn[R any, P store.Headed[R]](kind, field string, rows func(store.Tx) store.Rows[R], column func(P) *[]byte) sealedTable {
+	return sealedTable{
+		kind: kind,
+		page: func(ctx context.Context, tx store.Tx, after string, limit int) ([]sealedRow, error) {
+			list, err := rows(tx).List(ctx, store.Page{Before: after, Limit: limit})
+			sealed := make([]sealedRow, len(list))
+			for i := range list {
+				row := P(&list[i])
+				sealed[i] = sealedRow{id: row.Head().ID, fields: map[string][]byte{field: *column(row)}}
+			}
+			return sealed, err
+		},
+		put: func(ctx context.Context, tx store.Tx, sealed sealedRow) error {
+			row, err := rows(tx).Get(ctx, "", sealed.id)
+			if err != nil {
+				return err
+			}
+			*column(&row) = sealed.fields[field]
+			return rows(tx).Update(ctx, row)
+		},
+	}
+}
 
 // SealingRotation is what a rotation has done.
 type SealingRotation struct {

@@ -33,5 +33,7 @@ type Tx interface {
 
 	Users() Rows[User]
 	IPPolicies() Rows[IPPolicy]
+	Vaults() Rows[Vault]
+	VaultSecrets() Rows[VaultSecret]
 	ReservedDomains() Rows[ReservedDomain]
 }

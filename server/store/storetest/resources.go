@@ -16,6 +16,8 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"users":            testRows(users()),
 		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
 		"reserved domains": testRows(reservedDomains()),
+		"vaults":           testRows(vaults()),
+		"secrets":          testRows(vaultSecrets()),
 	}
 }
 

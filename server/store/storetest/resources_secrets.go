@@ -1,0 +1,37 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
+)
+
+func vaults() kind[store.Vault, *store.Vault] {
+	return kind[store.Vault, *store.Vault]{
+		rows: store.Tx.Vaults,
+		fill: func(_ context.Context, _ store.Tx, v *store.Vault, n int) error {
+			v.Name, v.CreatedBy, v.UpdatedBy = fmt.Sprintf("prod/db-%d", n), "usr_1", "usr_2"
+			return nil
+		},
+		change: func(v *store.Vault) { v.Name, v.UpdatedBy = "other", "bot_1" },
+	}
+}
+
+func vaultSecrets() kind[store.VaultSecret, *store.VaultSecret] {
+	return kind[store.VaultSecret, *store.VaultSecret]{
+		rows: store.Tx.VaultSecrets,
+		fill: func(ctx context.Context, tx store.Tx, s *store.VaultSecret, n int) error {
+			s.Vault, s.Name, s.CreatedBy, s.UpdatedBy = fmt.Sprintf("vault_%d", n/2), fmt.Sprintf("password-%d", n), "usr_1", "usr_2"
+			s.Value = []byte{0, byte(n), 255, '\''}
+			if _, err := tx.Vaults().Get(ctx, "", s.Vault); !postern.HasCode(err, postern.CodeNotFound) {
+				return err
+			}
+			vault := store.Vault{Meta: s.Meta, Name: s.Vault}
+			vault.ID = s.Vault
+			return tx.Vaults().Create(ctx, vault)
+		},
+		change: func(s *store.VaultSecret) { s.Name, s.Value, s.UpdatedBy = "other", []byte{1}, "bot_1" },
+	}
+}
