@@ -91,9 +91,12 @@ type Limits struct {
 	HTTP2Streams          int // per visitor's connection
 	LeastRate             int // bytes a second that a visitor must send or take; 0: none
 	SessionsPerAccount    int
-	EndpointsPerSession   int
-	Authentications       int // at once; others queue
-	FailuresPerMinute     int // authentication failures per address
+	// Account and Credential are the other limits of each account and credential that
+	// has none of its own; Account.Sessions is SessionsPerAccount.
+	Account, Credential postern.Limits
+	EndpointsPerSession int
+	Authentications     int // at once; others queue
+	FailuresPerMinute   int // authentication failures per address
 }
 
 // Timeouts bound waiting, never the length of a transfer that moves.

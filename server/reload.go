@@ -101,6 +101,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	}
 	s.edge.Reload(edgeLive(next, access))
 	s.control.SetLimits(controlLimits(next))
+	s.meters.SetDefaults(quotaDefaults(next))
 	s.config = next
 	s.log.InfoContext(ctx, "configuration reloaded", "changed", changed)
 	if len(waiting) > 0 {

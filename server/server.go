@@ -24,6 +24,7 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/handover"
 	"github.com/postern-dev/postern/server/pki"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
 	"github.com/postern-dev/postern/server/service"
@@ -74,6 +75,7 @@ type Server struct {
 	files       *pki.Files   // nil in the mode local_ca
 	ca          *pki.LocalCA // nil in the mode files
 	access      *accessLog
+	meters      *quota.Meters
 	registry    *prometheus.Registry
 	memory      needed
 
@@ -95,8 +97,11 @@ func New(c Config, o Options) (*Server, error) {
 		bus: event.NewBus(), cluster: cluster.New(), routes: &route.Current{},
 		access:     &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
 		registry:   prometheus.NewRegistry(),
+		meters:     quota.New(),
 		succession: succession{serving: make(chan struct{}), retired: make(chan struct{}), finish: func() {}},
 	}
+	s.meters.SetDefaults(quotaDefaults(c))
+	s.cluster.Measure(s.meters)
 	if err := s.assemble(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -131,6 +136,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	}
 	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.config.apiURL(s.publicPorts().HTTPS), s.online, s.log); err != nil {
 		return err
+	}
+	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
+		s.meters.OverrideAll(all)
 	}
 	if err := s.openCertificates(); err != nil {
 		return err
@@ -171,7 +179,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 
 // assembleTraffic makes what visitors and agents meet.
 func (s *Server) assembleTraffic() error {
-	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	s.registry.MustRegister(s.meters, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_store_writable", Help: "1 if the last write to the store worked, else 0."}, s.store.writable))
 	access, err := s.access.open(s.config.AccessLog)
 	if err != nil {
@@ -266,7 +274,7 @@ func (s *Server) controlConfig(key []byte) control.Config {
 		TCPPorts:   control.PortRange{First: c.Listen.TCPPorts.First, Last: c.Listen.TCPPorts.Last},
 		Region:     c.Region,
 		Version:    s.options.Version,
-		SigningKey: key, Limits: controlLimits(c), Authentications: c.Limits.Authentications,
+		SigningKey: key, Limits: controlLimits(c), Meters: s.meters, Authentications: c.Limits.Authentications,
 		AuthTimeout: c.Timeouts.Authentication,
 		Metrics:     s.registry, Logger: s.log,
 	}
@@ -275,6 +283,13 @@ func (s *Server) controlConfig(key []byte) control.Config {
 func controlLimits(c Config) control.Limits {
 	return control.Limits{SessionsPerAccount: c.Limits.SessionsPerAccount, EndpointsPerSession: c.Limits.EndpointsPerSession,
 		FailuresPerMinute: c.Limits.FailuresPerMinute}
+}
+
+// quotaDefaults are the limits of accounts and credentials that have none of their own.
+func quotaDefaults(c Config) quota.Defaults {
+	account := c.Limits.Account
+	account.Sessions = int64(c.Limits.SessionsPerAccount)
+	return quota.Defaults{Account: account, Credential: c.Limits.Credential}
 }
 
 // publicPorts are those of the configuration, else those that were bound.

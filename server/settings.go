@@ -16,7 +16,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "tcp"}
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), limitSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {
@@ -119,6 +119,39 @@ func limitSettings() []Setting {
 		limit("failures_per_minute", "Failed authentications from one address before it is refused unheard.", 1, 100_000, func(c *Config) *int { return &c.Limits.FailuresPerMinute }),
 	}
 }
+
+// quotaSettings are limits of accounts and credentials.
+func quotaSettings() []Setting {
+	count := func(name, about string, field func(*Config) *int64) Setting {
+		return scalar("limits."+name, "NUMBER", about, field, wide(within(0, 1_000_000_000)), printWide).live()
+	}
+	bytes := func(name, about string, field func(*Config) *int64) Setting {
+		return scalar("limits."+name, "SIZE", about, field, wide(size(0, 1<<30)), func(n int64) string { return printSize(int(n)) }).live()
+	}
+	return []Setting{
+		count("endpoints_per_account", "Endpoints that one account may have online; 0 is no limit, here and below. An account or credential that is given limits of its own has those instead.",
+			func(c *Config) *int64 { return &c.Limits.Account.Endpoints }),
+		count("connections_per_account", "Visitors' connections and HTTP requests under way to one account's endpoints.", func(c *Config) *int64 { return &c.Limits.Account.Connections }),
+		count("requests_per_account", "HTTP requests a minute to one account's endpoints; a minute's worth may come at once.",
+			func(c *Config) *int64 { return &c.Limits.Account.RequestsPerMinute }),
+		bytes("bytes_per_account", "Bytes a second to and from one account's endpoints, together; what is more is slowed down.",
+			func(c *Config) *int64 { return &c.Limits.Account.BytesPerSecond }),
+		count("sessions_per_credential", "Agents that may be connected with one credential.", func(c *Config) *int64 { return &c.Limits.Credential.Sessions }),
+		count("endpoints_per_credential", "Endpoints that they may have online.", func(c *Config) *int64 { return &c.Limits.Credential.Endpoints }),
+		count("connections_per_credential", "Visitors' connections and HTTP requests under way to these.", func(c *Config) *int64 { return &c.Limits.Credential.Connections }),
+		count("requests_per_credential", "HTTP requests a minute to these.", func(c *Config) *int64 { return &c.Limits.Credential.RequestsPerMinute }),
+		bytes("bytes_per_credential", "Bytes a second to and from these, together.", func(c *Config) *int64 { return &c.Limits.Credential.BytesPerSecond }),
+	}
+}
+
+func wide(parse func(string) (int, error)) func(string) (int64, error) {
+	return func(s string) (int64, error) {
+		n, err := parse(s)
+		return int64(n), err
+	}
+}
+
+func printWide(n int64) string { return strconv.FormatInt(n, 10) }
 
 func timeoutSettings() []Setting {
 	fixed := func(name, about string, high time.Duration, field func(*Config) *time.Duration) Setting {

@@ -108,7 +108,7 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 		id.id = rand.Text()
 	}
 	return &session{
-		control: c, link: s, client: id, holder: credential,
+		control: c, link: s, client: id, holder: credential, meter: c.config.Meters.Credential(account.ID, credential.ID),
 		info: postern.Session{
 			ID:         postern.SessionID("ts_" + ksuid.New().String()),
 			Account:    account.ID,
@@ -135,14 +135,10 @@ func (c *Control) enlist(s *session, began time.Time) (predecessor *session, err
 		s.holder = late.credential
 	}
 	predecessor = c.clients[s.client]
-	count := c.accounts[s.info.Account]
-	if predecessor != nil {
-		count-- // it is about to go
+	if err := c.full(s, predecessor != nil); err != nil {
+		return nil, err
 	}
-	if most := c.limits.Load().SessionsPerAccount; count >= most {
-		return nil, postern.Errorf(postern.CodeSessionLimit,
-			"the account has %d agents connected, as many as limits.sessions_per_account allows", count)
-	}
+	s.meter.AddSession()
 	c.sessions[s.info.ID] = s
 	c.clients[s.client] = s
 	c.accounts[s.info.Account]++
@@ -150,7 +146,27 @@ func (c *Control) enlist(s *session, began time.Time) (predecessor *session, err
 	return predecessor, nil
 }
 
-// endSilent makes room in an account that has as many sessions as it may: it ends
+// full tells why there is no place for s at its account or credential, nil if there is.
+// One session is about to go where s replaces it. c.mu is held.
+func (c *Control) full(s *session, replaces bool) error {
+	leaving := 0
+	if replaces { // of the same credential: see newSession
+		leaving = 1
+	}
+	if s.meter != nil {
+		if refusal := s.meter.SessionsOver(int64(leaving)); refusal != nil {
+			return refusal
+		}
+		return nil
+	}
+	if count := c.accounts[s.info.Account] - leaving; count >= c.limits.Load().SessionsPerAccount {
+		return postern.Errorf(postern.CodeSessionLimit,
+			"the account has %d agents connected, as many as limits.sessions_per_account allows", count)
+	}
+	return nil
+}
+
+// endSilent makes room in an account that has as many sessions or endpoints as it may: it ends
 // those that answer no ping, such as the half-open connection of an agent that
 // crashed and has come back without its cookie. It tells whether there were any.
 // Accounts that are full of living agents and knock all the time are not pinged all
@@ -185,6 +201,7 @@ func (c *Control) endSilent(ctx context.Context, account postern.AccountID) bool
 func (c *Control) delist(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s.meter.RemoveSession()
 	delete(c.sessions, s.info.ID)
 	if c.clients[s.client] == s {
 		delete(c.clients, s.client)

@@ -37,6 +37,9 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 		r.ID = rand.Text()
 	}
 	e, err := s.reserve(r.ID, s.details(r))
+	if s.meter != nil && postern.HasCode(err, postern.CodeEndpointLimit) && s.control.endSilent(ctx, s.info.Account) {
+		e, err = s.reserve(r.ID, s.details(r))
+	}
 	if err != nil {
 		return link.Bound{}, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
 )
 
@@ -90,13 +91,13 @@ type PortRange struct{ First, Last uint16 }
 
 // Limits bound what agents can take. They may change while the server runs.
 type Limits struct {
-	SessionsPerAccount  int
+	SessionsPerAccount  int // where no Meters say otherwise
 	EndpointsPerSession int
 	FailuresPerMinute   int // per address
 }
 
-// Config is what a Control is made of. All but EndpointsDomain, Metrics and Banner
-// must be given.
+// Config is what a Control is made of. All but EndpointsDomain, Meters, Metrics and
+// Banner must be given.
 type Config struct {
 	Service Service
 	Cluster Cluster
@@ -113,7 +114,8 @@ type Config struct {
 
 	SigningKey      []byte // 32 random bytes; agents lose their names when it is lost
 	Limits          Limits
-	Authentications int // at once; also how many binds use the store at once
+	Meters          *quota.Meters // the limits of accounts and credentials; nil: none
+	Authentications int           // at once; also how many binds use the store at once
 	AuthTimeout     time.Duration
 
 	Metrics prometheus.Registerer

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 // settleTime bounds what waits for the routes to follow.
@@ -20,6 +21,7 @@ type session struct {
 	link    link.Session
 	client  client
 	info    postern.Session
+	meter   *quota.Meter // of the credential
 
 	mu        sync.Mutex
 	holder    postern.Credential   // as it is now; its id never changes
@@ -65,6 +67,9 @@ func (s *session) reserve(bindID string, details postern.Endpoint) (*endpoint, e
 	if _, taken := s.endpoints[bindID]; taken {
 		return nil, postern.Errorf(postern.CodeBindInvalid, "the session has an endpoint of the id %q already; unbind it first", shorten(bindID))
 	}
+	if refusal := s.meter.AddEndpoint(); refusal != nil {
+		return nil, refusal
+	}
 	e := &endpoint{session: s, bindID: bindID, details: details}
 	s.endpoints[bindID] = e
 	return e, nil
@@ -78,6 +83,7 @@ func (s *session) remove(e *endpoint) bool {
 		return false
 	}
 	delete(s.endpoints, e.bindID)
+	s.meter.RemoveEndpoint()
 	return true
 }
 
@@ -161,6 +167,7 @@ func (s *session) Release(why error) {
 	mayReturn := !postern.HasCode(why, postern.CodeCredentialRevoked)
 	for _, e := range endpoints {
 		e.offline(mayReturn)
+		s.meter.RemoveEndpoint()
 	}
 	if len(endpoints) > 0 {
 		s.control.settle(ctx)

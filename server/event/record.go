@@ -26,6 +26,7 @@ const (
 	IPPolicyCreated     postern.EventType = "ip_policy_created.v0"
 	IPPolicyUpdated     postern.EventType = "ip_policy_updated.v0"
 	IPPolicyDeleted     postern.EventType = "ip_policy_deleted.v0"
+	LimitsUpdated       postern.EventType = "limits_updated.v0" // Subject is the account's or credential's id
 	CredentialUpdated   postern.EventType = "tunnel_credential_updated.v0"
 	CredentialRevoked   postern.EventType = "tunnel_credential_deleted.v0"
 	VaultCreated        postern.EventType = "vault_created.v0"

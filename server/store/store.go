@@ -30,6 +30,7 @@ type Tx interface {
 	Ports() Ports
 	Settings() Settings
 	Outbox() Outbox
+	Limits() Limits
 
 	Users() Rows[User]
 	IPPolicies() Rows[IPPolicy]

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"names in use do not expire", testNameExpiry},
 		{"ports", testPorts},
 		{"settings", testSettings},
+		{"limits", testLimits},
 		{"outbox order", testOutboxOrder},
 		{"outbox without gaps", testOutboxConcurrent},
 		{"outbox pruning", testOutboxPrune},

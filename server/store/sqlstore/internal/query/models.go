@@ -44,6 +44,16 @@ type Credential struct {
 	PreviousUntil    sql.NullInt64
 }
 
+type Limit struct {
+	SubjectID         string
+	AccountID         postern.AccountID
+	Sessions          sql.NullInt64
+	Endpoints         sql.NullInt64
+	Connections       sql.NullInt64
+	RequestsPerMinute sql.NullInt64
+	BytesPerSecond    sql.NullInt64
+}
+
 type Name struct {
 	Host         postern.Hostname
 	TreeKey      string
