@@ -79,10 +79,11 @@ type Server struct {
 	registry    *prometheus.Registry
 	memory      needed
 
-	ready   atomic.Bool
-	closing sync.Once
-	mu      sync.Mutex // held while the configuration changes
-	config  Config
+	ready    atomic.Bool
+	closing  sync.Once
+	rotating sync.Mutex // held while keys are rotated
+	mu       sync.Mutex // held while the configuration changes
+	config   Config
 }
 
 // New opens the data directory and binds every listener, so that what cannot work

@@ -26,6 +26,7 @@ const serverExample = `  postern server
   postern server --config /etc/postern/server.yml
   postern server check --config /etc/postern/server.yml
   postern server bootstrap --config /etc/postern/server.yml --format json
+  postern server keys list --config /etc/postern/server.yml
   postern server backup --config /etc/postern/server.yml /mnt/backups/postern.tar.gz`
 
 // serverCommand runs a server; its children check a configuration, make the first
@@ -44,7 +45,7 @@ func serverCommand(streams ioStreams) *cobra.Command {
 	command.Flags().Bool("upgrade", false, "take over from the server that runs with the same data directory, without a visitor's noticing; start by itself if none runs")
 	serverFlags(command.PersistentFlags())
 	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams),
-		serverBackupCommand(streams), serverRestoreCommand(streams))
+		serverKeysCommand(streams), serverBackupCommand(streams), serverRestoreCommand(streams))
 	return command
 }
 

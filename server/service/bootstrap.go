@@ -47,6 +47,26 @@ func (s *Service) Bootstrap(ctx context.Context) (Bootstrap, error) {
 	return result, nil
 }
 
+// Owner returns a user; an empty id stands for bootstrap's. CodeNotFound where there is
+// none.
+func (s *Service) Owner(ctx context.Context, id postern.UserID) (user store.User, err error) {
+	err = s.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		if id == "" {
+			first, err := tx.Settings().Get(ctx, settingFirstUser)
+			if postern.HasCode(err, postern.CodeNotFound) {
+				return postern.Errorf(postern.CodeNotFound, "this installation has no user yet; run \"postern server bootstrap\" first")
+			}
+			if err != nil {
+				return err
+			}
+			id = postern.UserID(first)
+		}
+		user, err = tx.Users().Get(ctx, "", string(id))
+		return err
+	})
+	return user, err
+}
+
 func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 	account := postern.Account{ID: postern.AccountID(newID("ac", d.now)), Name: "default", CreatedAt: d.now}
 	user := store.User{
@@ -58,7 +78,7 @@ func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 		return Bootstrap{}, err
 	}
 	key := store.APIKey{Account: account.ID, Owner: owner, Description: "made by bootstrap"}
-	apiKey, err := d.createAPIKey(&key)
+	apiKey, err := d.createAPIKey(Caller{}, &key)
 	if err != nil {
 		return Bootstrap{}, err
 	}
@@ -93,12 +113,12 @@ func (d *draft) createOwner(account postern.Account, user store.User) error {
 }
 
 // createAPIKey gives k its id, time and key, and stores it.
-func (d *draft) createAPIKey(k *store.APIKey) (postern.Secret, error) {
+func (d *draft) createAPIKey(by Caller, k *store.APIKey) (postern.Secret, error) {
 	k.ID, k.CreatedAt = postern.APIKeyID(newID("ak", d.now)), d.now
 	key, verifier := newToken(string(k.ID))
 	k.Verifier = verifier
 	if err := d.APIKeys().Create(d.ctx, *k); err != nil {
 		return "", err
 	}
-	return key, d.record(event.APIKeyCreated, k.Account, string(k.ID), showAPIKey(*k))
+	return key, d.recordBy(by, event.APIKeyCreated, k.Account, string(k.ID), showAPIKey(*k))
 }

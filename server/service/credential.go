@@ -217,6 +217,16 @@ func (s *Service) KnownCredential(id postern.CredentialID) (postern.Credential, 
 	return h.credential, true
 }
 
+// Credentials returns up to limit valid credentials of every account whose id is greater
+// than after, by id.
+func (s *Service) Credentials(ctx context.Context, after postern.CredentialID, limit int) (credentials []postern.Credential, err error) {
+	err = s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
+		credentials, err = tx.Credentials().List(ctx, after, limit)
+		return err
+	})
+	return credentials, err
+}
+
 // Account returns an account, or CodeNotFound.
 func (s *Service) Account(ctx context.Context, id postern.AccountID) (postern.Account, error) {
 	var account postern.Account
