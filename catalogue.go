@@ -44,6 +44,8 @@ const (
 	CodeStopUnsupported         Code = "ERR_NGROK_805"   // The agent cannot be stopped remotely
 	CodeUpdateUnsupported       Code = "ERR_NGROK_806"   // The agent cannot be updated remotely
 	CodeCommandFailed           Code = "ERR_NGROK_807"   // The agent could not carry out the command
+	CodeStopFailed              Code = "ERR_NGROK_808"   // The agent could not stop itself
+	CodeUpdateFailed            Code = "ERR_NGROK_809"   // The agent could not update itself
 	CodeCommandUnanswered       Code = "ERR_NGROK_810"   // The agent did not answer the command
 	CodeUpstreamInvalidResponse Code = "ERR_NGROK_3004"  // The service answered with something that is not valid HTTP
 	CodeEndpointOffline         Code = "ERR_NGROK_3200"  // The endpoint is offline
@@ -202,6 +204,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_806", Status: 400, Title: "The agent cannot be updated remotely", Fix: "Update it where it runs."}, true
 	case CodeCommandFailed:
 		return Entry{Code: c, Wire: "ERR_NGROK_807", Status: 502, Title: "The agent could not carry out the command", Fix: "Look at the agent's log."}, true
+	case CodeStopFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_808", Status: 502, Title: "The agent could not stop itself", Fix: "Look at the agent's log."}, true
+	case CodeUpdateFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_809", Status: 502, Title: "The agent could not update itself", Fix: "Look at the agent's log."}, true
 	case CodeCommandUnanswered:
 		return Entry{Code: c, Wire: "ERR_NGROK_810", Status: 504, Title: "The agent did not answer the command", Fix: "See whether the session is still connected and try again."}, true
 	case CodeUpstreamInvalidResponse:
@@ -397,6 +403,8 @@ func Codes() []Code {
 		CodeStopUnsupported,
 		CodeUpdateUnsupported,
 		CodeCommandFailed,
+		CodeStopFailed,
+		CodeUpdateFailed,
 		CodeCommandUnanswered,
 		CodeUpstreamInvalidResponse,
 		CodeEndpointOffline,

@@ -6,5 +6,7 @@ func Table() []Definition {
 		IPPolicies().Definition,
 		Vaults().Definition,
 		VaultSecrets().Definition,
+		TunnelSessions().Definition,
+		Tunnels().Definition,
 	}
 }

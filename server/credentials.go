@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/event"
-	"github.com/postern-dev/postern/server/handover"
 )
 
 // rereadEvery is how often credentials are read again that may have changed while the
@@ -44,7 +42,6 @@ type credentialSessions interface {
 	Credentials() []postern.CredentialID
 	CredentialChanged(now postern.Credential)
 	CredentialRevoked(id postern.CredentialID)
-	Link(id postern.SessionID) link.Session
 }
 
 // credentialPeers is what it needs of handover.Peers.
@@ -168,19 +165,3 @@ func (l *liveCredentials) reread(ctx context.Context) {
 		}
 	}
 }
-
-// Link, CredentialChanged and CredentialRevoked are what the other processes of the node
-// ask for: liveCredentials is handover.Sessions.
-
-func (l *liveCredentials) Link(id postern.SessionID) link.Session { return l.sessions.Link(id) }
-
-func (l *liveCredentials) CredentialChanged(ctx context.Context, id postern.CredentialID) {
-	l.refresh(ctx, id)
-}
-
-func (l *liveCredentials) CredentialRevoked(id postern.CredentialID) {
-	l.sessions.CredentialRevoked(id)
-}
-
-// Interface guard.
-var _ handover.Sessions = (*liveCredentials)(nil)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
 )
@@ -81,7 +82,7 @@ func (e errand[In, Out]) stopped(ctx context.Context, dir *dataDir, c Config, lo
 	bus := event.NewBus()
 	defer bus.Close()
 	nobody := func() ([]postern.Hostname, []uint16) { return nil, nil }
-	state, err := openState(ctx, dir, c, bus, c.apiURL(c.Public.HTTPS), nobody, logger)
+	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, nobody, logger)
 	if err != nil {
 		return nothing, err
 	}

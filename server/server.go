@@ -135,7 +135,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.config.apiURL(s.publicPorts().HTTPS), s.online, s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.online, s.log); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
@@ -201,7 +201,7 @@ func (s *Server) assembleTraffic() error {
 }
 
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version, Logger: s.log}
+	return api.Config{Service: s.service, Live: live{s}, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version, Logger: s.log}
 }
 
 func (s *Server) edgeConfig(access *slog.Logger) edge.Config {

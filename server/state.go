@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/service"
@@ -30,8 +31,8 @@ type state struct {
 	service *service.Service
 }
 
-// openState opens the database that c means.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, apiURL string, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
+// openState opens the database that c means. public are the ports in URLs.
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -48,7 +49,8 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, apiU
 		return nil, errors.Join(err, database.Close())
 	}
 	uses, err := service.New(ctx, service.Config{
-		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: apiURL, InUse: online, Logger: logger,
+		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
+		InUse: online, Logger: logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())

@@ -112,7 +112,7 @@ func (s *Server) closeUnused() {
 func (s *Server) openPeers() error {
 	s.credentials = newLiveCredentials(s.service, s.control, s.log)
 	peers, err := handover.NewPeers(handover.PeersConfig{
-		Dir: s.dir.file(processesDir), Cluster: s.cluster, Ports: s.edge, Sessions: s.credentials, Logger: s.log,
+		Dir: s.dir.file(processesDir), Cluster: s.cluster, Ports: s.edge, Sessions: forPeers{s.control, s.credentials}, Logger: s.log,
 	})
 	if err != nil {
 		return unusable(s.dir.path, err)

@@ -18,6 +18,9 @@ import (
 type Config struct {
 	Service *service.Service
 
+	// Live is what is online; nil: nothing is.
+	Live Live
+
 	// URL is where clients find the API, without a slash at its end.
 	URL string
 
@@ -64,6 +67,9 @@ func New(c Config) (*API, error) {
 	}
 	if c.Scanned <= 0 {
 		c.Scanned = defaultScanned
+	}
+	if c.Live == nil {
+		c.Live = nothing{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

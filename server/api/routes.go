@@ -9,4 +9,6 @@ func (a *API) routes() {
 	bind(a, resource.Vaults(), s.Vaults())
 	bind(a, resource.VaultSecrets(), s.VaultSecrets())
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
+	bindTunnelSessions(a)
+	bindTunnels(a)
 }

@@ -18,6 +18,7 @@ type Local struct {
 	mu       sync.Mutex
 	pools    map[route.Key]*pool
 	members  map[postern.EndpointID]*member
+	accounts map[postern.AccountID]map[postern.EndpointID]*member
 	sessions map[link.Session]*attendance
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	recent   *route.Recent
@@ -29,6 +30,7 @@ func New() *Local {
 	return &Local{
 		pools:    make(map[route.Key]*pool),
 		members:  make(map[postern.EndpointID]*member),
+		accounts: make(map[postern.AccountID]map[postern.EndpointID]*member),
 		sessions: make(map[link.Session]*attendance),
 		recent:   new(route.Recent),
 	}
@@ -84,7 +86,7 @@ func (l *Local) Register(live Live) (release func(), err error) {
 		l.pools[key] = p
 	}
 	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential))
-	l.members[live.Endpoint.ID] = m
+	l.enter(m)
 	p.add(m)
 	l.attend(m)
 	l.removeAll(former) // only now, so that the address is never without anybody
@@ -113,7 +115,7 @@ func (l *Local) drop(m *member) {
 	if l.members[m.id] != m {
 		return
 	}
-	delete(l.members, m.id)
+	l.exit(m)
 	if m.pool.remove(m) == 0 {
 		delete(l.pools, route.KeyOf(m.pool.route.URL))
 		l.recent.Lose(m.pool.route.URL)

@@ -60,8 +60,21 @@ func (s *session) bindings() []*endpoint {
 	return online
 }
 
+// SessionsOf lists the sessions of an account, in no order.
+func (c *Control) SessionsOf(account postern.AccountID) []postern.Session {
+	var sessions []postern.Session
+	for _, s := range c.all() {
+		if s.info.Account == account {
+			sessions = append(sessions, s.info)
+		}
+	}
+	return sessions
+}
+
 // Command has a session's agent stop, restart or update itself, and waits for its
-// answer. Errors: CodeNotFound, and those of link.Session.Command.
+// answer. Errors: CodeNotFound; CodeRestartUnsupported and its like where the agent
+// cannot do it; CodeCommandFailed (a restart), CodeStopFailed and CodeUpdateFailed where
+// it tried; CodeCommandUnanswered.
 func (c *Control) Command(ctx context.Context, id postern.SessionID, command link.Command) error {
 	s := c.session(id)
 	if s == nil {
@@ -69,7 +82,28 @@ func (c *Control) Command(ctx context.Context, id postern.SessionID, command lin
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
-	return s.link.Command(ctx, command)
+	return commandError(s.link.Command(ctx, command), command.Action)
+}
+
+// commandError gives a failure the code of its action; a link has one for all.
+func commandError(err error, action link.Action) error {
+	if err == nil {
+		return nil
+	}
+	failed := *postern.AsError(err)
+	switch failed.Code {
+	case postern.CodeRestartUnsupported, postern.CodeStopUnsupported, postern.CodeUpdateUnsupported, postern.CodeCommandUnanswered:
+	case postern.CodeCommandFailed:
+		switch action {
+		case link.Stop:
+			failed.Code = postern.CodeStopFailed
+		case link.Update:
+			failed.Code = postern.CodeUpdateFailed
+		}
+	default: // the way to the agent failed
+		return postern.Errorf(postern.CodeCommandUnanswered, "the agent did not answer the command %q", action).Because(err)
+	}
+	return &failed
 }
 
 // StopEndpoint takes an endpoint offline and tells its agent why. The agent's

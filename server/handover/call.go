@@ -23,6 +23,7 @@ const (
 	opStop    operation = "stop endpoint"
 	opRevoke  operation = "revoke"
 	opChange  operation = "change"
+	opList    operation = "list sessions"
 )
 
 // call is a request to another process about a session of its own.
@@ -32,6 +33,7 @@ type call struct {
 	Endpoint   postern.EndpointID   `json:",omitempty"`
 	Credential postern.CredentialID `json:",omitempty"`
 	Command    *link.Command        `json:",omitempty"`
+	Account    postern.AccountID    `json:",omitempty"`
 	Code       postern.Code         `json:",omitempty"`
 	Text       string               `json:",omitempty"`
 }
@@ -52,13 +54,15 @@ func (c call) reason() *postern.Error {
 }
 
 type reply struct {
-	Took time.Duration `json:",omitempty"`
-	Code postern.Code  `json:",omitempty"`
-	Text string        `json:",omitempty"`
+	Took     time.Duration     `json:",omitempty"`
+	Sessions []postern.Session `json:",omitempty"`
+	More     bool              `json:",omitempty"` // there are sessions after the last of Sessions
+	Code     postern.Code      `json:",omitempty"`
+	Text     string            `json:",omitempty"`
 }
 
 const (
-	mostCall = 64 << 10
+	mostCall = 1 << 20
 	callTime = 30 * time.Second
 )
 
@@ -106,7 +110,7 @@ func (p *peer) answer(st *mux.Stream) {
 		return
 	}
 	var r reply
-	if r.Took, err = p.perform(c); err != nil {
+	if r, err = p.perform(c); err != nil {
 		coded := postern.AsError(err)
 		r.Code, r.Text = coded.Code, clip(coded.Text(), mostReply)
 	}
@@ -115,40 +119,43 @@ func (p *peer) answer(st *mux.Stream) {
 	}
 }
 
-func (p *peer) perform(c call) (took time.Duration, err error) {
+func (p *peer) perform(c call) (reply, error) {
 	ctx, cancel := p.context(context.Background())
 	defer cancel()
 	ctx, done := context.WithTimeout(ctx, callTime)
 	defer done()
 	sessions := p.peers.config.Sessions
-	switch c.Op {
-	case opRevoke:
+	switch {
+	case c.Op == opRevoke:
 		sessions.CredentialRevoked(c.Credential)
-		return 0, nil
-	case opChange:
+		return reply{}, nil
+	case c.Op == opChange:
 		sessions.CredentialChanged(ctx, c.Credential)
-		return 0, nil
+		return reply{}, nil
+	case c.Op == opList:
+		return listSessions(sessions.SessionsOf(c.Account), c.Session), nil
+	case c.Op == opCommand && c.Command != nil:
+		return reply{}, sessions.Command(ctx, c.Session, *c.Command)
 	}
 	session := sessions.Link(c.Session)
 	if session == nil {
-		return 0, postern.Errorf(postern.CodeLinkLost, "the session has ended")
+		return reply{}, postern.Errorf(postern.CodeLinkLost, "the session has ended")
 	}
-	switch {
-	case c.Op == opPing:
-		return session.Ping(ctx)
-	case c.Op == opClose:
+	switch c.Op {
+	case opPing:
+		took, err := session.Ping(ctx)
+		return reply{Took: took}, err
+	case opClose:
 		session.Close(c.reason())
-		return 0, nil
-	case c.Op == opStop:
+		return reply{}, nil
+	case opStop:
 		live, found := p.peers.config.Cluster.Find(c.Endpoint)
 		if !found || live.Borrowed || live.Endpoint.Session != c.Session { // or a bind id would go to a session that did not give it
-			return 0, postern.Errorf(postern.CodeNotFound, "the endpoint is offline")
+			return reply{}, postern.Errorf(postern.CodeNotFound, "the endpoint is offline")
 		}
-		return 0, session.StopEndpoint(ctx, live.BindID, c.reason())
-	case c.Op == opCommand && c.Command != nil:
-		return 0, session.Command(ctx, *c.Command)
+		return reply{}, session.StopEndpoint(ctx, live.BindID, c.reason())
 	}
-	return 0, unreadable(errors.New("it asks for something unknown"))
+	return reply{}, unreadable(errors.New("it asks for something unknown"))
 }
 
 // parseRefusal reads what writeReply wrote.

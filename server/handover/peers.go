@@ -34,6 +34,10 @@ type Sessions interface {
 	// CredentialChanged has the sessions of a credential, or of each one if id is "",
 	// obey what it has become.
 	CredentialChanged(ctx context.Context, id postern.CredentialID)
+	// SessionsOf lists an account's sessions.
+	SessionsOf(account postern.AccountID) []postern.Session
+	// Command has a session's agent do something, as control's does.
+	Command(ctx context.Context, id postern.SessionID, command link.Command) error
 }
 
 // PeersConfig is what Peers are made of. All is required.

@@ -99,6 +99,8 @@ type session struct {
 	done chan struct{}
 	once sync.Once
 
+	metadata string
+
 	mu      sync.Mutex
 	refuse  *postern.Error
 	opened  []link.Header

@@ -88,17 +88,6 @@ type (
 		Endpoint     string               `json:"endpoint"`
 		CreatedAt    string               `json:"created_at"`
 	}
-	sessionObject struct {
-		ID           postern.SessionID    `json:"id"`
-		CredentialID postern.CredentialID `json:"credential_id"`
-		AgentVersion string               `json:"agent_version"`
-		OS           string               `json:"os"`
-		IP           string               `json:"ip"`
-		Metadata     string               `json:"metadata"`
-		Region       string               `json:"region"`
-		Transport    string               `json:"transport"`
-		StartedAt    string               `json:"started_at"`
-	}
 )
 
 func showAPIKey(k store.APIKey) apiKeyObject {

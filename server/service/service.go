@@ -51,6 +51,13 @@ type Config struct {
 	// begin with it.
 	APIURL string
 
+	// PublicPort is the port at which visitors find endpoints of a scheme, 0 for tcp,
+	// whose URLs hold theirs; nil: the schemes' own ports.
+	PublicPort func(postern.Scheme) uint16
+
+	// Region is the name of the server's region.
+	Region string
+
 	// InUse returns the names and ports that are online now, so that what is used
 	// without pause for longer than its reservation is not given away. nil: none. It is
 	// called from the Service's own goroutine about once an hour.
@@ -73,10 +80,13 @@ type Service struct {
 	nameKey []byte
 	domains []postern.Hostname
 	apiURL  string
+	region  string
 	inUse   func() ([]postern.Hostname, []uint16)
 	timeout time.Duration
 	now     func() time.Time
 	logger  *slog.Logger
+
+	publicPort func(postern.Scheme) uint16
 
 	sealing *seal.Keyring
 	sealed  []sealedTable
@@ -107,7 +117,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "a server needs a domain to give names below")
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, region: c.Region, publicPort: c.PublicPort,
 		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
 		known: newMemory(), pending: newBacklog(),
@@ -118,6 +128,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.publicPort == nil {
+		s.publicPort = postern.Scheme.DefaultPort
 	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
@@ -22,7 +21,7 @@ func (s *Service) SessionStopped(ctx context.Context, session postern.Session) e
 }
 
 func (s *Service) recordSession(ctx context.Context, kind postern.EventType, session postern.Session) error {
-	e, err := newEvent(kind, session.Account, s.now(), showSession(session))
+	e, err := newEvent(kind, session.Account, s.now(), s.TunnelSession(session))
 	if err != nil {
 		return err
 	}
@@ -31,16 +30,4 @@ func (s *Service) recordSession(ctx context.Context, kind postern.EventType, ses
 		return postern.Errorf(postern.CodeStoreUnavailable, "%d events wait for the store already", maxWaiting)
 	}
 	return nil
-}
-
-func showSession(session postern.Session) sessionObject {
-	address := session.RemoteAddr
-	if at, err := netip.ParseAddrPort(address); err == nil {
-		address = at.Addr().String()
-	}
-	return sessionObject{
-		ID: session.ID, CredentialID: session.Credential, AgentVersion: session.Agent.Version, OS: session.Agent.OS,
-		IP: address, Metadata: session.Agent.Metadata, Region: session.Region, Transport: session.Transport,
-		StartedAt: stamp(session.StartedAt),
-	}
 }

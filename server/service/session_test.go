@@ -62,17 +62,20 @@ func TestSessionEventsAreRecordedInOrder(t *testing.T) {
 		}
 		next[r.Type]++
 	}
-	var object map[string]string
+	var object map[string]any
 	if err := json.Unmarshal(records[0].Object, &object); err != nil {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"id": "ts_0", "credential_id": string(c.ID), "ip": "2001:db8::1", "os": "linux",
+		"id": "ts_0", "ip": "2001:db8::1", "os": "linux",
 		"agent_version": "1.2.3", "transport": "postern/1", "started_at": "2031-01-02T03:04:05Z",
 	} {
 		if object[key] != want {
 			t.Errorf("%s is %q, want %q", key, object[key], want)
 		}
+	}
+	if ref, _ := object["credential"].(map[string]any); ref["id"] != string(c.ID) {
+		t.Errorf("credential is %v", object["credential"])
 	}
 }
 
