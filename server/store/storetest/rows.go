@@ -116,7 +116,7 @@ func (k kind[R, P]) testFiltering(t *testing.T, f *fixture, mine postern.Account
 		store.And{}, store.Or{},
 		store.Equal("id", P(&rows[3]).Head().ID), store.Equal("description", P(&rows[1]).Head().Description),
 		is("description", store.Differs, P(&rows[1]).Head().Description), is("description", store.Contains, "Nº 2 — 東京 'or' \"and\" 100%_"),
-		is("description", store.StartsWith, "N_"), is("description", store.EndsWith, "100%_"), is("description", store.Less, "Nº 2"),
+		is("description", store.StartsWith, "N_"), is("description", store.StartsWith, "Nº 1 — 東"), is("description", store.EndsWith, "— 東京 'or' \"and\" 100%_"), is("description", store.EndsWith, "100%_"), is("description", store.Less, "Nº 2"),
 		is("metadata", store.Equals, nil), store.Not{Filter: is("metadata", store.Contains, "A")},
 		is("created_at", store.Less, created), is("created_at", store.AtLeast, created), is("updated_at", store.More, created),
 		store.OneOf("id", P(&rows[0]).Head().ID, P(&rows[4]).Head().ID, "x' OR 1=1 --"),
@@ -130,7 +130,8 @@ func (k kind[R, P]) testFiltering(t *testing.T, f *fixture, mine postern.Account
 			}
 		}
 		f.read(t, func(ctx context.Context, tx store.Tx) error {
-			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: where})
+			ours := is("id", store.StartsWith, "x_") // the fixture may have made others
+			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: store.All(ours, where)})
 			var got []string
 			for i := range page {
 				got = append(got, P(&page[i]).Head().ID)
