@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -75,16 +76,32 @@ const (
 	EndsWith   Op = "endsWith"
 )
 
-// Equal is true where the field has the value.
-func Equal(field string, value any) Filter { return Compare{Field: field, Op: Equals, Value: value} }
+// Equal is true where the field has the value, which may also be of a type that is made of
+// a text or number, such as postern.UserID.
+func Equal(field string, value any) Filter {
+	return Compare{Field: field, Op: Equals, Value: plain(value)}
+}
 
-// OneOf is true where the field has one of the values.
+// OneOf is true where the field has one of the values, which may be as those of Equal.
 func OneOf[T any](field string, values ...T) Filter {
 	in := In{Field: field, Values: make([]any, len(values))}
 	for i, v := range values {
-		in.Values[i] = v
+		in.Values[i] = plain(v)
 	}
 	return in
+}
+
+// plain gives a value that Compare takes.
+func plain(value any) any {
+	switch v := reflect.ValueOf(value); v.Kind() {
+	case reflect.String:
+		return v.String()
+	case reflect.Bool:
+		return v.Bool()
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return v.Int()
+	}
+	return value
 }
 
 // All is true where all of the filters are, of which some may be nil. It is nil if no

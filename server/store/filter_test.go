@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
 )
 
@@ -46,6 +47,8 @@ func TestFilterMatches(t *testing.T) {
 		"ends":                 {is("name", store.EndsWith, "ße"), true},
 		"a null contains none": {is("gone", store.Contains, ""), false},
 		"one of":               {store.OneOf("size", int64(1), int64(7)), true},
+		"a type of its own":    {store.Equal("name", postern.UserID("Grüße")), true},
+		"an int":               {store.OneOf("size", 1, 7), true},
 		"null is none of":      {store.In{Field: "gone", Values: []any{nil}}, false},
 		"characters":           {store.Size{Field: "name", Op: store.Equals, Size: 5}, true},
 		"null has no size":     {store.Size{Field: "gone", Op: store.Equals, Size: 0}, false},

@@ -176,7 +176,7 @@ func TestWhereRefuses(t *testing.T) {
 		"size of a number":   store.Size{Field: "count", Op: store.Equals},
 		"another type":       store.Equal("name", int64(1)),
 		"another, in a list": store.OneOf("count", "x"),
-		"an int":             store.Equal("count", 1),
+		"an int":             is("count", store.Equals, 1),
 		"time for a number":  store.Equal("count", time.Unix(0, 0)),
 		"number for a time":  store.Equal("at", int64(0)),
 		"less than null":     is("name", store.Less, nil),
