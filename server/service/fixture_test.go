@@ -101,6 +101,10 @@ type flaky struct {
 	down   atomic.Bool
 	writes atomic.Int64
 
+	// loseAnswer lets the next write happen, and loses the answer; the store is down from
+	// then on.
+	loseAnswer atomic.Bool
+
 	// afterRead, where set, is called once when a read has seen its rows and has not
 	// returned yet.
 	afterRead atomic.Pointer[func()]
@@ -132,7 +136,12 @@ func (f *flaky) Write(ctx context.Context, fn func(store.Tx) error) error {
 			return err
 		}
 	}
-	return f.Store.Write(ctx, fn)
+	err := f.Store.Write(ctx, fn)
+	if err == nil && f.loseAnswer.Load() {
+		f.down.Store(true)
+		return postern.Errorf(postern.CodeStoreUnavailable, "the connection broke").Because(store.ErrInDoubt)
+	}
+	return err
 }
 
 func newWorld(t *testing.T, change ...func(*service.Config)) *world {

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,8 @@ type Service struct {
 
 	// turn is held from before a transaction until its events are published, so that
 	// the bus sees this process's events in the outbox's order.
-	turn chan struct{}
+	turn  chan struct{}
+	doubt *doubt // whoever has the turn looks at it
 
 	retired  atomic.Bool
 	stop     chan struct{}
@@ -166,7 +168,7 @@ func (s *Service) Retire() { s.retired.Store(true) }
 func (s *Service) Flush(ctx context.Context) error {
 	for more := true; more; {
 		err := s.inTurn(ctx, func(ctx context.Context) error {
-			if more = !s.pending.empty(); !more {
+			if more = s.doubt != nil || !s.pending.empty(); !more {
 				return nil
 			}
 			return s.commit(ctx, nothing)
@@ -221,6 +223,9 @@ func (s *Service) inTurn(ctx context.Context, fn func(context.Context) error) er
 
 // commit is one transaction: the next part of what waits, and fn.
 func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
+	if _, err := s.settle(ctx); err != nil {
+		return err
+	}
 	waiting := s.pending.take()
 	var done *draft
 	err := s.store.Write(ctx, func(tx store.Tx) error {
@@ -234,16 +239,19 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 		done = d
 		return nil
 	})
+	if errors.Is(err, store.ErrInDoubt) {
+		s.doubt = &doubt{done, waiting}
+		committed, unsettled := s.await(ctx)
+		if unsettled != nil || committed {
+			return unsettled
+		}
+		return s.commit(ctx, fn) // nothing of it is there; ctx ends this
+	}
 	if err != nil {
 		s.pending.putBack(waiting)
 		return err
 	}
-	s.known.used(waiting.names, waiting.ports)
-	s.pending.written()
-	for _, remember := range done.committed {
-		remember()
-	}
-	s.bus.Publish(done.records...)
+	s.finish(done, waiting)
 	return nil
 }
 

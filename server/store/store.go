@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Store is a database. All methods may be called concurrently.
 type Store interface {
@@ -19,6 +22,10 @@ type Store interface {
 	// fail with CodeStoreUnavailable.
 	Close() error
 }
+
+// ErrInDoubt is in the chain of an error of Write where nobody knows whether the
+// transaction was committed, because the connection broke in between.
+var ErrInDoubt = errors.New("store: it is not known whether the transaction was committed")
 
 // Tx is one transaction. It and what it returns are for one goroutine, and only
 // until the function that got it returns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -78,7 +79,17 @@ func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, fir
 	if err := fn(tx{q: query.New(queries), db: queries, dialect: s.dialect}); err != nil {
 		return err
 	}
-	return translate(sqlTx.Commit())
+	return s.committed(sqlTx.Commit())
+}
+
+// committed tells apart a commit that was refused from one that nobody has answered. SQLite
+// is in this process, and always answers.
+func (s *Store) committed(err error) error {
+	var refusal postgresError
+	if err == nil || s.dialect != PostgreSQL || errors.As(err, &refusal) {
+		return translate(err)
+	}
+	return unavailable("the connection to the database broke", fmt.Errorf("%w: %w", store.ErrInDoubt, err))
 }
 
 // tx is a store.Tx: every aggregate's methods are on a type of its own over the same
