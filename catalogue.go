@@ -28,6 +28,8 @@ const (
 	CodePageSizeInvalid         Code = "ERR_NGROK_233"   // A page of a list cannot have that many items
 	CodeFilterInvalid           Code = "ERR_NGROK_250"   // The filter is not valid
 	CodeIPPolicyUnchanged       Code = "ERR_NGROK_1400"  // The change of an IP policy changes nothing
+	CodeAuthorityInvalid        Code = "ERR_NGROK_1908"  // The policy's authority is not known
+	CodeKeyTypeInvalid          Code = "ERR_NGROK_1909"  // The policy's type of private key is not known
 	CodeCredentialRevoked       Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
 	CodeBindInvalid             Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
 	CodeAddressNotAllowed       Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
@@ -38,6 +40,35 @@ const (
 	CodeRandomPortNotAllowed    Code = "ERR_NGROK_356"   // The credential's ACL does not allow a TCP address that the server chooses
 	CodeLabelNotAllowed         Code = "ERR_NGROK_399"   // The credential's ACL does not allow these labels
 	CodeNameReserved            Code = "ERR_NGROK_320"   // The name belongs to another account
+	CodeWildcardNotFirst        Code = "ERR_NGROK_402"   // Only the first part of a domain may be a wildcard
+	CodeWildcardNotAlone        Code = "ERR_NGROK_403"   // The first part of a wildcard domain is more than a *
+	CodeDomainCharacter         Code = "ERR_NGROK_406"   // The domain has a character that domains cannot have
+	CodeDomainPartStart         Code = "ERR_NGROK_407"   // A part of the domain begins with a character that it cannot begin with
+	CodeDomainPartEnd           Code = "ERR_NGROK_408"   // A part of the domain ends with a character that it cannot end with
+	CodeDomainPartEmpty         Code = "ERR_NGROK_409"   // A part of the domain is empty
+	CodeDomainHyphens           Code = "ERR_NGROK_410"   // A part of the domain has two hyphens where only encoded names have them
+	CodeDomainNotPublic         Code = "ERR_NGROK_411"   // The domain's last part is no top-level domain of the public internet
+	CodeDomainYours             Code = "ERR_NGROK_413"   // Your account has reserved this domain already
+	CodeDomainTaken             Code = "ERR_NGROK_414"   // Another account has reserved this domain
+	CodeDomainTooWide           Code = "ERR_NGROK_416"   // The domain holds names of many people
+	CodeWildcardConflict        Code = "ERR_NGROK_417"   // The domain would cover one that another account has reserved
+	CodeDomainUnchanged         Code = "ERR_NGROK_422"   // The change of a reserved domain changes nothing
+	CodeDomainPunycode          Code = "ERR_NGROK_429"   // The domain's encoded part is not valid
+	CodeDomainInUse             Code = "ERR_NGROK_430"   // Another account uses this name for its endpoints
+	CodeCertificateTwofold      Code = "ERR_NGROK_434"   // A certificate and a certificate management policy exclude each other
+	CodeDomainAuthority         Code = "ERR_NGROK_435"   // The policy's authority is not one that issues certificates for domains
+	CodeCertificateManaged      Code = "ERR_NGROK_436"   // The certificate belongs to a certificate management policy
+	CodeDomainUnderscore        Code = "ERR_NGROK_438"   // The domain has an underscore
+	CodeOwnDomainPolicy         Code = "ERR_NGROK_439"   // Names below the server's own domain have no certificate management policy
+	CodeOwnDomainCertificate    Code = "ERR_NGROK_440"   // Names below the server's own domain have no uploaded certificate
+	CodeDomainReferenced        Code = "ERR_NGROK_446"   // The domain is in use by a cloud endpoint
+	CodeDomainNotQualified      Code = "ERR_NGROK_448"   // The domain is not a fully qualified name
+	CodeDomainNamedTwice        Code = "ERR_NGROK_449"   // The request has both name and domain
+	CodeDomainNotAllowed        Code = "ERR_NGROK_450"   // Names below this domain cannot be reserved by you
+	CodeDomainDanglingCNAME     Code = "ERR_NGROK_511"   // The domain has a CNAME record that points to this server already
+	CodeDomainDanglingAddress   Code = "ERR_NGROK_512"   // The domain has an address record that points to this server already
+	CodeDomainPartTooLong       Code = "ERR_NGROK_513"   // A part of the domain is too long
+	CodeDomainTooLong           Code = "ERR_NGROK_514"   // The domain is too long
 	CodeACLInvalid              Code = "ERR_NGROK_600"   // An ACL rule cannot be read
 	CodeRequestLimit            Code = "ERR_NGROK_734"   // The endpoint has had as many requests as it may
 	CodeRestartUnsupported      Code = "ERR_NGROK_804"   // The agent cannot be restarted remotely
@@ -120,6 +151,7 @@ const (
 	CodeNotPermitted            Code = "ERR_POSTERN_520" // Your role does not allow this
 	CodeBodyTooLarge            Code = "ERR_POSTERN_521" // The body is larger than the API takes
 	CodeAPIUnreachable          Code = "ERR_POSTERN_522" // The API does not answer
+	CodeDomainUnproven          Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -172,6 +204,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_250", Status: 400, Title: "The filter is not valid", Fix: "Correct the filter at the character that the message names; docs/api-filters.md has the language."}, true
 	case CodeIPPolicyUnchanged:
 		return Entry{Code: c, Wire: "ERR_NGROK_1400", Status: 400, Title: "The change of an IP policy changes nothing", Fix: "Give at least one of the fields description and metadata."}, true
+	case CodeAuthorityInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_1908", Status: 400, Title: "The policy's authority is not known", Fix: "Set authority to \"letsencrypt\"."}, true
+	case CodeKeyTypeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_1909", Status: 400, Title: "The policy's type of private key is not known", Fix: "Set private_key_type to \"ecdsa\" or \"rsa\"."}, true
 	case CodeCredentialRevoked:
 		return Entry{Code: c, Wire: "ERR_NGROK_300", Status: 403, Title: "The authtoken of this session has been revoked", Fix: "Connect again with a valid token."}, true
 	case CodeBindInvalid:
@@ -192,6 +228,64 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_399", Status: 403, Title: "The credential's ACL does not allow these labels", Fix: "Use labels that the ACL covers, or widen the ACL."}, true
 	case CodeNameReserved:
 		return Entry{Code: c, Wire: "ERR_NGROK_320", Status: 409, Title: "The name belongs to another account", Fix: "Choose another name."}, true
+	case CodeWildcardNotFirst:
+		return Entry{Code: c, Wire: "ERR_NGROK_402", Status: 400, Title: "Only the first part of a domain may be a wildcard", Fix: "Put the * at the front, as in *.example.com, or leave it away."}, true
+	case CodeWildcardNotAlone:
+		return Entry{Code: c, Wire: "ERR_NGROK_403", Status: 400, Title: "The first part of a wildcard domain is more than a *", Fix: "Write *.example.com: a * stands for a whole part."}, true
+	case CodeDomainCharacter:
+		return Entry{Code: c, Wire: "ERR_NGROK_406", Status: 400, Title: "The domain has a character that domains cannot have", Fix: "Use letters, digits, hyphens and dots; no scheme, no port, no path."}, true
+	case CodeDomainPartStart:
+		return Entry{Code: c, Wire: "ERR_NGROK_407", Status: 400, Title: "A part of the domain begins with a character that it cannot begin with", Fix: "Begin every part of the domain with a letter or a digit."}, true
+	case CodeDomainPartEnd:
+		return Entry{Code: c, Wire: "ERR_NGROK_408", Status: 400, Title: "A part of the domain ends with a character that it cannot end with", Fix: "End every part of the domain with a letter or a digit."}, true
+	case CodeDomainPartEmpty:
+		return Entry{Code: c, Wire: "ERR_NGROK_409", Status: 400, Title: "A part of the domain is empty", Fix: "Remove the dot that stands next to another, or at the front."}, true
+	case CodeDomainHyphens:
+		return Entry{Code: c, Wire: "ERR_NGROK_410", Status: 400, Title: "A part of the domain has two hyphens where only encoded names have them", Fix: "Leave away the hyphens in places 3 and 4, or write the name in its own script."}, true
+	case CodeDomainNotPublic:
+		return Entry{Code: c, Wire: "ERR_NGROK_411", Status: 400, Title: "The domain's last part is no top-level domain of the public internet", Fix: "Reserve a domain that visitors can look up. Names below the server's own domain always work."}, true
+	case CodeDomainYours:
+		return Entry{Code: c, Wire: "ERR_NGROK_413", Status: 400, Title: "Your account has reserved this domain already", Fix: "Use the reservation that is there: GET /reserved_domains shows it."}, true
+	case CodeDomainTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_414", Status: 400, Title: "Another account has reserved this domain", Fix: "Choose another domain."}, true
+	case CodeDomainTooWide:
+		return Entry{Code: c, Wire: "ERR_NGROK_416", Status: 400, Title: "The domain holds names of many people", Fix: "Reserve a domain of your own: names below a public suffix such as co.uk belong to whoever registers them."}, true
+	case CodeWildcardConflict:
+		return Entry{Code: c, Wire: "ERR_NGROK_417", Status: 400, Title: "The domain would cover one that another account has reserved", Fix: "Reserve a narrower domain."}, true
+	case CodeDomainUnchanged:
+		return Entry{Code: c, Wire: "ERR_NGROK_422", Status: 400, Title: "The change of a reserved domain changes nothing", Fix: "Send at least one field that can be changed."}, true
+	case CodeDomainPunycode:
+		return Entry{Code: c, Wire: "ERR_NGROK_429", Status: 400, Title: "The domain's encoded part is not valid", Fix: "Write the name in its own script, or with the A-labels that belong to it."}, true
+	case CodeDomainInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_430", Status: 400, Title: "Another account uses this name for its endpoints", Fix: "Choose another domain, or have the other account stop and wait until its hold on the name has lapsed."}, true
+	case CodeCertificateTwofold:
+		return Entry{Code: c, Wire: "ERR_NGROK_434", Status: 400, Title: "A certificate and a certificate management policy exclude each other", Fix: "Send certificate_id or certificate_management_policy, not both."}, true
+	case CodeDomainAuthority:
+		return Entry{Code: c, Wire: "ERR_NGROK_435", Status: 400, Title: "The policy's authority is not one that issues certificates for domains", Fix: "Set authority to \"letsencrypt\"."}, true
+	case CodeCertificateManaged:
+		return Entry{Code: c, Wire: "ERR_NGROK_436", Status: 400, Title: "The certificate belongs to a certificate management policy", Fix: "Remove the policy: DELETE /reserved_domains/{id}/certificate_management_policy."}, true
+	case CodeDomainUnderscore:
+		return Entry{Code: c, Wire: "ERR_NGROK_438", Status: 400, Title: "The domain has an underscore", Fix: "Domains that visitors use have none: use hyphens."}, true
+	case CodeOwnDomainPolicy:
+		return Entry{Code: c, Wire: "ERR_NGROK_439", Status: 400, Title: "Names below the server's own domain have no certificate management policy", Fix: "Leave certificate_management_policy away: the server's own certificate covers the name."}, true
+	case CodeOwnDomainCertificate:
+		return Entry{Code: c, Wire: "ERR_NGROK_440", Status: 400, Title: "Names below the server's own domain have no uploaded certificate", Fix: "Leave certificate_id away: the server's own certificate covers the name."}, true
+	case CodeDomainReferenced:
+		return Entry{Code: c, Wire: "ERR_NGROK_446", Status: 400, Title: "The domain is in use by a cloud endpoint", Fix: "Delete the cloud endpoint that the message names first."}, true
+	case CodeDomainNotQualified:
+		return Entry{Code: c, Wire: "ERR_NGROK_448", Status: 400, Title: "The domain is not a fully qualified name", Fix: "Write the whole name, as in app.example.com, or a single word for a name below the server's own domain. An address is no name."}, true
+	case CodeDomainNamedTwice:
+		return Entry{Code: c, Wire: "ERR_NGROK_449", Status: 400, Title: "The request has both name and domain", Fix: "Send domain alone; name is its old word."}, true
+	case CodeDomainNotAllowed:
+		return Entry{Code: c, Wire: "ERR_NGROK_450", Status: 400, Title: "Names below this domain cannot be reserved by you", Fix: "Choose a name elsewhere: the domain that the message names is somebody else's, or the server's own."}, true
+	case CodeDomainDanglingCNAME:
+		return Entry{Code: c, Wire: "ERR_NGROK_511", Status: 400, Title: "The domain has a CNAME record that points to this server already", Fix: "Delete the CNAME record, wait for its time to live, reserve the domain, and create the record that the reservation asks for."}, true
+	case CodeDomainDanglingAddress:
+		return Entry{Code: c, Wire: "ERR_NGROK_512", Status: 400, Title: "The domain has an address record that points to this server already", Fix: "Delete the A or AAAA record, wait for its time to live, and reserve the domain before you create the new one."}, true
+	case CodeDomainPartTooLong:
+		return Entry{Code: c, Wire: "ERR_NGROK_513", Status: 400, Title: "A part of the domain is too long", Fix: "A part has at most 63 characters."}, true
+	case CodeDomainTooLong:
+		return Entry{Code: c, Wire: "ERR_NGROK_514", Status: 400, Title: "The domain is too long", Fix: "A domain has at most 253 characters."}, true
 	case CodeACLInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_600", Status: 400, Title: "An ACL rule cannot be read", Fix: "Write \"*\", \"bind:name.example.com\", \"bind:*.example.com\", \"bind:host:port\", \"bind:key=value\" or \"access:gateway:port\"; see docs/acl.md."}, true
 	case CodeRequestLimit:
@@ -356,6 +450,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 413, Title: "The body is larger than the API takes", Fix: "Send at most 1 MiB."}, true
 	case CodeAPIUnreachable:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The API does not answer", Fix: "Check the API's address (POSTERN_API_URL or api_url), and that the server runs and is trusted."}, true
+	case CodeDomainUnproven:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Nothing proves that the domain is yours", Fix: "Create the TXT record that the message names, wait until it can be looked up, and try again."}, true
 	}
 	return Entry{}, false
 }
@@ -387,6 +483,8 @@ func Codes() []Code {
 		CodePageSizeInvalid,
 		CodeFilterInvalid,
 		CodeIPPolicyUnchanged,
+		CodeAuthorityInvalid,
+		CodeKeyTypeInvalid,
 		CodeCredentialRevoked,
 		CodeBindInvalid,
 		CodeAddressNotAllowed,
@@ -397,6 +495,35 @@ func Codes() []Code {
 		CodeRandomPortNotAllowed,
 		CodeLabelNotAllowed,
 		CodeNameReserved,
+		CodeWildcardNotFirst,
+		CodeWildcardNotAlone,
+		CodeDomainCharacter,
+		CodeDomainPartStart,
+		CodeDomainPartEnd,
+		CodeDomainPartEmpty,
+		CodeDomainHyphens,
+		CodeDomainNotPublic,
+		CodeDomainYours,
+		CodeDomainTaken,
+		CodeDomainTooWide,
+		CodeWildcardConflict,
+		CodeDomainUnchanged,
+		CodeDomainPunycode,
+		CodeDomainInUse,
+		CodeCertificateTwofold,
+		CodeDomainAuthority,
+		CodeCertificateManaged,
+		CodeDomainUnderscore,
+		CodeOwnDomainPolicy,
+		CodeOwnDomainCertificate,
+		CodeDomainReferenced,
+		CodeDomainNotQualified,
+		CodeDomainNamedTwice,
+		CodeDomainNotAllowed,
+		CodeDomainDanglingCNAME,
+		CodeDomainDanglingAddress,
+		CodeDomainPartTooLong,
+		CodeDomainTooLong,
 		CodeACLInvalid,
 		CodeRequestLimit,
 		CodeRestartUnsupported,
@@ -479,5 +606,6 @@ func Codes() []Code {
 		CodeNotPermitted,
 		CodeBodyTooLarge,
 		CodeAPIUnreachable,
+		CodeDomainUnproven,
 	}
 }

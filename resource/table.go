@@ -8,5 +8,6 @@ func Table() []Definition {
 		VaultSecrets().Definition,
 		TunnelSessions().Definition,
 		Tunnels().Definition,
+		ReservedDomains().Definition,
 	}
 }

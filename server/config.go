@@ -23,6 +23,7 @@ type Config struct {
 	DataDir         string
 	Database        postern.Secret // a PostgreSQL URL; "" is SQLite in DataDir
 	Region          string
+	RequireProof    bool // of domains outside our own
 	Sealing         Sealing
 
 	Listen         Listen

@@ -38,7 +38,16 @@ func nameSettings() []Setting {
 		databaseSetting(),
 		{Key: "regions", Argument: "NAME", About: "The name of this server's region, which agents are told; several regions need a cluster, which this version does not have.",
 			list: true, fields: []string{"name"}, set: setRegions, show: func(c Config) string { return c.Region }},
+		scalar("domains.require_proof", "BOOL", "Whether accounts must prove by a TXT record that a domain outside the server's own is theirs before they reserve it; a server's only account need not.",
+			func(c *Config) *bool { return &c.RequireProof }, parseSwitch, strconv.FormatBool),
 	}
+}
+
+func parseSwitch(s string) (bool, error) {
+	if s != "true" && s != "false" {
+		return false, fmt.Errorf("%q must be true or false", clip(s))
+	}
+	return s == "true", nil
 }
 
 func setRegions(c *Config, values []string) error {

@@ -49,6 +49,12 @@ type world struct {
 // newWorld makes one; options change how the API is made.
 func newWorld(t *testing.T, options ...func(*api.Config)) *world {
 	t.Helper()
+	return newWorldOf(t, func(*service.Config) {}, options...)
+}
+
+// newWorldOf is newWorld whose service is made otherwise.
+func newWorldOf(t *testing.T, configure func(*service.Config), options ...func(*api.Config)) *world {
+	t.Helper()
 	database, err := sqlstore.Open(t.Context(), sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite",
 		Source: postern.Secret(filepath.Join(t.TempDir(), "postern.db"))})
 	if err != nil {
@@ -59,9 +65,11 @@ func newWorld(t *testing.T, options ...func(*api.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	uses, err := service.New(t.Context(), service.Config{
+	with := service.Config{
 		Store: database, Bus: bus, NameKey: make([]byte, 32), Domains: []postern.Hostname{domain}, APIURL: base, Sealing: ring,
-	})
+	}
+	configure(&with)
+	uses, err := service.New(t.Context(), with)
 	if err != nil {
 		t.Fatal(err)
 	}

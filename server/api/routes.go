@@ -6,6 +6,7 @@ import "github.com/postern-dev/postern/resource"
 func (a *API) routes() {
 	s := a.config.Service
 	bind(a, resource.IPPolicies(), s.IPPolicies())
+	a.nameRoutes()
 	bind(a, resource.Vaults(), s.Vaults())
 	bind(a, resource.VaultSecrets(), s.VaultSecrets())
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())

@@ -12,6 +12,9 @@ var (
 	ParseToken = parseToken
 )
 
+// ParseDomain is parseDomain.
+var ParseDomain = parseDomain
+
 // MaxWaiting is the bound of the backlog.
 const MaxWaiting = maxWaiting
 

@@ -59,6 +59,14 @@ type Config struct {
 	// Region is the name of the server's region.
 	Region string
 
+	// DNS is asked about domains that somebody wants to reserve; nil: nothing is asked,
+	// and with ProveDomains nothing is proved.
+	DNS DNS
+
+	// ProveDomains has every account but a server's only one prove that a domain is its
+	// own before it reserves it.
+	ProveDomains bool
+
 	// InUse returns the names and ports that are online now, so that what is used
 	// without pause for longer than its reservation is not given away. nil: none. It is
 	// called from the Service's own goroutine about once an hour.
@@ -82,6 +90,8 @@ type Service struct {
 	domains []postern.Hostname
 	apiURL  string
 	region  string
+	dns     DNS
+	prove   bool
 	inUse   func() ([]postern.Hostname, []uint16)
 	timeout time.Duration
 	now     func() time.Time
@@ -120,6 +130,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, region: c.Region, publicPort: c.PublicPort,
+		dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
 		known: newMemory(), pending: newBacklog(),

@@ -42,6 +42,12 @@ func TreeKey(host postern.Hostname) string {
 	return strings.Join(labels, ".") + "."
 }
 
+// Holds tells whether who holds a domain holds host with it: the same name, or one below
+// it; a wildcard holds the name below which it reaches, too.
+func Holds(domain, host postern.Hostname) bool {
+	return strings.HasPrefix(TreeKey(host), TreeKey(domain))
+}
+
 // AtOrAbove selects rows that hold host or a name above it: of those, all names below
 // are the account's.
 func AtOrAbove(host postern.Hostname) Filter {

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/postern-dev/postern/resource"
+	"github.com/postern-dev/postern/server/service"
+)
+
+// nameRoutes makes the routes of names and addresses that accounts reserve.
+func (a *API) nameRoutes() {
+	s := a.config.Service
+	domains := s.ReservedDomains()
+	bind(a, resource.ReservedDomains(), domains)
+	detaches(a, resource.ReservedDomains().Definition, "certificate_management_policy", domains.DetachPolicy)
+	detaches(a, resource.ReservedDomains().Definition, "certificate", domains.DetachCertificate)
+}
+
+// detaches makes the route by which something is taken away from a resource.
+func detaches(a *API, d resource.Definition, part string, detach func(context.Context, service.Caller, string) error) {
+	a.handle("DELETE "+d.Path()+"/{id}/"+part, func(c *call) (int, any, error) {
+		id, err := c.id(d)
+		if err != nil {
+			return 0, nil, err
+		}
+		return http.StatusNoContent, nil, detach(c, c.caller, id)
+	})
+}
