@@ -93,6 +93,8 @@ func TestListsAreFiltered(t *testing.T) {
 
 func idsOf(list object) []string { return ids(list, "ip_policies") }
 
+func tunnelsOf(list object) []string { return ids(list, "tunnels") }
+
 func TestWrongFiltersAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for text, says := range map[string]string{
@@ -165,6 +167,34 @@ func TestScansAreBounded(t *testing.T) {
 	message := w.refused(400, postern.CodeFilterInvalid, "GET", find(oldest), nil)
 	if !strings.Contains(message, "700 resources") || !strings.Contains(message, "obj.created_at, obj.description, obj.id, obj.metadata") {
 		t.Errorf("the message is %s", message)
+	}
+}
+
+// What is in memory only is filtered, too, however much there is of it.
+func TestLiveListsAreFiltered(t *testing.T) {
+	live := &agents{}
+	w := newWorld(t, func(c *api.Config) { c.Live, c.Scanned = live, 700 })
+	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 2000 {
+		put(&live.endpoints, w.first.AccountID, postern.Endpoint{
+			ID: postern.EndpointID(ksuidLike("ep", i)), Session: postern.SessionID(ksuidLike("ts", i/1000)),
+			URL: postern.URL{Scheme: postern.HTTPS, Host: postern.Hostname(fmt.Sprintf("app%d.example.com", i))}, StartedAt: start.Add(time.Duration(i) * time.Minute),
+		})
+	}
+	for text, want := range map[string][]int{
+		`obj.public_url == "https://app7.example.com"`:                                                        {7},
+		`obj.tunnel_session.id == "` + ksuidLike("ts", 0) + `" && obj.public_url.startsWith("https://app77")`: {779, 778, 777, 776, 775, 774, 773, 772, 771, 770, 77},
+		`obj.tunnel_session == "nobody"`:                                                                      {},
+		`obj.started_at < timestamp("2026-03-01T00:02:00Z") && obj.proto in ["https"]`:                        {1, 0},
+	} {
+		var ids []string
+		for _, i := range want {
+			ids = append(ids, ksuidLike("tn", i))
+		}
+		list := w.does(200, "GET", filtered("/tunnels", text), nil)
+		if got := tunnelsOf(list); !slices.Equal(got, ids) || list["next_page_uri"] != nil {
+			t.Errorf("%s: %v, next %v; want %v", text, got, list["next_page_uri"], ids)
+		}
 	}
 }
 

@@ -119,10 +119,14 @@ func (l list[T]) selected(ctx context.Context, c *call, p service.Page) (service
 func (l list[T]) scanned(ctx context.Context, c *call, p service.Page, wanted *filter.Filter) (service.List[T], string, error) {
 	var found service.List[T]
 	most := p.Limit
-	left := c.api.config.Scanned
-	for left > 0 {
+	left, inMemory := c.api.config.Scanned, wanted.Searchable() == ""
+	for left > 0 && ctx.Err() == nil {
 		p.Limit = min(scanPage, left)
-		left -= p.Limit
+		if inMemory { // each page is made of all that there is, and the time is bound enough
+			p.Limit = c.api.config.Scanned
+		} else {
+			left -= p.Limit
+		}
 		page, err := l(ctx, c.caller, p)
 		if err != nil {
 			return found, "", err
@@ -145,13 +149,17 @@ func (l list[T]) scanned(ctx context.Context, c *call, p service.Page, wanted *f
 			return found, "", nil
 		}
 	}
-	if len(found.Items) == 0 {
+	switch {
+	case len(found.Items) > 0:
+		found.More = true
+		return found, p.Before, nil
+	case left > 0:
+		return found, "", ctx.Err()
+	default:
 		return found, "", postern.Errorf(postern.CodeFilterInvalid,
 			"the filter cannot be used: %d resources were looked at, and it fits none of them; add a condition that can be looked up: %s",
 			c.api.config.Scanned, wanted.Searchable())
 	}
-	found.More = true
-	return found, p.Before, nil
 }
 
 // matches tells whether a filter lets a resource through as its JSON shows it.

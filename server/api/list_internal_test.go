@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,4 +92,32 @@ func TestFiltersTakeTurns(t *testing.T) {
 			t.Errorf("%d accounts and %d turns are kept", all.accounts.Len(), len(all.all))
 		}
 	})
+}
+
+// When time runs out on the way, what was found is a page, and the next one goes on
+// behind what was looked at.
+func TestScansThatTakeLong(t *testing.T) {
+	for text, found := range map[string]int{`obj.uri == "page 1"`: 1, `obj.uri == "nowhere"`: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			wanted, err := filter.Compile(text, filter.Fields{"uri": {}, "id": {Store: "id"}}, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := 0
+			var slow list[resource.IPPolicy] = func(context.Context, service.Caller, service.Page) (service.List[resource.IPPolicy], error) {
+				time.Sleep(2 * time.Second)
+				asked++
+				item := resource.IPPolicy{Identity: resource.Identity{ID: fmt.Sprint("ipp_", asked), URI: fmt.Sprint("page ", asked)}}
+				return service.List[resource.IPPolicy]{Items: []resource.IPPolicy{item}, More: true}, nil
+			}
+			c := &call{Context: t.Context(), api: &API{config: Config{Scanned: 1_000_000}, turns: newTurns()}}
+			page, last, err := slow.filtered(c, service.Page{Limit: 10}, wanted)
+			if asked != 3 || len(page.Items) != found {
+				t.Errorf("%s: %d pages were asked for, %d items found", text, asked, len(page.Items))
+			}
+			if found > 0 && (err != nil || !page.More || last != "ipp_3") || found == 0 && !postern.HasCode(err, postern.CodeFilterInvalid) {
+				t.Errorf("%s: more %v behind %q, %v", text, page.More, last, err)
+			}
+		})
+	}
 }
