@@ -97,6 +97,8 @@ type Limits struct {
 	Account, Credential postern.Limits
 	EndpointsPerSession int
 	Authentications     int // at once; others queue
+	APIRequests         int // per account and minute
+	APIConcurrent       int // per account
 	FailuresPerMinute   int // authentication failures per address
 }
 
@@ -127,7 +129,7 @@ func Default() Config {
 		HTTP1: HTTP1Relay,
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
 			HTTP2Streams: 100, LeastRate: 64, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
-			Authentications: 32, FailuresPerMinute: 60},
+			Authentications: 32, APIRequests: 1200, APIConcurrent: 32, FailuresPerMinute: 60},
 		Timeouts: Timeouts{Handshake: 10 * time.Second, RequestHeader: 10 * time.Second,
 			Idle: 2 * time.Minute, Patience: 20 * time.Second, Transfer: 5 * time.Minute, ResponseHeader: 2 * time.Minute,
 			Authentication: 10 * time.Second, Drain: 30 * time.Second, UpgradeDrain: time.Hour},

@@ -201,7 +201,8 @@ func (s *Server) assembleTraffic() error {
 }
 
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, Live: live{s}, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version, Logger: s.log}
+	return api.Config{Service: s.service, Live: live{s}, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
+		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent, Logger: s.log}
 }
 
 func (s *Server) edgeConfig(access *slog.Logger) edge.Config {

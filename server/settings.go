@@ -125,6 +125,10 @@ func limitSettings() []Setting {
 		limit("endpoints_per_session", "Endpoints that one agent may have online.", 1, 100_000, func(c *Config) *int { return &c.Limits.EndpointsPerSession }),
 		scalar("limits.authentications", "NUMBER", "Authentications at once; more wait in a queue.",
 			func(c *Config) *int { return &c.Limits.Authentications }, within(1, 10_000), strconv.Itoa),
+		scalar("limits.api_requests", "NUMBER", "Requests to the REST API within a minute, of one account.",
+			func(c *Config) *int { return &c.Limits.APIRequests }, within(1, 1_000_000_000), strconv.Itoa),
+		scalar("limits.api_concurrent", "NUMBER", "Requests to the REST API that are worked on at once, of one account.",
+			func(c *Config) *int { return &c.Limits.APIConcurrent }, within(1, 10_000), strconv.Itoa),
 		limit("failures_per_minute", "Failed authentications from one address before it is refused unheard.", 1, 100_000, func(c *Config) *int { return &c.Limits.FailuresPerMinute }),
 	}
 }
