@@ -221,3 +221,51 @@ func TestEveryFieldCanBeFilteredBy(t *testing.T) {
 		t.Errorf("only %d fields were asked for", asked)
 	}
 }
+
+// findable makes sure that what was made is found by everything that it shows: what the
+// service says about columns is true.
+func (w *world) findable(path string, made object) {
+	w.t.Helper()
+	i := slices.IndexFunc(resource.Table(), func(d resource.Definition) bool { return d.Path() == path && d.Operations.Has(resource.List) })
+	if i < 0 {
+		return
+	}
+	d := resource.Table()[i]
+	id, _ := made["id"].(string)
+	shown := w.send("GET", path+"/"+id, nil) // without what only the answer to a creation shows
+	if shown.StatusCode != 200 {
+		return
+	}
+	conditions := []string{fmt.Sprintf("obj.id == %q", id)}
+	for field, kind := range filter.Of(d.Object, nil) {
+		if condition := conditionOf(field, kind.Type, shown.body); len(condition) < 500 {
+			conditions = append(conditions, condition)
+		}
+	}
+	text := strings.Join(conditions, " && ")
+	got := w.send("GET", filtered(path, text), nil)
+	if found := ids(got.body, d.ListKey); got.StatusCode != 200 || len(found) != 1 || found[0] != id {
+		w.t.Errorf("%v is not found by %s: %d %s", made, text, got.StatusCode, got.text)
+	}
+}
+
+// conditionOf is the condition that a field is what it is.
+func conditionOf(field string, kind filter.Type, in object) string {
+	var value any = in
+	for name := range strings.SplitSeq(field, ".") {
+		inner, _ := value.(object)
+		value = inner[name]
+	}
+	switch value := value.(type) {
+	case nil:
+		return "obj." + field + " == null"
+	case []any:
+		return fmt.Sprintf("size(obj.%s) == %d", field, len(value))
+	case string:
+		if kind == filter.Time {
+			return fmt.Sprintf("obj.%s == timestamp(%q)", field, value)
+		}
+		return fmt.Sprintf("obj.%s == %q", field, value)
+	}
+	return fmt.Sprintf("obj.%s == %v", field, value)
+}

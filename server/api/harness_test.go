@@ -171,6 +171,9 @@ func (w *world) does(status int, method, path string, body any, edits ...func(*h
 	if got.StatusCode != status {
 		w.t.Fatalf("%s %s %v: %d, want %d:\n%s", method, path, body, got.StatusCode, status, got.text)
 	}
+	if method == "POST" && status == 201 {
+		w.findable(path, got.body)
+	}
 	return got.body
 }
 
