@@ -34,6 +34,10 @@ type BackedUp struct {
 	Manifest archive.Manifest `json:"manifest"`
 	LeftOut  []string         `json:"left_out"` // what data_dir has besides, such as logs
 
+	// Elsewhere are the keys of the configuration by which sealing keys are given: they are
+	// not in data_dir, so not in the archive.
+	Elsewhere []string `json:"elsewhere,omitempty"`
+
 	// Dump is the command that saves the rows, where they are in PostgreSQL.
 	Dump string `json:"dump,omitempty"`
 }
@@ -66,6 +70,7 @@ func Backup(ctx context.Context, c Config, version, target string, stdout io.Wri
 	}
 	b.staging = staging
 	report, err := b.write(ctx, target, stdout)
+	report.Elsewhere = c.Sealing.places()
 	if b.dialect == sqlstore.PostgreSQL {
 		report.Dump = dumpCommand(c.Database, target)
 	}

@@ -95,6 +95,7 @@ func offerKeys(mux *http.ServeMux, s *Server) {
 	revokeKey().offer(mux, s)
 	rotateKey().offer(mux, s)
 	retireKey().offer(mux, s)
+	rotateSealing().offer(mux, s)
 }
 
 type keyRotation struct {

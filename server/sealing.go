@@ -33,6 +33,17 @@ type Sealing struct {
 // configured tells whether the operator keeps the keys.
 func (s Sealing) configured() bool { return len(s.Keys) > 0 || s.KeyFile != "" }
 
+// places are the keys of the configuration that give sealing keys.
+func (s Sealing) places() (keys []string) {
+	if len(s.Keys) > 0 {
+		keys = append(keys, "sealing.key")
+	}
+	if s.KeyFile != "" {
+		keys = append(keys, "sealing.key_file")
+	}
+	return keys
+}
+
 func sealingSettings() []Setting {
 	keys := sequence("sealing.key", "BASE64", "Keys that seal secrets in the database, of 32 bytes in base64; the first seals, all open. Give them in the file or as POSTERN_SEALING_KEY, for flags can be seen by everybody on the machine. Without this key and sealing.key_file the server keeps its own in data_dir.",
 		func(c *Config) *[]seal.Key { return &c.Sealing.Keys }, parseSealingKey, func(k seal.Key) string { return k.ID().String() })

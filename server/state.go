@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
+	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/store/sqlstore"
 )
@@ -29,6 +30,7 @@ const (
 type state struct {
 	store   *watchedStore
 	service *service.Service
+	sealing *seal.Keyring
 }
 
 // openState opens the database that c means. public are the ports in URLs.
@@ -56,7 +58,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	if err != nil {
 		return nil, errors.Join(err, database.Close())
 	}
-	return &state{store: watched, service: uses}, nil
+	return &state{store: watched, service: uses, sealing: sealing}, nil
 }
 
 func (s *state) close(ctx context.Context) error {

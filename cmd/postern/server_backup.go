@@ -102,6 +102,9 @@ func printBackedUp(w io.Writer, report server.BackedUp) error {
 	for _, name := range report.LeftOut {
 		fmt.Fprintf(&text, "Left out:   %s\n", name)
 	}
+	for _, key := range report.Elsewhere {
+		fmt.Fprintf(&text, "Elsewhere:  the keys of %s, without which the secrets in the archive are lost\n", key)
+	}
 	if report.Dump != "" {
 		fmt.Fprintf(&text, "\nThe rows are in PostgreSQL and not in the archive. Save them, too:\n\n  %s\n", report.Dump)
 	}
