@@ -37,6 +37,7 @@ type Tx interface {
 	Ports() Ports
 	Settings() Settings
 	Outbox() Outbox
+	Cursors() Cursors
 	Limits() Limits
 
 	Users() Rows[User]

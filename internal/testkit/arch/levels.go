@@ -52,6 +52,7 @@ func house() []room {
 		{path: "inspect/view", level: 4},
 		{path: "server/pki", level: 4},
 		{path: "server/cluster", level: 4},
+		{path: "server/feed", level: 4},
 		{path: "server/cluster/nats", level: 5},
 		{path: "server/service", level: 5},
 		{path: "server/routebuild", level: 5},

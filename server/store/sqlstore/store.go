@@ -107,6 +107,7 @@ func (t tx) Names() store.Names             { return names{t.q} }
 func (t tx) Ports() store.Ports             { return ports{t.q} }
 func (t tx) Settings() store.Settings       { return settings{t.q} }
 func (t tx) Outbox() store.Outbox           { return outbox{t.q} }
+func (t tx) Cursors() store.Cursors         { return cursors{t.q} }
 func (t tx) Limits() store.Limits           { return limits{t.q} }
 
 // found turns the outcome of a query for one row into the contract's: what is missing

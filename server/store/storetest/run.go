@@ -36,6 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"ports", testPorts},
 		{"settings", testSettings},
 		{"limits", testLimits},
+		{"cursors", testCursors},
 		{"outbox order", testOutboxOrder},
 		{"outbox without gaps", testOutboxConcurrent},
 		{"outbox pruning", testOutboxPrune},
