@@ -41,6 +41,8 @@ type Tx interface {
 	Limits() Limits
 
 	Users() Rows[User]
+	Passkeys() Rows[Passkey]
+	Invitations() Rows[Invitation]
 	IPPolicies() Rows[IPPolicy]
 	Vaults() Rows[Vault]
 	VaultSecrets() Rows[VaultSecret]

@@ -15,6 +15,12 @@ type User struct {
 	Role      postern.Role
 	Active    bool // keys and credentials of others are refused
 	RemovedAt time.Time
+
+	// Email, of people only, is in lower case. Of all that were not removed, whatever
+	// their account, one has it.
+	Email      string
+	Password   postern.Secret // as server/password keeps it; "" for none
+	PasswordAt time.Time      // when it was set
 }
 
 // UserKind tells people from programs.

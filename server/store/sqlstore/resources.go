@@ -4,16 +4,6 @@ import "github.com/postern-dev/postern/server/store"
 
 // The tables of resources. Their columns are in the order of their fields.
 
-func (t tx) Users() store.Rows[store.User] {
-	return rowsOf(t, table[store.User, *store.User]{
-		name: "users", what: "user",
-		columns: headColumns(column{"name", text}, column{"kind", text}, column{"role", text}, column{"active", boolean}, column{"removed_at", moment}),
-		fields: func(u *store.User) []any {
-			return headFields(&u.Meta, &u.Name, &u.Kind, &u.Role, &u.Active, maybe{&u.RemovedAt})
-		},
-	})
-}
-
 func (t tx) IPPolicies() store.Rows[store.IPPolicy] {
 	return rowsOf(t, table[store.IPPolicy, *store.IPPolicy]{
 		name: "ip_policies", what: "IP policy", columns: headColumns(),

@@ -14,6 +14,9 @@ import (
 func resources() map[string]func(*testing.T, *fixture) {
 	return map[string]func(*testing.T, *fixture){
 		"users":            testRows(users()),
+		"addresses":        testEmails,
+		"passkeys":         testRows(passkeys()),
+		"invitations":      testRows(invitations()),
 		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
 		"reserved domains": testRows(reservedDomains()),
 		"vaults":           testRows(vaults()),
@@ -26,10 +29,14 @@ func users() kind[store.User, *store.User] {
 		rows: store.Tx.Users,
 		fill: func(_ context.Context, _ store.Tx, u *store.User, n int) error {
 			u.Name, u.Kind, u.Role, u.Active = fmt.Sprint("bot ", n), store.ServiceUser, postern.Developer, true
+			if n > 2 {
+				u.Kind, u.Email, u.Password, u.PasswordAt = store.Person, fmt.Sprintf("p%d@example.com", n), "$argon2id$", u.CreatedAt
+			}
 			return nil
 		},
 		change: func(u *store.User) {
 			u.Name, u.Role, u.Active, u.RemovedAt = "bot 99", postern.ReadOnly, false, u.UpdatedAt
+			u.Email, u.Password, u.PasswordAt = "other@example.com", "$argon2id$v=19$", u.UpdatedAt
 		},
 	}
 }
