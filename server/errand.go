@@ -81,14 +81,14 @@ func (e errand[In, Out]) stopped(ctx context.Context, dir *dataDir, c Config, lo
 	var nothing Out
 	bus := event.NewBus()
 	defer bus.Close()
-	nobody := func() ([]postern.Hostname, []uint16) { return nil, nil }
+	nobody := func() []postern.Endpoint { return nil }
 	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, nobody, logger)
 	if err != nil {
 		return nothing, err
 	}
 	p := premises{dir: dir, config: c, state: state, keys: new(sync.Mutex), logger: logger}
 	if c.TLS.Mode == ModeLocalCA {
-		if p.ca, err = openCA(dir, c, logger); err != nil {
+		if p.ca, err = openCA(dir, c, nil, logger); err != nil {
 			return nothing, errors.Join(err, state.close(ctx))
 		}
 	}

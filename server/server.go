@@ -135,7 +135,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.online, s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster.Endpoints, s.log); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
@@ -166,9 +166,13 @@ func (s *Server) openCertificates() error {
 		s.files, err = pki.LoadFiles(pairs)
 		return err
 	}
-	s.ca, err = openCA(s.dir, s.config, s.log)
+	s.ca, err = openCA(s.dir, s.config, s.custom, s.log)
 	return err
 }
+
+// custom tells whether an endpoint has a name, for certificates of names that are not
+// below the server's own domains.
+func (s *Server) custom(name postern.Hostname) bool { return s.routes.Load().Secure(name) != nil }
 
 // certificate is the edge's source.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -306,20 +310,6 @@ func (s *Server) publicPorts() control.PublicPorts {
 		ports.HTTP = port(s.listeners.http)
 	}
 	return ports
-}
-
-// online lists the names and ports in use, which must not lapse.
-func (s *Server) online() ([]postern.Hostname, []uint16) {
-	var names []postern.Hostname
-	var ports []uint16
-	for _, endpoint := range s.cluster.Endpoints() {
-		if endpoint.URL.Scheme == postern.TCP {
-			ports = append(ports, endpoint.URL.Port)
-		} else {
-			names = append(names, endpoint.URL.Host)
-		}
-	}
-	return names, ports
 }
 
 // HTTPSAddr is where visitors and agents connect.

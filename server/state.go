@@ -34,7 +34,7 @@ type state struct {
 }
 
 // openState opens the database that c means. public are the ports in URLs.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, online func() ([]postern.Hostname, []uint16), logger *slog.Logger) (*state, error) {
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, online func() []postern.Endpoint, logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -79,11 +79,12 @@ func (c Config) domains() []postern.Hostname {
 	return slices.Compact([]postern.Hostname{c.Domain, c.BaseDomain()})
 }
 
-// openCA opens the local CA in the directory, or makes it.
-func openCA(dir *dataDir, c Config, logger *slog.Logger) (*pki.LocalCA, error) {
+// openCA opens the local CA in the directory, or makes it. custom tells which names that
+// are not below the server's domains have an endpoint; nil is none.
+func openCA(dir *dataDir, c Config, custom func(postern.Hostname) bool, logger *slog.Logger) (*pki.LocalCA, error) {
 	spelled, err := addresses(c)
 	if err != nil {
 		return nil, err
 	}
-	return pki.OpenLocalCA(pki.LocalConfig{Dir: dir.file(caName), Domains: c.domains(), Addresses: spelled, Logger: logger})
+	return pki.OpenLocalCA(pki.LocalConfig{Dir: dir.file(caName), Domains: c.domains(), Addresses: spelled, Custom: custom, Logger: logger})
 }

@@ -133,6 +133,25 @@ func TestBindIDs(t *testing.T) {
 	c.bind(t, again)
 }
 
+// A name of the account's own domain is online like any other; and comes back by its token
+// while the store is down.
+func TestBindCustomDomain(t *testing.T) {
+	w := newWorld(t)
+	w.service.names["app.customer.org"] = "ac_one"
+	c := w.connect(link.Hello{Token: "alpha"})
+	bound := c.bind(t, request(t, "https://app.customer.org"))
+	if bound.PublicURL != "https://app.customer.org" || !w.reachable("app.customer.org", true) {
+		t.Errorf("bound %+v", bound)
+	}
+	c.refuse(t, request(t, "https://other.customer.org"), postern.CodeDomainForeign)
+	c.refuse(t, request(t, "tcp://app.customer.org:20003"), postern.CodeDomainForeign)
+	c.Release(nil)
+	w.service.down = true
+	again := request(t, "https://app.customer.org")
+	again.Token = bound.Token
+	w.connect(link.Hello{Token: "alpha"}).bind(t, again)
+}
+
 // When Bind returns, visitors reach the endpoint; when Release returns, they do not.
 func TestBindIsImmediate(t *testing.T) {
 	w := newWorld(t)

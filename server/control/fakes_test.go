@@ -164,7 +164,9 @@ func (s *service) ClaimName(_ context.Context, c postern.Credential, host poster
 	if s.down {
 		return errDown
 	}
-	if owner, taken := s.names[host]; taken && owner != c.Account {
+	if owner, taken := s.names[host]; !host.Under("example.com") && owner != c.Account {
+		return postern.Errorf(postern.CodeDomainForeign, "%s is nobody's", host)
+	} else if taken && owner != c.Account {
 		return postern.Errorf(postern.CodeNameReserved, "%s belongs to another account", host)
 	}
 	s.names[host] = c.Account

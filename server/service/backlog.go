@@ -318,6 +318,14 @@ func (s *Service) logStore(ctx context.Context, err error) {
 }
 
 func (s *Service) keepInUse() {
-	names, ports := s.inUse()
+	var names []postern.Hostname
+	var ports []uint16
+	for _, e := range s.inUse() {
+		if e.URL.Scheme == postern.TCP {
+			ports = append(ports, e.URL.Port)
+		} else {
+			names = append(names, e.URL.Host)
+		}
+	}
 	s.pending.touch(names, ports, s.now())
 }

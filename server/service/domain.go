@@ -26,12 +26,15 @@ func (s *Service) domainOf(host postern.Hostname) (postern.Hostname, error) {
 		if host == d {
 			return "", postern.Errorf(postern.CodeNameReserved, "%q is the server's own name; ask for one below it", host)
 		}
+		if host.Covers(d) || host == "*."+d {
+			return "", postern.Errorf(postern.CodeNameReserved, "%q would cover every name of the server; ask for a narrower wildcard", host)
+		}
 		if host.Under(d) && len(d) > len(domain) {
 			domain = d
 		}
 	}
 	if domain == "" {
-		return "", postern.Errorf(postern.CodeDomainForeign, "%q is not below %s", host, s.domainList())
+		return "", postern.Errorf(postern.CodeDomainForeign, "%q is not below %s, and your account has not reserved it or a domain above it", host, s.domainList())
 	}
 	top := strings.TrimSuffix(string(host), "."+string(domain))
 	if i := strings.LastIndexByte(top, '.'); i >= 0 {

@@ -25,6 +25,7 @@ type memory struct {
 	names   map[postern.Hostname]store.Name
 	series  map[seriesKey][]postern.Hostname // the assigned ones among names
 	ports   map[uint16]store.Port
+	domains map[postern.Hostname]postern.AccountID // reserved ones, and whose they are
 }
 
 // holder is a credential and whose it is.
@@ -48,6 +49,7 @@ func newMemory() *memory {
 		names:   make(map[postern.Hostname]store.Name),
 		series:  make(map[seriesKey][]postern.Hostname),
 		ports:   make(map[uint16]store.Port),
+		domains: make(map[postern.Hostname]postern.AccountID),
 	}
 }
 
@@ -231,6 +233,9 @@ func (s *Service) recall(ctx context.Context) error {
 		}
 		for _, p := range ports {
 			s.known.learnPort(p)
+		}
+		if err := s.recallDomains(ctx, tx); err != nil {
+			return err
 		}
 		return s.recallNames(ctx, tx)
 	})

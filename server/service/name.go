@@ -11,17 +11,37 @@ import (
 // maxSlots ends the search for a free name of a series.
 const maxSlots = 4096
 
-// ClaimName holds a name for the credential's account, or renews that. It is refused
+// ClaimName holds a name for the credential's account, or renews that. A name that the
+// account has reserved, or owns because of what it has reserved, is its own. Of all others
+// those below a domain of this server are whose who claims them first. It is refused
 // with CodeNameReserved if the server keeps the name for itself, or if another account
-// has used it, a name above or a name below within the time of a reservation; and with
-// CodeDomainForeign if the name is not below a domain of this server. While the store
-// is down only names that this process knows to be the account's succeed.
+// has reserved it, a name above or a name below, or used one within the time of a
+// reservation; and with CodeDomainForeign if the name is not below a domain of this
+// server and nobody has reserved it. While the store is down only names that this process
+// knows to be the account's succeed.
 func (s *Service) ClaimName(ctx context.Context, c postern.Credential, host postern.Hostname) error {
 	domain, err := s.domainOf(host)
+	if postern.HasCode(err, postern.CodeDomainForeign) {
+		return s.useForeign(ctx, c.Account, host, err)
+	}
 	if err != nil {
 		return err
 	}
 	return s.claimName(ctx, store.Name{Host: host, Account: c.Account, Credential: c.ID}, domain)
+}
+
+// useForeign lets an account have a name that is not below our domains if it is its own.
+func (s *Service) useForeign(ctx context.Context, account postern.AccountID, host postern.Hostname, foreign error) error {
+	owner, err := s.ownerOf(ctx, account, host)
+	switch {
+	case err != nil:
+		return err
+	case owner == theirs:
+		return nameReserved(host)
+	case owner == unreserved:
+		return foreign
+	}
+	return nil
 }
 
 // AssignName gives the agent's endpoint a name below domain. Names come in series, one
@@ -115,13 +135,11 @@ func (s *Service) nameKeepers(key seriesKey) map[postern.Hostname]string {
 }
 
 // claimName claims n.Host for n.Account. The common case, an account that comes back to
-// a name of its own, only reads.
+// a name of its own, only reads. Nobody else can have reserved such a name meanwhile:
+// mayReserve has seen to that.
 func (s *Service) claimName(ctx context.Context, n store.Name, domain postern.Hostname) error {
 	held, err := s.heldName(ctx, n.Host)
-	switch {
-	case err != nil && !postern.HasCode(err, postern.CodeNotFound):
-		return err
-	case err == nil && !held.LastUsedAt.Before(s.expiry()):
+	if err == nil && !held.LastUsedAt.Before(s.expiry()) && held.Account == n.Account {
 		if !mayUse(n, held) {
 			return nameReserved(n.Host)
 		}
@@ -129,6 +147,18 @@ func (s *Service) claimName(ctx context.Context, n store.Name, domain postern.Ho
 			s.pending.touch([]postern.Hostname{n.Host}, nil, s.now())
 		}
 		return nil
+	}
+	switch owner, unknown := s.ownerOf(ctx, n.Account, n.Host); {
+	case owner == ours:
+		return nil
+	case owner == theirs:
+		return nameReserved(n.Host)
+	case err == nil && !held.LastUsedAt.Before(s.expiry()):
+		return nameReserved(n.Host)
+	case err != nil && !postern.HasCode(err, postern.CodeNotFound):
+		return err
+	case unknown != nil:
+		return unknown
 	}
 	return s.takeName(ctx, n, domain)
 }
@@ -155,6 +185,12 @@ func (s *Service) heldName(ctx context.Context, host postern.Hostname) (store.Na
 // takeName makes a new reservation, or takes over one that has lapsed.
 func (s *Service) takeName(ctx context.Context, n store.Name, domain postern.Hostname) error {
 	return s.change(ctx, func(d *draft) error {
+		switch owner, _, err := readOwner(d.ctx, d.Tx, n.Account, n.Host); {
+		case err != nil:
+			return err
+		case owner == theirs:
+			return nameReserved(n.Host)
+		}
 		since := d.now.Add(-Reservation)
 		switch _, err := d.Names().Related(d.ctx, n.Host, domain, n.Account, since); {
 		case err == nil:

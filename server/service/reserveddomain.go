@@ -27,7 +27,7 @@ func (s *Service) ReservedDomains() *ReservedDomains {
 	return &ReservedDomains{reservedDomains{
 		service: s, definition: resource.ReservedDomains().Definition, rows: store.Tx.ReservedDomains, empty: postern.CodeDomainUnchanged,
 		events: eventTypes{event.DomainCreated, event.DomainUpdated, event.DomainDeleted},
-		build:  s.buildDomain, change: s.changeDomain, show: s.showDomain,
+		build:  s.buildDomain, change: s.changeDomain, release: s.releaseDomain, show: s.showDomain,
 	}}
 }
 
@@ -117,6 +117,10 @@ func (s *Service) buildDomain(d *draft, by Caller, row *store.ReservedDomain, c 
 	if err := s.checkUnreserved(d, by.Account, host); err != nil {
 		return err
 	}
+	if err := s.onlineForAnother(by.Account, host); err != nil {
+		return err
+	}
+	s.reserved(d, by.Account, host)
 	row.Domain, row.Description, row.Metadata = host, c.Description, c.Metadata
 	if row.ResolvesTo, err = s.readResolvesTo(c.ResolvesTo); err != nil {
 		return err
@@ -245,6 +249,11 @@ func (s *Service) changeDomain(d *draft, _ Caller, row *store.ReservedDomain, u 
 	case u.CertificateID != nil:
 		return s.attachCertificate(d, row, certificate)
 	}
+	return nil
+}
+
+func (s *Service) releaseDomain(d *draft, _ Caller, row *store.ReservedDomain) error {
+	s.givenUp(d, row.Domain)
 	return nil
 }
 

@@ -67,10 +67,10 @@ type Config struct {
 	// own before it reserves it.
 	ProveDomains bool
 
-	// InUse returns the names and ports that are online now, so that what is used
-	// without pause for longer than its reservation is not given away. nil: none. It is
-	// called from the Service's own goroutine about once an hour.
-	InUse func() ([]postern.Hostname, []uint16)
+	// InUse returns the endpoints that are online now: what is used without pause for
+	// longer than its reservation is not given away, and a domain where another account is
+	// online is not reserved. nil: none. It may be called at any time.
+	InUse func() []postern.Endpoint
 
 	// StoreTimeout is for how long the store may keep a caller waiting before the
 	// Service goes on without it; 0 means 5 s.
@@ -92,7 +92,7 @@ type Service struct {
 	region  string
 	dns     DNS
 	prove   bool
-	inUse   func() ([]postern.Hostname, []uint16)
+	inUse   func() []postern.Endpoint
 	timeout time.Duration
 	now     func() time.Time
 	logger  *slog.Logger
@@ -149,7 +149,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.inUse == nil {
-		s.inUse = func() ([]postern.Hostname, []uint16) { return nil, nil }
+		s.inUse = func() []postern.Endpoint { return nil }
 	}
 	if err := s.openSealing(ctx); err != nil {
 		return nil, err

@@ -157,8 +157,11 @@ func TestHourlySweep(t *testing.T) {
 		c := &clock{now: time.Now()}
 		w := newWorld(t, func(config *service.Config) {
 			config.Now = c.Now
-			config.InUse = func() ([]postern.Hostname, []uint16) {
-				return []postern.Hostname{"online.example.com"}, []uint16{20001}
+			config.InUse = func() []postern.Endpoint {
+				return []postern.Endpoint{
+					{URL: postern.URL{Scheme: postern.HTTPS, Host: "online.example.com"}},
+					{URL: postern.URL{Scheme: postern.TCP, Host: "tcp.example.com", Port: 20001}},
+				}
 			}
 		})
 		mine, theirs := w.stranger(t, "1"), w.stranger(t, "2")
