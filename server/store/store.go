@@ -46,5 +46,9 @@ type Tx interface {
 	IPPolicies() Rows[IPPolicy]
 	Vaults() Rows[Vault]
 	VaultSecrets() Rows[VaultSecret]
+	IPPolicyRules() Rows[IPPolicyRule]
+	IPRestrictions() Rows[IPRestriction]
 	ReservedDomains() Rows[ReservedDomain]
+	ReservedAddrs() Rows[ReservedAddr]
+	AgentIngresses() Rows[AgentIngress]
 }

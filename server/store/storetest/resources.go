@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
@@ -18,7 +17,11 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"passkeys":         testRows(passkeys()),
 		"invitations":      testRows(invitations()),
 		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
+		"rules":            testRows(ipPolicyRules()),
+		"IP restrictions":  testRows(ipRestrictions()),
 		"reserved domains": testRows(reservedDomains()),
+		"reserved addrs":   testRows(reservedAddrs()),
+		"agent ingresses":  testRows(agentIngresses()),
 		"vaults":           testRows(vaults()),
 		"secrets":          testRows(vaultSecrets()),
 	}
@@ -37,22 +40,6 @@ func users() kind[store.User, *store.User] {
 		change: func(u *store.User) {
 			u.Name, u.Role, u.Active, u.RemovedAt = "bot 99", postern.ReadOnly, false, u.UpdatedAt
 			u.Email, u.Password, u.PasswordAt = "other@example.com", "$argon2id$v=19$", u.UpdatedAt
-		},
-	}
-}
-
-func reservedDomains() kind[store.ReservedDomain, *store.ReservedDomain] {
-	return kind[store.ReservedDomain, *store.ReservedDomain]{
-		rows: store.Tx.ReservedDomains,
-		fill: func(_ context.Context, _ store.Tx, d *store.ReservedDomain, n int) error {
-			d.Domain, d.ResolvesTo = postern.Hostname(fmt.Sprintf("*.d%d.example.org", n)), []string{"global", "eu"}
-			d.Certificate, d.CNAMETarget, d.ACMETarget = "cert_1", "a.dns.example.com", "b.acme.dns.example.com"
-			d.Policy, d.PolicySince = store.CertificatePolicy{Authority: "letsencrypt", KeyType: "ecdsa"}, d.CreatedAt
-			return nil
-		},
-		change: func(d *store.ReservedDomain) {
-			d.Certificate, d.Policy, d.PolicySince = "", store.CertificatePolicy{}, time.Time{}
-			d.ResolvesTo = []string{"global"}
 		},
 	}
 }
