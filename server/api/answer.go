@@ -12,6 +12,9 @@ import (
 // cannot read the body.
 const operationHeader = "Ngrok-Operation-Id"
 
+// retryStore is after how many seconds a client may try again while the store is down.
+const retryStore = "5"
+
 // problem is the body of an answer that refuses. Values of details must be texts: ngrok's
 // clients lose code and message otherwise.
 type problem struct {
@@ -32,6 +35,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if entry.Status >= http.StatusInternalServerError {
 		a.config.Logger.ErrorContext(r.Context(), "an API request failed",
 			"method", r.Method, "path", r.URL.Path, "operation", operation, "error", err, "cause", coded.Cause)
+	}
+	if entry.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryStore)
 	}
 	p := problem{ErrorCode: string(coded.Code), StatusCode: entry.Status, Msg: coded.Text(), Details: map[string]string{"operation_id": operation}}
 	if coded.Code == postern.CodeNotFound {

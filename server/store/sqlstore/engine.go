@@ -41,7 +41,7 @@ type Engine struct {
 	Readers int
 
 	// BusyTimeout is for how long SQLite waits for another process that holds the
-	// write lock; 0 means 5 s. A context does not shorten it.
+	// write lock; 0 means 5 s. A context shortens it.
 	BusyTimeout time.Duration
 
 	// Timeout is for how long one transaction may take on PostgreSQL, where a network
@@ -51,6 +51,9 @@ type Engine struct {
 	// Logger gets a line when the schema was changed, and at debug one per statement.
 	Logger *slog.Logger
 }
+
+// busyStep is for how long SQLite itself waits: a context is not looked at meanwhile.
+const busyStep = 200 * time.Millisecond
 
 // walLimit is the size to which SQLite cuts the write-ahead log after a checkpoint.
 const walLimit = 64 << 20
@@ -112,7 +115,7 @@ func (e Engine) pools() (write, read *sql.DB, err error) {
 
 func (e Engine) sqliteSource(path string, writes bool) string {
 	params := url.Values{"_dqs": {"0"}, "_defensive": {"1"}}
-	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", e.BusyTimeout.Milliseconds()))
+	params.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", min(e.BusyTimeout, busyStep).Milliseconds()))
 	if writes {
 		params.Set("_txlock", "immediate") // else two writers may deadlock when they upgrade
 		params.Add("_pragma", "journal_mode(WAL)")
@@ -147,7 +150,7 @@ func Open(ctx context.Context, e Engine) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dialect: e.Dialect, write: write, read: read, timeout: e.Timeout}
+	s := &Store{dialect: e.Dialect, write: write, read: read, timeout: e.Timeout, patience: e.BusyTimeout}
 	if e.Dialect == PostgreSQL {
 		err = e.migratePostgres(ctx)
 	} else {

@@ -13,6 +13,9 @@ type (
 )
 
 const (
+	sqliteBusy    = 5
+	sqlitePrimary = 0xff // the part of a code that tells its kind
+
 	sqliteConstraintForeignKey = 787
 	sqliteConstraintPrimaryKey = 1555
 	sqliteConstraintUnique     = 2067

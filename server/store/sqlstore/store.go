@@ -17,6 +17,7 @@ type Store struct {
 	dialect     Dialect
 	write, read *sql.DB
 	timeout     time.Duration // of a transaction on PostgreSQL
+	patience    time.Duration // with another process's lock on SQLite
 }
 
 // writeLock makes writers of every node wait for each other before they look at
@@ -60,7 +61,7 @@ func (s *Store) run(ctx context.Context, db *sql.DB, options *sql.TxOptions, fir
 		ctx, cancel = context.WithTimeout(ctx, s.timeout) // for its beginning and its end
 		defer cancel()
 	}
-	sqlTx, err := db.BeginTx(ctx, options)
+	sqlTx, err := s.begin(ctx, db, options)
 	if err != nil {
 		return translate(err)
 	}
@@ -90,6 +91,19 @@ func (s *Store) committed(err error) error {
 		return translate(err)
 	}
 	return unavailable("the connection to the database broke", fmt.Errorf("%w: %w", store.ErrInDoubt, err))
+}
+
+// begin begins a transaction. SQLite waits for another process's lock without looking at
+// the context; so it waits shortly, and is asked again.
+func (s *Store) begin(ctx context.Context, db *sql.DB, options *sql.TxOptions) (*sql.Tx, error) {
+	for patience := time.Now().Add(s.patience); ; {
+		tx, err := db.BeginTx(ctx, options)
+		var lite sqliteError
+		busy := errors.As(err, &lite) && lite.Code()&sqlitePrimary == sqliteBusy
+		if !busy || ctx.Err() != nil || !time.Now().Before(patience) {
+			return tx, err
+		}
+	}
 }
 
 // tx is a store.Tx: every aggregate's methods are on a type of its own over the same
