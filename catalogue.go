@@ -95,6 +95,22 @@ const (
 	CodeSecretVaultUnknown      Code = "ERR_NGROK_24006" // There is no vault with this id
 	CodeSecretVaultMissing      Code = "ERR_NGROK_24008" // A secret needs a vault to be in
 	CodeSecretVaultNameUnknown  Code = "ERR_NGROK_24009" // There is no vault with this name
+	CodeCertificateUnreadable   Code = "ERR_NGROK_1900"  // The certificate is in a form that cannot be read
+	CodePrivateKeyMissing       Code = "ERR_NGROK_1901"  // There is no private key
+	CodePrivateKeyEncrypted     Code = "ERR_NGROK_1902"  // The private key is encrypted
+	CodePrivateKeyUnreadable    Code = "ERR_NGROK_1903"  // The private key is in a form that cannot be read
+	CodePEMHeaders              Code = "ERR_NGROK_1910"  // The PEM text has headers
+	CodePEMTypeWrong            Code = "ERR_NGROK_1911"  // The PEM text is not a certificate
+	CodeAuthorityNotOne         Code = "ERR_NGROK_1912"  // An authority is one certificate
+	CodeAuthorityNotCA          Code = "ERR_NGROK_1913"  // The certificate is not that of an authority
+	CodeAuthorityMissing        Code = "ERR_NGROK_1919"  // There is no certificate
+	CodeAuthorityNotPEM         Code = "ERR_NGROK_1920"  // The certificate is not PEM text
+	CodeCertificateTooLong      Code = "ERR_NGROK_1921"  // The certificate is too long
+	CodeCertificateMissing      Code = "ERR_NGROK_1922"  // There is no certificate
+	CodeKeyMismatch             Code = "ERR_NGROK_1923"  // The private key is not that of the certificate
+	CodePrivateKeyIsCertificate Code = "ERR_NGROK_1924"  // The private key is a certificate
+	CodeCertificateIsKey        Code = "ERR_NGROK_1925"  // The certificate is a private key
+	CodeChainOrder              Code = "ERR_NGROK_1926"  // The certificates are not in order
 	CodeInternal                Code = "ERR_POSTERN_100" // Something went wrong inside Postern
 	CodeProtocolViolation       Code = "ERR_POSTERN_101" // The peer broke the protocol of the link
 	CodeFlowControlViolation    Code = "ERR_POSTERN_102" // The peer sent more than its window allowed
@@ -152,6 +168,7 @@ const (
 	CodeBodyTooLarge            Code = "ERR_POSTERN_521" // The body is larger than the API takes
 	CodeAPIUnreachable          Code = "ERR_POSTERN_522" // The API does not answer
 	CodeDomainUnproven          Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
+	CodeCertificateInUse        Code = "ERR_POSTERN_535" // The certificate is in use
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -338,6 +355,38 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_24008", Status: 400, Title: "A secret needs a vault to be in", Fix: "Give the field vault_id or vault_name."}, true
 	case CodeSecretVaultNameUnknown:
 		return Entry{Code: c, Wire: "ERR_NGROK_24009", Status: 404, Title: "There is no vault with this name", Fix: "Check vault_name, or make the vault first."}, true
+	case CodeCertificateUnreadable:
+		return Entry{Code: c, Wire: "ERR_NGROK_1900", Status: 400, Title: "The certificate is in a form that cannot be read", Fix: "Send PEM text: the server's certificate first, then each that signed the one before it, and nothing else."}, true
+	case CodePrivateKeyMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_1901", Status: 400, Title: "There is no private key", Fix: "Send the certificate's private key as PEM text."}, true
+	case CodePrivateKeyEncrypted:
+		return Entry{Code: c, Wire: "ERR_NGROK_1902", Status: 400, Title: "The private key is encrypted", Fix: "Take the passphrase away (openssl pkey -in FILE) and send that; it is sealed before it is stored."}, true
+	case CodePrivateKeyUnreadable:
+		return Entry{Code: c, Wire: "ERR_NGROK_1903", Status: 400, Title: "The private key is in a form that cannot be read", Fix: "Send one RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) or Ed25519 key as PEM text."}, true
+	case CodePEMHeaders:
+		return Entry{Code: c, Wire: "ERR_NGROK_1910", Status: 400, Title: "The PEM text has headers", Fix: "Leave only base64 between the first and the last line of each block."}, true
+	case CodePEMTypeWrong:
+		return Entry{Code: c, Wire: "ERR_NGROK_1911", Status: 400, Title: "The PEM text is not a certificate", Fix: "Send blocks that begin with -----BEGIN CERTIFICATE----- only."}, true
+	case CodeAuthorityNotOne:
+		return Entry{Code: c, Wire: "ERR_NGROK_1912", Status: 400, Title: "An authority is one certificate", Fix: "Upload each certificate by itself."}, true
+	case CodeAuthorityNotCA:
+		return Entry{Code: c, Wire: "ERR_NGROK_1913", Status: 400, Title: "The certificate is not that of an authority", Fix: "Send the certificate that signs the others: one whose basic constraints say CA:TRUE."}, true
+	case CodeAuthorityMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_1919", Status: 400, Title: "There is no certificate", Fix: "Send the authority's certificate as PEM text."}, true
+	case CodeAuthorityNotPEM:
+		return Entry{Code: c, Wire: "ERR_NGROK_1920", Status: 400, Title: "The certificate is not PEM text", Fix: "Send what begins with -----BEGIN CERTIFICATE----- and ends with -----END CERTIFICATE-----, and nothing else."}, true
+	case CodeCertificateTooLong:
+		return Entry{Code: c, Wire: "ERR_NGROK_1921", Status: 400, Title: "The certificate is too long", Fix: "Send at most 65536 bytes: the certificates that a server sends, without any that clients have anyway."}, true
+	case CodeCertificateMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_1922", Status: 400, Title: "There is no certificate", Fix: "Send the certificate, and those that signed it, as PEM text."}, true
+	case CodeKeyMismatch:
+		return Entry{Code: c, Wire: "ERR_NGROK_1923", Status: 400, Title: "The private key is not that of the certificate", Fix: "Send the two that were made together: openssl x509 -pubkey -noout -in CERTIFICATE and openssl pkey -pubout -in KEY must print the same."}, true
+	case CodePrivateKeyIsCertificate:
+		return Entry{Code: c, Wire: "ERR_NGROK_1924", Status: 400, Title: "The private key is a certificate", Fix: "Send the key in private_key_pem and the certificate in certificate_pem."}, true
+	case CodeCertificateIsKey:
+		return Entry{Code: c, Wire: "ERR_NGROK_1925", Status: 400, Title: "The certificate is a private key", Fix: "Send the certificate in certificate_pem and the key in private_key_pem."}, true
+	case CodeChainOrder:
+		return Entry{Code: c, Wire: "ERR_NGROK_1926", Status: 400, Title: "The certificates are not in order", Fix: "Begin with the server's own certificate; each must be signed by the one after it."}, true
 	case CodeInternal:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "Something went wrong inside Postern", Fix: "Look for the request id in the server's log."}, true
 	case CodeProtocolViolation:
@@ -452,6 +501,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "The API does not answer", Fix: "Check the API's address (POSTERN_API_URL or api_url), and that the server runs and is trusted."}, true
 	case CodeDomainUnproven:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Nothing proves that the domain is yours", Fix: "Create the TXT record that the message names, wait until it can be looked up, and try again."}, true
+	case CodeCertificateInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate is in use", Fix: "Detach it from what the message names, or delete that first."}, true
 	}
 	return Entry{}, false
 }
@@ -550,6 +601,22 @@ func Codes() []Code {
 		CodeSecretVaultUnknown,
 		CodeSecretVaultMissing,
 		CodeSecretVaultNameUnknown,
+		CodeCertificateUnreadable,
+		CodePrivateKeyMissing,
+		CodePrivateKeyEncrypted,
+		CodePrivateKeyUnreadable,
+		CodePEMHeaders,
+		CodePEMTypeWrong,
+		CodeAuthorityNotOne,
+		CodeAuthorityNotCA,
+		CodeAuthorityMissing,
+		CodeAuthorityNotPEM,
+		CodeCertificateTooLong,
+		CodeCertificateMissing,
+		CodeKeyMismatch,
+		CodePrivateKeyIsCertificate,
+		CodeCertificateIsKey,
+		CodeChainOrder,
 		CodeInternal,
 		CodeProtocolViolation,
 		CodeFlowControlViolation,
@@ -607,5 +674,6 @@ func Codes() []Code {
 		CodeBodyTooLarge,
 		CodeAPIUnreachable,
 		CodeDomainUnproven,
+		CodeCertificateInUse,
 	}
 }

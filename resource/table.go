@@ -6,6 +6,8 @@ func Table() []Definition {
 		IPPolicies().Definition,
 		Vaults().Definition,
 		VaultSecrets().Definition,
+		TLSCertificates().Definition,
+		CertificateAuthorities().Definition,
 		TunnelSessions().Definition,
 		Tunnels().Definition,
 		ReservedDomains().Definition,

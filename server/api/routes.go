@@ -9,6 +9,8 @@ func (a *API) routes() {
 	a.nameRoutes()
 	bind(a, resource.Vaults(), s.Vaults())
 	bind(a, resource.VaultSecrets(), s.VaultSecrets())
+	bind(a, resource.TLSCertificates(), s.TLSCertificates())
+	bind(a, resource.CertificateAuthorities(), s.CertificateAuthorities())
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
 	bindTunnelSessions(a)
 	bindTunnels(a)

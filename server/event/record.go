@@ -17,26 +17,32 @@ type Record struct {
 
 // The types of events. Names follow ngrok's, where ngrok has the event.
 const (
-	AccountCreated      postern.EventType = "account_created.v0"
-	UserCreated         postern.EventType = "user_created.v0"
-	APIKeyCreated       postern.EventType = "api_key_created.v0"
-	APIKeyUpdated       postern.EventType = "api_key_updated.v0"
-	APIKeyDeleted       postern.EventType = "api_key_deleted.v0"
-	CredentialCreated   postern.EventType = "tunnel_credential_created.v0"
-	IPPolicyCreated     postern.EventType = "ip_policy_created.v0"
-	IPPolicyUpdated     postern.EventType = "ip_policy_updated.v0"
-	IPPolicyDeleted     postern.EventType = "ip_policy_deleted.v0"
-	LimitsUpdated       postern.EventType = "limits_updated.v0" // Subject is the account's or credential's id
-	CredentialUpdated   postern.EventType = "tunnel_credential_updated.v0"
-	CredentialRevoked   postern.EventType = "tunnel_credential_deleted.v0"
-	VaultCreated        postern.EventType = "vault_created.v0"
-	VaultUpdated        postern.EventType = "vault_updated.v0"
-	VaultDeleted        postern.EventType = "vault_deleted.v0"
-	SecretCreated       postern.EventType = "secret_created.v0"
-	SecretUpdated       postern.EventType = "secret_updated.v0"
-	SecretDeleted       postern.EventType = "secret_deleted.v0"
-	AgentSessionStarted postern.EventType = "agent_session_start.v0"
-	AgentSessionStopped postern.EventType = "agent_session_stop.v0"
-	NameClaimed         postern.EventType = "name_claimed.v0" // Subject is the hostname
-	PortClaimed         postern.EventType = "port_claimed.v0" // Subject is the port in decimal
+	AccountCreated              postern.EventType = "account_created.v0"
+	UserCreated                 postern.EventType = "user_created.v0"
+	APIKeyCreated               postern.EventType = "api_key_created.v0"
+	APIKeyUpdated               postern.EventType = "api_key_updated.v0"
+	APIKeyDeleted               postern.EventType = "api_key_deleted.v0"
+	CredentialCreated           postern.EventType = "tunnel_credential_created.v0"
+	IPPolicyCreated             postern.EventType = "ip_policy_created.v0"
+	IPPolicyUpdated             postern.EventType = "ip_policy_updated.v0"
+	IPPolicyDeleted             postern.EventType = "ip_policy_deleted.v0"
+	LimitsUpdated               postern.EventType = "limits_updated.v0" // Subject is the account's or credential's id
+	CredentialUpdated           postern.EventType = "tunnel_credential_updated.v0"
+	CredentialRevoked           postern.EventType = "tunnel_credential_deleted.v0"
+	VaultCreated                postern.EventType = "vault_created.v0"
+	VaultUpdated                postern.EventType = "vault_updated.v0"
+	VaultDeleted                postern.EventType = "vault_deleted.v0"
+	SecretCreated               postern.EventType = "secret_created.v0"
+	SecretUpdated               postern.EventType = "secret_updated.v0"
+	SecretDeleted               postern.EventType = "secret_deleted.v0"
+	TLSCertificateCreated       postern.EventType = "tls_certificate_created.v0"
+	TLSCertificateUpdated       postern.EventType = "tls_certificate_updated.v0"
+	TLSCertificateDeleted       postern.EventType = "tls_certificate_deleted.v0"
+	CertificateAuthorityCreated postern.EventType = "certificate_authority_created.v0"
+	CertificateAuthorityUpdated postern.EventType = "certificate_authority_updated.v0"
+	CertificateAuthorityDeleted postern.EventType = "certificate_authority_deleted.v0"
+	AgentSessionStarted         postern.EventType = "agent_session_start.v0"
+	AgentSessionStopped         postern.EventType = "agent_session_stop.v0"
+	NameClaimed                 postern.EventType = "name_claimed.v0" // Subject is the hostname
+	PortClaimed                 postern.EventType = "port_claimed.v0" // Subject is the port in decimal
 )

@@ -37,6 +37,7 @@ type sealedRow struct {
 func sealedTables() []sealedTable {
 	return []sealedTable{
 		sealedColumn(sealedSecret, sealedValue, store.Tx.VaultSecrets, func(s *store.VaultSecret) *[]byte { return &s.Value }),
+		sealedColumn(sealedCertificate, sealedKey, store.Tx.TLSCertificates, func(c *store.TLSCertificate) *[]byte { return &c.PrivateKey }),
 	}
 }
 

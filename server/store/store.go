@@ -48,6 +48,8 @@ type Tx interface {
 	VaultSecrets() Rows[VaultSecret]
 	IPPolicyRules() Rows[IPPolicyRule]
 	IPRestrictions() Rows[IPRestriction]
+	TLSCertificates() Rows[TLSCertificate]
+	CertificateAuthorities() Rows[CertificateAuthority]
 	ReservedDomains() Rows[ReservedDomain]
 	ReservedAddrs() Rows[ReservedAddr]
 	AgentIngresses() Rows[AgentIngress]

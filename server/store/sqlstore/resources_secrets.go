@@ -21,3 +21,27 @@ func (t tx) VaultSecrets() store.Rows[store.VaultSecret] {
 		},
 	})
 }
+
+func (t tx) TLSCertificates() store.Rows[store.TLSCertificate] {
+	return rowsOf(t, table[store.TLSCertificate, *store.TLSCertificate]{
+		name: "tls_certificates", what: "TLS certificate",
+		columns: headColumns(
+			column{"chain", text}, column{"private_key", opaque}, column{"subject_common_name", text}, column{"serial_number", text},
+			column{"not_before", moment}, column{"not_after", moment}, column{"issued_at", moment}),
+		fields: func(c *store.TLSCertificate) []any {
+			return headFields(&c.Meta, &c.Chain, &c.PrivateKey, &c.CommonName, &c.Serial,
+				micros{&c.NotBefore}, micros{&c.NotAfter}, maybe{&c.IssuedAt})
+		},
+	})
+}
+
+func (t tx) CertificateAuthorities() store.Rows[store.CertificateAuthority] {
+	return rowsOf(t, table[store.CertificateAuthority, *store.CertificateAuthority]{
+		name: "certificate_authorities", what: "certificate authority",
+		columns: headColumns(
+			column{"certificate", text}, column{"subject_common_name", text}, column{"not_before", moment}, column{"not_after", moment}),
+		fields: func(c *store.CertificateAuthority) []any {
+			return headFields(&c.Meta, &c.Certificate, &c.CommonName, micros{&c.NotBefore}, micros{&c.NotAfter})
+		},
+	})
+}

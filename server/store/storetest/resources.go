@@ -12,18 +12,20 @@ import (
 // resources are the tests of every kind of resource.
 func resources() map[string]func(*testing.T, *fixture) {
 	return map[string]func(*testing.T, *fixture){
-		"users":            testRows(users()),
-		"addresses":        testEmails,
-		"passkeys":         testRows(passkeys()),
-		"invitations":      testRows(invitations()),
-		"IP policies":      testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
-		"rules":            testRows(ipPolicyRules()),
-		"IP restrictions":  testRows(ipRestrictions()),
-		"reserved domains": testRows(reservedDomains()),
-		"reserved addrs":   testRows(reservedAddrs()),
-		"agent ingresses":  testRows(agentIngresses()),
-		"vaults":           testRows(vaults()),
-		"secrets":          testRows(vaultSecrets()),
+		"users":                   testRows(users()),
+		"addresses":               testEmails,
+		"passkeys":                testRows(passkeys()),
+		"invitations":             testRows(invitations()),
+		"IP policies":             testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
+		"rules":                   testRows(ipPolicyRules()),
+		"IP restrictions":         testRows(ipRestrictions()),
+		"reserved domains":        testRows(reservedDomains()),
+		"reserved addrs":          testRows(reservedAddrs()),
+		"agent ingresses":         testRows(agentIngresses()),
+		"vaults":                  testRows(vaults()),
+		"secrets":                 testRows(vaultSecrets()),
+		"TLS certificates":        testRows(tlsCertificates()),
+		"certificate authorities": testRows(certificateAuthorities()),
 	}
 }
 

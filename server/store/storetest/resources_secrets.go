@@ -35,3 +35,29 @@ func vaultSecrets() kind[store.VaultSecret, *store.VaultSecret] {
 		change: func(s *store.VaultSecret) { s.Name, s.Value, s.UpdatedBy = "other", []byte{1}, "bot_1" },
 	}
 }
+
+func tlsCertificates() kind[store.TLSCertificate, *store.TLSCertificate] {
+	return kind[store.TLSCertificate, *store.TLSCertificate]{
+		rows: store.Tx.TLSCertificates,
+		fill: func(_ context.Context, _ store.Tx, c *store.TLSCertificate, n int) error {
+			c.Chain, c.PrivateKey, c.CommonName, c.Serial = "-----BEGIN\n", []byte{0, byte(n), 255}, "www.example.com", fmt.Sprintf("0%d", n)
+			c.NotBefore, c.NotAfter = c.CreatedAt.AddDate(-1, 0, 0), c.CreatedAt.AddDate(0, 0, n)
+			if n%2 == 0 {
+				c.IssuedAt = c.CreatedAt
+			}
+			return nil
+		},
+		change: func(c *store.TLSCertificate) { c.Chain, c.PrivateKey, c.IssuedAt = "other", []byte{2}, c.UpdatedAt },
+	}
+}
+
+func certificateAuthorities() kind[store.CertificateAuthority, *store.CertificateAuthority] {
+	return kind[store.CertificateAuthority, *store.CertificateAuthority]{
+		rows: store.Tx.CertificateAuthorities,
+		fill: func(_ context.Context, _ store.Tx, c *store.CertificateAuthority, n int) error {
+			c.Certificate, c.CommonName = "-----BEGIN\n", fmt.Sprintf("Root %d", n)
+			c.NotBefore, c.NotAfter = c.CreatedAt.AddDate(-1, 0, 0), c.CreatedAt.AddDate(0, 0, n)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,224 @@
+package api_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"maps"
+	"math/big"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// certificate makes one that signs itself, and its key, as PEM text.
+func certificate(t *testing.T, edit ...func(*x509.Certificate)) (chain, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificateOf(t, private, edit...)
+}
+
+func certificateOf(t *testing.T, private crypto.Signer, edit ...func(*x509.Certificate)) (chain, key string) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(0x054ba7), BasicConstraintsValid: true,
+		Subject: pkix.Name{
+			CommonName: "www.example.org", Organization: []string{"Acme", "Sons"}, OrganizationalUnit: []string{"IT"},
+			Locality: []string{"Köln"}, Province: []string{"NRW"}, Country: []string{"DE"},
+		},
+		NotBefore: time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"www.example.org", "*.example.org"}, IPAddresses: []net.IP{net.ParseIP("2001:db8::1")},
+	}
+	for _, change := range edit {
+		change(template)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
+}
+
+func TestTLSCertificates(t *testing.T) {
+	w := newWorld(t)
+	chain, key := certificate(t)
+	made := w.does(201, "POST", "/tls_certificates", object{"certificate_pem": chain, "private_key_pem": key, "description": "d", "metadata": "m"})
+	id := text(made, "id")
+	want := object{
+		"id": id, "uri": base + "/tls_certificates/" + id, "created_at": made["created_at"], "description": "d", "metadata": "m",
+		"certificate_pem": chain, "subject_common_name": "www.example.org", "issuer_common_name": "www.example.org", "serial_number": "054ba7",
+		"issued_at": nil, "not_before": "2019-01-01T00:00:00Z", "not_after": "2020-01-01T00:00:00Z", "private_key_type": "ecdsa",
+		"subject_organization": "Acme, Sons", "subject_organizational_unit": "IT", "subject_locality": "Köln", "subject_province": "NRW", "subject_country": "DE",
+	}
+	names, _ := made["subject_alternative_names"].(object)
+	if !slices.Equal(list(names["dns_names"]), []string{"www.example.org", "*.example.org"}) || !slices.Equal(list(names["ips"]), []string{"2001:db8::1"}) ||
+		!slices.Equal(list(made["key_usages"]), []string{"digitalSignature"}) || !slices.Equal(list(made["extended_key_usages"]), []string{"serverAuth"}) {
+		t.Errorf("made %v", made)
+	}
+	scalars := maps.Clone(made)
+	for _, nested := range []string{"subject_alternative_names", "key_usages", "extended_key_usages"} {
+		delete(scalars, nested)
+	}
+	if !maps.Equal(scalars, want) || !strings.HasPrefix(id, "cert_") {
+		t.Errorf("made %v, want %v", scalars, want)
+	}
+	pair, err := w.service.TLSKeyPair(t.Context(), w.first.AccountID, id)
+	if err != nil || pair.Leaf.Subject.CommonName != "www.example.org" {
+		t.Errorf("a key pair %v, %v", pair.Leaf, err)
+	}
+	changed := w.does(200, "PATCH", "/tls_certificates/"+id, object{"description": ""})
+	if changed["description"] != "" || changed["metadata"] != "m" || changed["certificate_pem"] != chain {
+		t.Errorf("changed %v", changed)
+	}
+	for expression, found := range map[string]bool{
+		`obj.serial_number == "054ba7" && obj.not_after < timestamp(time.now)`:                      true,
+		`obj.subject_common_name.endsWith("example.com")`:                                           false,
+		`obj.issued_at == null && obj.not_before == timestamp("2019-01-01T00:00:00Z")`:              true,
+		`obj.private_key_type == "ecdsa" && obj.subject_alternative_names.dns_names == null`:        false,
+		`obj.subject_locality.contains("ö") && obj.subject_common_name.startsWith("www.example.o")`: true,
+	} {
+		if got := ids(w.does(200, "GET", filtered("/tls_certificates", expression), nil), "tls_certificates"); slices.Contains(got, id) != found {
+			t.Errorf("%s finds %v", expression, got)
+		}
+	}
+	w.refused(400, postern.CodeFieldUnknown, "PATCH", "/tls_certificates/"+id, object{"private_key_pem": key})
+	other := w.stranger()
+	for _, method := range []string{"GET", "DELETE"} {
+		other.refused(404, "", method, "/tls_certificates/"+id, nil)
+	}
+	if _, err := w.service.TLSKeyPair(t.Context(), other.first.AccountID, id); !postern.HasCode(err, postern.CodeNotFound) {
+		t.Errorf("another account gets the key: %v", err)
+	}
+	domain := store.ReservedDomain{Meta: store.Meta{ID: "rd_1", Account: w.first.AccountID}, Domain: "www.example.org", Certificate: id}
+	w.writes(func(tx store.Tx) error { return tx.ReservedDomains().Create(t.Context(), domain) })
+	if message := w.refused(400, postern.CodeCertificateInUse, "DELETE", "/tls_certificates/"+id, nil); !strings.Contains(message, "www.example.org") {
+		t.Errorf("the message does not say where: %s", message)
+	}
+	w.writes(func(tx store.Tx) error { return tx.ReservedDomains().Delete(t.Context(), domain.Account, domain.ID) })
+	w.does(204, "DELETE", "/tls_certificates/"+id, nil)
+	if got := w.happened(id); !slices.Equal(got, []postern.EventType{event.TLSCertificateCreated, event.TLSCertificateUpdated, event.TLSCertificateDeleted}) {
+		t.Errorf("events %v", got)
+	}
+}
+
+// list is a JSON list of texts.
+func list(value any) []string {
+	items, _ := value.([]any)
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i], _ = item.(string)
+	}
+	return texts
+}
+
+// writes changes the store behind the API's back.
+func (w *world) writes(fn func(store.Tx) error) {
+	w.t.Helper()
+	if err := w.store.Write(w.t.Context(), fn); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What is wrong with texts in all detail is tested where they are read; here, that each
+// way to be wrong arrives, and leaves nothing behind.
+func TestTLSCertificatesAreChecked(t *testing.T) {
+	w := newWorld(t)
+	chain, key := certificate(t)
+	_, another := certificate(t)
+	_, young, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _ := certificateOf(t, young)
+	for _, c := range []struct {
+		code       postern.Code
+		chain, key string
+	}{
+		{postern.CodeCertificateMissing, "", key},
+		{postern.CodePrivateKeyMissing, chain, ""},
+		{postern.CodePrivateKeyMissing, chain, "not a key"},
+		{postern.CodePrivateKeyEncrypted, chain, strings.ReplaceAll(key, "PRIVATE", "ENCRYPTED PRIVATE")},
+		{postern.CodePrivateKeyUnreadable, chain, key + another},
+		{postern.CodePEMHeaders, strings.Replace(chain, "MII", "A: b\n\nMII", 1), key},
+		{postern.CodePEMTypeWrong, strings.ReplaceAll(chain, "CERTIFICATE", "X509 CRL"), key},
+		{postern.CodeCertificateUnreadable, "x" + chain, key},
+		{postern.CodeCertificateTooLong, strings.Repeat(chain, 100), key},
+		{postern.CodeKeyMismatch, chain, another},
+		{postern.CodePrivateKeyIsCertificate, chain, chain},
+		{postern.CodeCertificateIsKey, key, chain},
+		{postern.CodeChainOrder, chain + second, key},
+	} {
+		got := w.send("POST", "/tls_certificates", object{"certificate_pem": c.chain, "private_key_pem": c.key})
+		if got.StatusCode != 400 || got.body["error_code"] != string(c.code) || strings.Contains(got.text, strings.Split(key, "\n")[1]) {
+			t.Errorf("want %s: %s", c.code, got.text)
+		}
+	}
+	if kept := w.does(200, "GET", "/tls_certificates", nil); len(ids(kept, "tls_certificates")) != 0 {
+		t.Errorf("something was made: %v", kept)
+	}
+	w.does(201, "POST", "/tls_certificates", object{"certificate_pem": chain, "private_key_pem": key})
+	w.does(201, "POST", "/tls_certificates", object{"certificate_pem": chain, "private_key_pem": key}) // the same again is another
+}
+
+func TestCertificateAuthorities(t *testing.T) {
+	w := newWorld(t)
+	authority := func(c *x509.Certificate) {
+		c.IsCA, c.KeyUsage, c.ExtKeyUsage, c.Subject.CommonName = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil, "Acme Root"
+	}
+	ca, key := certificate(t, authority)
+	leaf, _ := certificate(t)
+	made := w.does(201, "POST", "/certificate_authorities", object{"ca_pem": ca, "description": "d", "metadata": "m"})
+	id := text(made, "id")
+	if keys(made) != "ca_pem created_at description extended_key_usages id key_usages metadata not_after not_before subject_common_name uri" ||
+		made["subject_common_name"] != "Acme Root" || made["ca_pem"] != ca || made["not_after"] != "2020-01-01T00:00:00Z" || !strings.HasPrefix(id, "ca_") ||
+		!slices.Equal(list(made["key_usages"]), []string{"keyCertSign", "cRLSign"}) || len(list(made["extended_key_usages"])) != 0 {
+		t.Errorf("made %v", made)
+	}
+	if changed := w.does(200, "PATCH", "/certificate_authorities/"+id, object{"metadata": "n"}); changed["metadata"] != "n" || changed["description"] != "d" {
+		t.Errorf("changed %v", changed)
+	}
+	if got := ids(w.does(200, "GET", filtered("/certificate_authorities", `obj.subject_common_name == "Acme Root"`), nil), "certificate_authorities"); !slices.Equal(got, []string{id}) {
+		t.Errorf("filtered %v", got)
+	}
+	for _, c := range []struct {
+		code postern.Code
+		text string
+	}{
+		{postern.CodeAuthorityMissing, ""},
+		{postern.CodeAuthorityNotPEM, "root"},
+		{postern.CodeAuthorityNotOne, ca + leaf},
+		{postern.CodeAuthorityNotCA, leaf},
+		{postern.CodePEMTypeWrong, key},
+		{postern.CodePEMHeaders, strings.Replace(ca, "MII", "A: b\n\nMII", 1)},
+		{postern.CodeCertificateUnreadable, strings.Replace(ca, "MII", "AII", 1)},
+		{postern.CodeCertificateTooLong, strings.Repeat("x", 65537)},
+	} {
+		w.refused(400, c.code, "POST", "/certificate_authorities", object{"ca_pem": c.text})
+	}
+	w.stranger().refused(404, "", "GET", "/certificate_authorities/"+id, nil)
+	w.does(204, "DELETE", "/certificate_authorities/"+id, nil)
+	w.refused(404, "", "GET", "/certificate_authorities/"+id, nil)
+	want := []postern.EventType{event.CertificateAuthorityCreated, event.CertificateAuthorityUpdated, event.CertificateAuthorityDeleted}
+	if got := w.happened(id); !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
