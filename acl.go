@@ -91,3 +91,8 @@ func (a ACL) allows(granted func(Rule) bool) bool {
 	}
 	return len(a) == 0
 }
+
+// Unrestricted tells whether everything is allowed: there is no rule, or one that says so.
+func (a ACL) Unrestricted() bool {
+	return a.allows(func(r Rule) bool { return r.grants == grantsAll })
+}

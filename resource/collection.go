@@ -93,6 +93,17 @@ func (d Definition) Path() string { return "/" + d.Name }
 // PathOf is that of one resource.
 func (d Definition) PathOf(id string) string { return "/" + d.Name + "/" + id }
 
+// ID gives an id of this kind with the prefix that is given, and tells whether it has a
+// prefix of this kind at all.
+func (d Definition) ID(id string) (string, bool) {
+	for _, prefix := range d.Prefixes {
+		if unique, is := strings.CutPrefix(id, prefix+"_"); is {
+			return d.Prefixes[0] + "_" + unique, true
+		}
+	}
+	return "", false
+}
+
 // Command is the name on the command line: "ip-policies".
 func (d Definition) Command() string {
 	return strings.NewReplacer("_", "-", "/", "-").Replace(d.Name)

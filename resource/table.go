@@ -3,6 +3,10 @@ package resource
 // Table lists every kind of resource, in the order in which documents show them.
 func Table() []Definition {
 	return []Definition{
+		APIKeys().Definition,
+		Credentials().Definition,
+		BotUsers().Definition,
+		ServiceUsers().Definition,
 		IPPolicies().Definition,
 		Vaults().Definition,
 		VaultSecrets().Definition,

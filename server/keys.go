@@ -52,7 +52,7 @@ type NewKey struct {
 // keyPage is how many keys an errand returns at once.
 const keyPage = 500
 
-// ListKeys returns all keys that are good, authtokens first, without their tokens. Like
+// ListKeys returns all keys that are good, authtokens first and the newest of each, without their tokens. Like
 // everything on keys it asks the server that runs in c.DataDir, or does it itself when
 // none does.
 func ListKeys(ctx context.Context, c Config, logger *slog.Logger) ([]Key, error) {
@@ -108,7 +108,7 @@ func listKeys() errand[string, []Key] {
 		now := time.Now()
 		var keys []Key
 		if after == "" || isCredential(after) {
-			credentials, err := p.service.Credentials(ctx, postern.CredentialID(after), keyPage)
+			credentials, err := p.service.ListCredentials(ctx, after, keyPage)
 			if err != nil {
 				return nil, err
 			}
@@ -120,7 +120,7 @@ func listKeys() errand[string, []Key] {
 			}
 			after = ""
 		}
-		apiKeys, err := p.service.APIKeys(ctx, postern.APIKeyID(after), keyPage)
+		apiKeys, err := p.service.ListAPIKeys(ctx, after, keyPage)
 		for _, k := range apiKeys {
 			keys = append(keys, apiKey(k, now))
 		}

@@ -70,6 +70,22 @@ func updates[T, U any](a *API, d resource.Definition, update func(context.Contex
 	})
 }
 
+// changes makes POST /<name>/{id}/<action> change a resource and answer with it.
+func changes[T, W any](a *API, d resource.Definition, action string, change func(context.Context, service.Caller, string, W) (T, error)) {
+	a.handle("POST "+d.Path()+"/{id}/"+action, func(c *call) (int, any, error) {
+		id, err := c.id(d)
+		if err != nil {
+			return 0, nil, err
+		}
+		var wanted W
+		if err := c.decode(&wanted, d); err != nil {
+			return 0, nil, err
+		}
+		changed, err := change(c, c.caller, id, wanted)
+		return http.StatusOK, changed, err
+	})
+}
+
 func deletes(a *API, d resource.Definition, remove func(context.Context, service.Caller, string) error) {
 	a.handle("DELETE "+d.Path()+"/{id}", func(c *call) (int, any, error) {
 		id, err := c.id(d)
@@ -116,8 +132,8 @@ func (c *call) id(d resource.Definition) (string, error) {
 			return "", err
 		}
 	}
-	id := c.PathValue("id")
-	if !slices.Contains(d.Prefixes, postern.IDPrefix(id)) {
+	id, is := d.ID(c.PathValue("id"))
+	if !is {
 		return "", &postern.Error{Code: postern.CodeNotFound}
 	}
 	return id, nil

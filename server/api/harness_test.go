@@ -108,8 +108,8 @@ func (w *world) stranger() *world {
 		if err := tx.Users().Create(w.t.Context(), store.User{Meta: store.Meta{ID: string(other.first.UserID), Account: other.first.AccountID}, Kind: store.Person, Role: postern.Owner, Active: true}); err != nil {
 			return err
 		}
-		return tx.APIKeys().Create(w.t.Context(), store.APIKey{ID: postern.APIKeyID("ak_" + unique),
-			Account: other.first.AccountID, Owner: other.first.UserID, Verifier: sha256.Sum256([]byte(secret))})
+		return tx.APIKeys().Create(w.t.Context(), store.APIKey{Meta: store.Meta{ID: "ak_" + unique, Account: other.first.AccountID},
+			Owner: other.first.UserID, Verifier: sha256.Sum256([]byte(secret))})
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -48,9 +48,11 @@ func (c *call) page(d resource.Definition) (service.Page, url.Values, error) {
 		}
 		p.Limit = limit
 	}
-	if query.Has("before_id") && !slices.Contains(d.Prefixes, postern.IDPrefix(p.Before)) {
+	before, is := d.ID(p.Before)
+	if query.Has("before_id") && !is {
 		return p, nil, postern.Errorf(postern.CodeCursorInvalid, "before_id is %q; ids of this list begin with %q", clip(p.Before), d.Prefixes[0]+"_")
 	}
+	p.Before = before
 	return p, query, nil
 }
 

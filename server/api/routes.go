@@ -5,6 +5,12 @@ import "github.com/postern-dev/postern/resource"
 // routes makes the routes of everything in resource.Table.
 func (a *API) routes() {
 	s := a.config.Service
+	bind(a, resource.APIKeys(), s.APIKeys())
+	changes(a, resource.APIKeys().Definition, "rotate", s.APIKeys().Rotate)
+	bind(a, resource.Credentials(), s.Credentials())
+	changes(a, resource.Credentials().Definition, "rotate", s.Credentials().Rotate)
+	bind(a, resource.BotUsers(), s.BotUsers())
+	bind(a, resource.ServiceUsers(), s.ServiceUsers())
 	bind(a, resource.IPPolicies(), s.IPPolicies())
 	a.nameRoutes()
 	bind(a, resource.Vaults(), s.Vaults())

@@ -4,15 +4,17 @@ import (
 	"context"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/store"
 )
 
 const apiKeyPrefix = "ak"
 
-// AuthenticateKey returns the caller that an API key stands for; Addr and Source are the
-// transport's to fill. A key without the shape of one is CodeKeyMalformed; an unknown one,
-// or one whose secret is wrong, CodeKeyInvalid, and the answer does not tell which. A
+// AuthenticateKey returns the caller that an API key stands for, which has the role of the
+// key's owner; Addr and Source are the transport's to fill. A key without the shape of one
+// is CodeKeyMalformed; an unknown one, or one whose secret is wrong, CodeKeyInvalid, and
+// the answer does not tell which; one whose owner is not active, CodeOwnerInactive. A
 // store that does not answer is CodeStoreUnavailable.
 func (s *Service) AuthenticateKey(ctx context.Context, key postern.Secret) (Caller, error) {
 	id, hash, ok := parseToken(key, apiKeyPrefix)
@@ -21,8 +23,12 @@ func (s *Service) AuthenticateKey(ctx context.Context, key postern.Secret) (Call
 			"the API key must be %d letters and digits, an underscore, and %d more", idLength, secretLength)
 	}
 	var stored store.APIKey
+	var owner store.User
 	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		stored, err = tx.APIKeys().Get(ctx, postern.APIKeyID(id))
+		if stored, err = tx.APIKeys().Get(ctx, "", id); err != nil {
+			return err
+		}
+		owner, err = tx.Users().Get(ctx, stored.Account, string(stored.Owner))
 		return err
 	})
 	if err != nil && !postern.HasCode(err, postern.CodeNotFound) {
@@ -30,79 +36,120 @@ func (s *Service) AuthenticateKey(ctx context.Context, key postern.Secret) (Call
 	}
 	// As in Authenticate, unknown keys are compared too, with nobody's hash.
 	match := admits(hash, stored.Verifier, stored.Rotation, s.now())
-	if !match || stored.ID == "" {
+	if !match || err != nil {
 		return Caller{}, postern.Errorf(postern.CodeKeyInvalid, "the API key is not valid on this server")
 	}
-	return Caller{Account: stored.Account, Principal: stored.Owner, Role: postern.Owner, Key: stored.ID}, nil
+	if !owner.Serves() {
+		return Caller{}, postern.Errorf(postern.CodeOwnerInactive, "%s, the owner of the API key, is not active", owner.ID)
+	}
+	return Caller{Account: stored.Account, Principal: stored.Owner, Role: owner.Role, Key: postern.APIKeyID(stored.ID)}, nil
 }
 
-// NewAPIKey is what an API key is made from.
-type NewAPIKey struct {
-	Owner       postern.UserID // of the caller's account
-	Description string         // up to 255 bytes
-	Metadata    string         // up to 4096 bytes, for programs
+// APIKeys are the use cases of API keys. Who may not administer the account makes, changes
+// and deletes their own.
+type APIKeys struct {
+	Collection[store.APIKey, resource.APIKey, resource.APIKeyCreate, resource.APIKeyUpdate, *store.APIKey]
 }
 
-// CreateAPIKey makes an API key of the caller's account and returns it with the key
-// itself, which is not kept anywhere. One for somebody else needs an administrator.
-// Errors: CodeNotPermitted, CodeFieldInvalid, CodeNotFound for an owner that the account
-// does not have.
-func (s *Service) CreateAPIKey(ctx context.Context, by Caller, n NewAPIKey) (store.APIKey, postern.Secret, error) {
-	var key store.APIKey
+// APIKeys returns the use cases of API keys.
+func (s *Service) APIKeys() *APIKeys {
+	return &APIKeys{Collection[store.APIKey, resource.APIKey, resource.APIKeyCreate, resource.APIKeyUpdate, *store.APIKey]{
+		service: s, definition: resource.APIKeys().Definition, rows: store.Tx.APIKeys,
+		events: eventTypes{event.APIKeyCreated, event.APIKeyUpdated, event.APIKeyDeleted},
+		build: func(d *draft, by Caller, row *store.APIKey, c resource.APIKeyCreate) error {
+			owner, err := d.ownerFor(by, ownerChoice{id: c.OwnerID, email: c.OwnerEmail})
+			if err != nil {
+				return err
+			}
+			if err := by.mayActAs(owner); err != nil {
+				return err
+			}
+			row.Owner, row.Description, row.Metadata = postern.UserID(owner.ID), c.Description, c.Metadata
+			if err := checkKeyTexts(row); err != nil {
+				return err
+			}
+			return atMost(d, d.APIKeys(), store.Page{Account: row.Account, Limit: s.maxKeys}, postern.CodeAPIKeyLimit, "API keys")
+		},
+		change: func(_ *draft, by Caller, row *store.APIKey, u resource.APIKeyUpdate) error {
+			if err := by.mayChangeOf(row.Owner); err != nil {
+				return err
+			}
+			set(&row.Description, u.Description)
+			set(&row.Metadata, u.Metadata)
+			if err := checkKeyTexts(row); err != nil {
+				return err
+			}
+			return sameOwner(postern.CodeAPIKeyOwnerFixed, row.Owner, u.OwnerID)
+		},
+		release: func(_ *draft, by Caller, row *store.APIKey) error { return by.mayChangeOf(row.Owner) },
+		show:    func(_ reader, row *store.APIKey) (resource.APIKey, error) { return s.showAPIKey(row), nil },
+		stored:  map[string]string{"owner_id": "owner_id"},
+	}}
+}
+
+// Create makes an API key. The key itself is in the answer, and nowhere else.
+func (k *APIKeys) Create(ctx context.Context, by Caller, c resource.APIKeyCreate) (resource.APIKey, error) {
 	var token postern.Secret
-	if err := by.mayReplace("user", string(n.Owner), by.Account, n.Owner); err != nil {
-		return key, "", err
-	}
-	if err := checkTexts(n.Description, n.Metadata); err != nil {
-		return key, "", err
-	}
-	err := s.change(ctx, func(d *draft) error {
-		_, err := d.Users().Get(d.ctx, by.Account, string(n.Owner))
-		if err != nil {
-			return err
-		}
-		key = store.APIKey{Account: by.Account, Owner: n.Owner, Description: n.Description, Metadata: n.Metadata}
-		token, err = d.createAPIKey(by, &key)
-		return err
+	made, err := k.create(ctx, by, c, func(d *draft, by Caller, row *store.APIKey, c resource.APIKeyCreate) error {
+		token, row.Verifier = newToken(row.ID)
+		return k.build(d, by, row, c)
 	})
+	if err == nil {
+		made.Token = shownOnce(token)
+	}
+	return made, err
+}
+
+// Rotate replaces the key itself, as Service.RotateAPIKey does; the new one is in the
+// answer.
+func (k *APIKeys) Rotate(ctx context.Context, by Caller, id string, r resource.Rotation) (resource.APIKey, error) {
+	overlap, err := overlapOf(r)
 	if err != nil {
-		return store.APIKey{}, "", err
+		return resource.APIKey{}, err
 	}
-	return key, token, nil
+	row, token, err := k.service.RotateAPIKey(ctx, by, postern.APIKeyID(id), overlap)
+	if err != nil {
+		return resource.APIKey{}, err
+	}
+	shown := k.service.showAPIKey(&row)
+	shown.Token = shownOnce(token)
+	return shown, nil
 }
 
-// DeleteAPIKey ends an API key for good. Errors: CodeNotFound, CodeNotPermitted.
-func (s *Service) DeleteAPIKey(ctx context.Context, by Caller, id postern.APIKeyID) error {
-	return s.change(ctx, func(d *draft) error {
-		key, err := d.APIKeys().Get(d.ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := by.mayReplace("API key", string(id), key.Account, key.Owner); err != nil {
-			return err
-		}
-		if err := d.APIKeys().Delete(d.ctx, id); err != nil {
-			return err
-		}
-		return d.recordBy(by, event.APIKeyDeleted, key.Account, string(id), showAPIKey(key))
-	})
+// mayActAs refuses an API key for somebody who may do more than the caller.
+func (c Caller) mayActAs(owner store.User) error {
+	if owner.ID == string(c.Principal) || c.Role.MayGrant(owner.Role) {
+		return nil
+	}
+	return postern.Errorf(postern.CodeOwnerNotPermitted, "the role %q does not allow to act for %s, whose role is %q", c.Role, owner.ID, owner.Role)
 }
 
-// APIKey returns an API key, or CodeNotFound.
-func (s *Service) APIKey(ctx context.Context, id postern.APIKeyID) (key store.APIKey, err error) {
-	err = s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		key, err = tx.APIKeys().Get(ctx, id)
-		return err
-	})
-	return key, err
+func (s *Service) showAPIKey(row *store.APIKey) resource.APIKey {
+	owner := string(row.Owner)
+	return resource.APIKey{Identity: s.identity(resource.APIKeys().Definition, &row.Meta), Notes: notes(&row.Meta), OwnerID: &owner}
 }
 
-// APIKeys returns up to limit keys of every account whose id is greater than after, by
-// id.
-func (s *Service) APIKeys(ctx context.Context, after postern.APIKeyID, limit int) (keys []store.APIKey, err error) {
-	err = s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		keys, err = tx.APIKeys().List(ctx, after, limit)
-		return err
-	})
-	return keys, err
+// shownOnce is a token in the answer that it is shown in.
+func shownOnce(token postern.Secret) *string {
+	text := token.Reveal()
+	return &text
+}
+
+func checkKeyTexts(row *store.APIKey) error {
+	if len(row.Description) > maxDescription {
+		return postern.Errorf(postern.CodeAPIKeyDescriptionTooLong, "description has %d bytes, at most %d are allowed", len(row.Description), maxDescription)
+	}
+	if len(row.Metadata) > maxMetadata {
+		return postern.Errorf(postern.CodeAPIKeyMetadataTooLong, "metadata has %d bytes, at most %d are allowed", len(row.Metadata), maxMetadata)
+	}
+	return nil
+}
+
+// atMost refuses one row more than all's limit.
+func atMost[R any](d *draft, rows store.Rows[R], all store.Page, code postern.Code, what string) error {
+	count, err := rows.Count(d.ctx, all.Account, all.Where)
+	if err == nil && count >= int64(all.Limit) {
+		err = postern.Errorf(code, "the account has %d %s, which is as many as it may have", count, what)
+	}
+	return err
 }

@@ -11,7 +11,8 @@ const credentialPrefix = "cr"
 
 // Authenticate returns the credential and the account that a token belongs to. A token
 // without the shape of one is CodeTokenMalformed; an unknown or revoked one, or one
-// whose secret is wrong, CodeTokenInvalid, and the answer does not tell which. While
+// whose secret is wrong, CodeTokenInvalid, and the answer does not tell which; one whose
+// owner is not active, CodeOwnerInactive. While
 // the store is down, credentials that this process knows are admitted and all others
 // are CodeStoreUnavailable.
 func (s *Service) Authenticate(ctx context.Context, token postern.Secret) (postern.Credential, postern.Account, error) {
@@ -30,7 +31,14 @@ func (s *Service) Authenticate(ctx context.Context, token postern.Secret) (poste
 	if !match || holder.credential.ID == "" || holder.revoked {
 		return postern.Credential{}, postern.Account{}, postern.Errorf(postern.CodeTokenInvalid, "the authtoken is not valid on this server")
 	}
+	if holder.idle {
+		return postern.Credential{}, postern.Account{}, ownerInactive(holder.credential.Owner)
+	}
 	return holder.credential, holder.account, nil
+}
+
+func ownerInactive(owner postern.UserID) error {
+	return postern.Errorf(postern.CodeOwnerInactive, "%s, the owner of the authtoken, is not active", owner)
 }
 
 // holder finds a credential in the store, or in memory when the store does not answer.
@@ -44,12 +52,16 @@ func (s *Service) holder(ctx context.Context, id postern.CredentialID) (holder, 
 func (s *Service) find(ctx context.Context, id postern.CredentialID) (found holder, remembered bool, err error) {
 	since := s.known.now()
 	err = s.read(ctx, func(ctx context.Context, tx store.Tx) error {
-		credential, err := tx.Credentials().Get(ctx, id)
+		row, err := tx.Credentials().Get(ctx, "", string(id))
 		if err != nil {
 			return err
 		}
-		account, err := tx.Accounts().Get(ctx, credential.Account)
-		found = holder{credential: credential.Credential, account: account, revoked: credential.Revoked()}
+		account, err := tx.Accounts().Get(ctx, row.Account)
+		if err != nil {
+			return err
+		}
+		owner, err := tx.Users().Get(ctx, row.Account, string(row.Owner))
+		found = holder{credential: row.Credential(), account: account, revoked: row.Revoked(), idle: !owner.Serves()}
 		return err
 	})
 	switch {

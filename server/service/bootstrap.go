@@ -77,13 +77,12 @@ func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 	if err := d.createOwner(account, user); err != nil {
 		return Bootstrap{}, err
 	}
-	key := store.APIKey{Account: account.ID, Owner: owner, Description: "made by bootstrap"}
-	apiKey, err := d.createAPIKey(Caller{}, &key)
+	apiKey, err := s.createAPIKey(d, Caller{}, &store.APIKey{Meta: store.Meta{Account: account.ID, Description: "made by bootstrap"}, Owner: owner})
 	if err != nil {
 		return Bootstrap{}, err
 	}
 	credential := postern.Credential{Account: account.ID, Owner: owner, Description: "made by bootstrap"}
-	token, err := d.createCredential(&credential)
+	token, err := s.createCredential(d, account, &credential)
 	if err != nil {
 		return Bootstrap{}, err
 	}
@@ -93,7 +92,6 @@ func (s *Service) createFirst(d *draft) (Bootstrap, error) {
 	if err := d.Settings().Put(d.ctx, settingFirstUser, string(user.ID)); err != nil {
 		return Bootstrap{}, err
 	}
-	d.committed = append(d.committed, func() { s.known.learn(holder{credential: credential, account: account}, s.known.now()) })
 	return Bootstrap{AccountID: account.ID, UserID: owner, APIKey: apiKey, Authtoken: token, Created: true}, nil
 }
 
@@ -112,13 +110,13 @@ func (d *draft) createOwner(account postern.Account, user store.User) error {
 		userObject{ID: postern.UserID(user.ID), Name: user.Name, CreatedAt: stamp(user.CreatedAt)})
 }
 
-// createAPIKey gives k its id, time and key, and stores it.
-func (d *draft) createAPIKey(by Caller, k *store.APIKey) (postern.Secret, error) {
-	k.ID, k.CreatedAt = postern.APIKeyID(newID("ak", d.now)), d.now
-	key, verifier := newToken(string(k.ID))
+// createAPIKey gives k its id, times and key, and stores it.
+func (s *Service) createAPIKey(d *draft, by Caller, k *store.APIKey) (postern.Secret, error) {
+	k.ID, k.CreatedAt, k.UpdatedAt = newID(apiKeyPrefix, d.now), d.now, d.now
+	key, verifier := newToken(k.ID)
 	k.Verifier = verifier
 	if err := d.APIKeys().Create(d.ctx, *k); err != nil {
 		return "", err
 	}
-	return key, d.recordBy(by, event.APIKeyCreated, k.Account, string(k.ID), showAPIKey(*k))
+	return key, d.recordBy(by, event.APIKeyCreated, k.Account, k.ID, s.showAPIKey(k))
 }

@@ -25,9 +25,13 @@ type Collection[R, T, C, U any, P store.Headed[R]] struct {
 	build func(d *draft, by Caller, row P, c C) error
 	// change applies a change to a row.
 	change func(d *draft, by Caller, row P, u U) error
+	// scope says which of the table's rows are of this kind; nil: all.
+	scope store.Filter
 	// release refuses to delete what is in use; nil where nothing refers to it. It may
 	// delete what belongs to the row.
 	release func(d *draft, by Caller, row P) error
+	// remove takes a row away, where it is not just deleted.
+	remove func(d *draft, row P) error
 	// show makes what the API and events show. d may be read from.
 	show func(tx reader, row P) (T, error)
 
@@ -65,6 +69,10 @@ type List[T any] struct {
 
 // Create makes a resource.
 func (k *Collection[R, T, C, U, P]) Create(ctx context.Context, by Caller, c C) (T, error) {
+	return k.create(ctx, by, c, k.build)
+}
+
+func (k *Collection[R, T, C, U, P]) create(ctx context.Context, by Caller, c C, build func(*draft, Caller, P, C) error) (T, error) {
 	var shown T
 	if err := k.mayChange(by); err != nil {
 		return shown, err
@@ -74,7 +82,7 @@ func (k *Collection[R, T, C, U, P]) Create(ctx context.Context, by Caller, c C) 
 		head := row.Head()
 		head.ID, head.Account = newID(k.definition.Prefixes[0], d.now), by.Account
 		head.CreatedAt, head.UpdatedAt = d.now, d.now
-		if err := k.build(d, by, row, c); err != nil {
+		if err := build(d, by, row, c); err != nil {
 			return err
 		}
 		if err := checkTexts(head.Description, head.Metadata); err != nil {
@@ -97,7 +105,7 @@ func (k *Collection[R, T, C, U, P]) Get(ctx context.Context, by Caller, id strin
 		return shown, err
 	}
 	err := k.service.read(ctx, func(ctx context.Context, tx store.Tx) error {
-		row, err := k.rows(tx).Get(ctx, by.Account, id)
+		row, err := k.find(ctx, tx, by, id)
 		if err != nil {
 			return err
 		}
@@ -114,7 +122,7 @@ func (k *Collection[R, T, C, U, P]) List(ctx context.Context, by Caller, p Page)
 		return list, err
 	}
 	err := k.service.read(ctx, func(ctx context.Context, tx store.Tx) error {
-		rows, err := k.rows(tx).List(ctx, store.Page{Account: by.Account, Before: p.Before, Limit: p.Limit + 1, Where: p.Where})
+		rows, err := k.rows(tx).List(ctx, store.Page{Account: by.Account, Before: p.Before, Limit: p.Limit + 1, Where: store.All(k.scope, p.Where)})
 		if err != nil {
 			return err
 		}
@@ -141,7 +149,7 @@ func (k *Collection[R, T, C, U, P]) Update(ctx context.Context, by Caller, id st
 		return shown, &postern.Error{Code: k.empty}
 	}
 	err := k.service.change(ctx, func(d *draft) error {
-		row, err := k.rows(d.Tx).Get(d.ctx, by.Account, id)
+		row, err := k.find(d.ctx, d.Tx, by, id)
 		if err != nil {
 			return err
 		}
@@ -169,7 +177,7 @@ func (k *Collection[R, T, C, U, P]) Delete(ctx context.Context, by Caller, id st
 		return err
 	}
 	return k.service.change(ctx, func(d *draft) error {
-		row, err := k.rows(d.Tx).Get(d.ctx, by.Account, id)
+		row, err := k.find(d.ctx, d.Tx, by, id)
 		if err != nil {
 			return err
 		}
@@ -181,8 +189,24 @@ func (k *Collection[R, T, C, U, P]) Delete(ctx context.Context, by Caller, id st
 		if _, err := k.tell(d, by, k.events.deleted, P(&row)); err != nil {
 			return err
 		}
+		if k.remove != nil {
+			return k.remove(d, P(&row))
+		}
 		return k.rows(d.Tx).Delete(d.ctx, by.Account, id)
 	})
+}
+
+// find is the row of an id, if it is of the caller's account and of this kind.
+func (k *Collection[R, T, C, U, P]) find(ctx context.Context, tx store.Tx, by Caller, id string) (R, error) {
+	row, err := k.rows(tx).Get(ctx, by.Account, id)
+	if err != nil || k.scope == nil {
+		return row, err
+	}
+	within, err := k.rows(tx).List(ctx, store.Page{Account: by.Account, Limit: 1, Where: store.And{store.Equal("id", id), k.scope}})
+	if err == nil && len(within) == 0 {
+		err = postern.Errorf(postern.CodeNotFound, "there is no %s %q", k.definition.Singular, id)
+	}
+	return row, err
 }
 
 // Stored are the fields of T by which a Page's Where may select, by their paths in JSON,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/idn"
+	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -16,119 +17,153 @@ const (
 	maxMetadata    = 4096
 )
 
-// NewCredential is what a credential is made from.
-type NewCredential struct {
-	Account     postern.AccountID
-	Owner       postern.UserID
-	Description string   // up to 255 bytes
-	Metadata    string   // up to 4096 bytes, for programs
-	ACL         []string // rules; empty allows everything
+// Credentials are the use cases of credentials. Who may not administer the account makes,
+// changes and deletes their own.
+//
+// Nobody is admitted with a deleted one from the moment Delete returns, and binds obey a
+// new ACL from the moment Update does; live sessions learn of both by
+// event.CredentialRevoked and event.CredentialUpdated on the bus, whose Subject is the id.
+type Credentials struct {
+	Collection[store.Credential, resource.Credential, resource.CredentialCreate, resource.CredentialUpdate, *store.Credential]
 }
 
-// CreateCredential makes a credential and returns it with its token, which is not kept
-// anywhere. Errors: CodeACLInvalid, CodeFieldInvalid, CodeNotFound for an account or
-// owner that does not exist.
-func (s *Service) CreateCredential(ctx context.Context, n NewCredential) (postern.Credential, postern.Secret, error) {
-	acl, err := parseACL(n.ACL)
-	if err != nil {
-		return postern.Credential{}, "", err
-	}
-	if err := checkTexts(n.Description, n.Metadata); err != nil {
-		return postern.Credential{}, "", err
-	}
-	var credential postern.Credential
+// Credentials returns the use cases of credentials.
+func (s *Service) Credentials() *Credentials {
+	return &Credentials{Collection[store.Credential, resource.Credential, resource.CredentialCreate, resource.CredentialUpdate, *store.Credential]{
+		service: s, definition: resource.Credentials().Definition, rows: store.Tx.Credentials,
+		scope: store.Equal("revoked_at", nil), empty: postern.CodeCredentialUnchanged,
+		events: eventTypes{event.CredentialCreated, event.CredentialUpdated, event.CredentialRevoked},
+		build:  s.buildCredential,
+		change: func(d *draft, by Caller, row *store.Credential, u resource.CredentialUpdate) error {
+			if err := by.mayChangeOf(row.Owner); err != nil {
+				return err
+			}
+			if err := sameOwner(postern.CodeCredentialOwnerFixed, row.Owner, u.OwnerID); err != nil {
+				return err
+			}
+			return s.changeCredential(d, by, row, CredentialUpdate{u.Description, u.Metadata, u.ACL})
+		},
+		release: func(_ *draft, by Caller, row *store.Credential) error { return by.mayChangeOf(row.Owner) },
+		remove:  s.revoke,
+		show:    func(_ reader, row *store.Credential) (resource.Credential, error) { return s.showCredential(row), nil },
+		stored:  map[string]string{"owner_id": "owner_id"},
+	}}
+}
+
+// Create makes a credential. Its token is in the answer, and nowhere else.
+func (k *Credentials) Create(ctx context.Context, by Caller, c resource.CredentialCreate) (resource.Credential, error) {
 	var token postern.Secret
-	var account postern.Account
-	err = s.change(ctx, func(d *draft) error {
-		if _, err := d.Users().Get(d.ctx, n.Account, string(n.Owner)); err != nil {
-			return err
-		}
-		var err error
-		if account, err = d.Accounts().Get(d.ctx, n.Account); err != nil {
-			return err
-		}
-		credential = postern.Credential{
-			Account: n.Account, Owner: n.Owner, Description: n.Description, Metadata: n.Metadata, ACL: acl,
-		}
-		token, err = d.createCredential(&credential)
-		return err
+	made, err := k.create(ctx, by, c, func(d *draft, by Caller, row *store.Credential, c resource.CredentialCreate) error {
+		token, row.Verifier = newToken(row.ID)
+		return k.build(d, by, row, c)
 	})
-	if err != nil {
-		return postern.Credential{}, "", err
+	if err == nil {
+		made.Token = shownOnce(token)
 	}
-	s.known.learn(holder{credential: credential, account: account}, s.known.now())
-	return credential, token, nil
+	return made, err
+}
+
+// Rotate replaces the token, as Service.RotateCredential does; the new one is in the
+// answer.
+func (k *Credentials) Rotate(ctx context.Context, by Caller, id string, r resource.Rotation) (resource.Credential, error) {
+	overlap, err := overlapOf(r)
+	if err != nil {
+		return resource.Credential{}, err
+	}
+	credential, token, err := k.service.RotateCredential(ctx, by, postern.CredentialID(id), overlap)
+	if err != nil {
+		return resource.Credential{}, err
+	}
+	row := store.CredentialOf(credential)
+	shown := k.service.showCredential(&row)
+	shown.Token = shownOnce(token)
+	return shown, nil
+}
+
+func (s *Service) buildCredential(d *draft, by Caller, row *store.Credential, c resource.CredentialCreate) error {
+	if c.PrecomputedToken != nil {
+		return &postern.Error{Code: postern.CodeTokenPrecomputed}
+	}
+	owner, err := d.ownerFor(by, ownerChoice{c.OwnerID, c.OwnerEmail, c.SCIMUserID})
+	if err != nil {
+		return err
+	}
+	row.Owner, row.Description, row.Metadata = postern.UserID(owner.ID), c.Description, c.Metadata
+	if row.ACL, err = parseACL(c.ACL); err != nil {
+		return err
+	}
+	account, err := d.Accounts().Get(d.ctx, row.Account)
+	if err != nil {
+		return err
+	}
+	d.committed = append(d.committed, func() { s.known.change(holder{credential: row.Credential(), account: account}) })
+	all := store.Page{Account: row.Account, Where: store.Equal("revoked_at", nil), Limit: s.maxKeys}
+	return atMost(d, d.Credentials(), all, postern.CodeCredentialLimit, "credentials")
+}
+
+// changeCredential applies a change to a row. Whoever takes every limit of a credential
+// away leaves a trace of its own, event.CredentialUnrestricted.
+func (s *Service) changeCredential(d *draft, by Caller, row *store.Credential, u CredentialUpdate) error {
+	set(&row.Description, u.Description)
+	set(&row.Metadata, u.Metadata)
+	if u.ACL != nil {
+		acl, err := parseACL(*u.ACL)
+		if err != nil {
+			return err
+		}
+		widened := !row.ACL.Unrestricted() && acl.Unrestricted()
+		row.ACL = acl
+		if widened {
+			if err := d.recordBy(by, event.CredentialUnrestricted, row.Account, row.ID, s.showCredential(row)); err != nil {
+				return err
+			}
+		}
+	}
+	account, err := d.Accounts().Get(d.ctx, row.Account)
+	if err != nil {
+		return err
+	}
+	d.committed = append(d.committed, func() { s.known.change(holder{credential: row.Credential(), account: account}) })
+	return nil
+}
+
+// revoke ends a credential for good. Its row stays.
+func (s *Service) revoke(d *draft, row *store.Credential) error {
+	id := postern.CredentialID(row.ID)
+	row.RevokedAt = d.now
+	d.committed = append(d.committed, func() { s.known.revoke(id) })
+	return d.Credentials().Update(d.ctx, *row)
+}
+
+func (s *Service) showCredential(row *store.Credential) resource.Credential {
+	owner := string(row.Owner)
+	return resource.Credential{
+		Identity: s.identity(resource.Credentials().Definition, &row.Meta), Notes: notes(&row.Meta),
+		ACL: row.ACL.Strings(), OwnerID: &owner,
+	}
 }
 
 // createCredential gives c its id, time and token, and stores it.
-func (d *draft) createCredential(c *postern.Credential) (postern.Secret, error) {
+func (s *Service) createCredential(d *draft, account postern.Account, c *postern.Credential) (postern.Secret, error) {
 	c.ID, c.CreatedAt = postern.CredentialID(newID(credentialPrefix, d.now)), d.now
 	token, verifier := newToken(string(c.ID))
 	c.Verifier = verifier
-	if err := d.Credentials().Create(d.ctx, *c); err != nil {
+	row := store.CredentialOf(*c)
+	if err := d.Credentials().Create(d.ctx, row); err != nil {
 		return "", err
 	}
-	return token, d.record(event.CredentialCreated, c.Account, string(c.ID), showCredential(*c))
+	made := holder{credential: *c, account: account}
+	d.committed = append(d.committed, func() { s.known.change(made) })
+	return token, d.record(event.CredentialCreated, c.Account, string(c.ID), s.showCredential(&row))
 }
 
-// CredentialUpdate is what changes of a credential; what is nil stays.
-type CredentialUpdate struct {
-	Description *string
-	Metadata    *string
-	ACL         *[]string // an empty one takes every limit away
-}
-
-// UpdateCredential changes a valid credential and returns it as it is now. Binds obey
-// its new ACL from the moment this returns; live sessions learn of it by
-// event.CredentialUpdated on the bus, whose Subject is the id. Errors: CodeNotFound,
-// CodeACLInvalid, CodeFieldInvalid.
-func (s *Service) UpdateCredential(ctx context.Context, id postern.CredentialID, u CredentialUpdate) (postern.Credential, error) {
-	var acl postern.ACL
-	if u.ACL != nil {
-		var err error
-		if acl, err = parseACL(*u.ACL); err != nil {
-			return postern.Credential{}, err
-		}
+// validCredential is the row of a credential that was not revoked.
+func (d *draft) validCredential(id postern.CredentialID) (store.Credential, error) {
+	row, err := d.Credentials().Get(d.ctx, "", string(id))
+	if err == nil && row.Revoked() {
+		err = wasRevoked(id)
 	}
-	var updated postern.Credential
-	err := s.change(ctx, func(d *draft) error {
-		stored, err := d.Credentials().Get(d.ctx, id)
-		if err != nil {
-			return err
-		}
-		if stored.Revoked() {
-			return wasRevoked(id)
-		}
-		updated = stored.Credential
-		replace(&updated.Description, u.Description)
-		replace(&updated.Metadata, u.Metadata)
-		if u.ACL != nil {
-			updated.ACL = acl
-		}
-		if err := checkTexts(updated.Description, updated.Metadata); err != nil {
-			return err
-		}
-		if err := d.Credentials().Update(d.ctx, updated); err != nil {
-			return err
-		}
-		account, err := d.Accounts().Get(d.ctx, updated.Account)
-		if err != nil {
-			return err
-		}
-		changed := holder{credential: updated, account: account}
-		d.committed = append(d.committed, func() { s.known.change(changed) })
-		return d.record(event.CredentialUpdated, updated.Account, string(id), showCredential(updated))
-	})
-	if err != nil {
-		return postern.Credential{}, err
-	}
-	return updated, nil
-}
-
-func replace[T any](field *T, value *T) {
-	if value != nil {
-		*field = *value
-	}
+	return row, err
 }
 
 // parseACL is postern.ParseACL for rules that people typed: names in them become
@@ -152,89 +187,8 @@ func parseACL(rules []string) (postern.ACL, error) {
 	return postern.ParseACL(texts)
 }
 
-// RevokeCredential ends a credential for good. Nobody is admitted with it from the
-// moment this returns; live sessions learn of it by event.CredentialRevoked on the bus,
-// whose Subject is the id. A credential that does not exist or was revoked before is
-// CodeNotFound.
-func (s *Service) RevokeCredential(ctx context.Context, id postern.CredentialID) error {
-	return s.change(ctx, func(d *draft) error {
-		credential, err := d.Credentials().Get(d.ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := d.Credentials().Revoke(d.ctx, id, d.now); err != nil {
-			return err
-		}
-		d.committed = append(d.committed, func() { s.known.revoke(id) })
-		return d.record(event.CredentialRevoked, credential.Account, string(id), showCredential(credential.Credential))
-	})
-}
-
-// Credential returns a valid credential; one that does not exist or was revoked is
-// CodeNotFound.
-func (s *Service) Credential(ctx context.Context, id postern.CredentialID) (postern.Credential, error) {
-	var credential store.Credential
-	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		credential, err = tx.Credentials().Get(ctx, id)
-		return err
-	})
-	if err == nil && credential.Revoked() {
-		err = wasRevoked(id)
-	}
-	if err != nil {
-		return postern.Credential{}, err
-	}
-	return credential.Credential, nil
-}
-
-// CredentialInForce returns what live sessions of a credential may do now: as the store
-// has it, or, while that does not answer, as this process remembers it. The store may
-// then know better, and whoever must not miss that asks again. A revoked
-// credential is CodeNotFound; one that is neither stored nor remembered, while the store does
-// not answer, CodeStoreUnavailable.
-func (s *Service) CredentialInForce(ctx context.Context, id postern.CredentialID) (c postern.Credential, remembered bool, err error) {
-	found, remembered, err := s.find(ctx, id)
-	switch {
-	case err != nil:
-		return postern.Credential{}, remembered, err
-	case found.credential.ID == "" || found.revoked:
-		return postern.Credential{}, remembered, wasRevoked(id)
-	}
-	return found.credential, remembered, nil
-}
-
 func wasRevoked(id postern.CredentialID) error {
 	return postern.Errorf(postern.CodeNotFound, "credential %q was revoked", id)
-}
-
-// KnownCredential returns a valid credential from this process's memory, without waiting
-// for the store: every change that this process made is in it.
-func (s *Service) KnownCredential(id postern.CredentialID) (postern.Credential, bool) {
-	h, ok := s.known.holder(id)
-	if !ok || h.revoked {
-		return postern.Credential{}, false
-	}
-	return h.credential, true
-}
-
-// Credentials returns up to limit valid credentials of every account whose id is greater
-// than after, by id.
-func (s *Service) Credentials(ctx context.Context, after postern.CredentialID, limit int) (credentials []postern.Credential, err error) {
-	err = s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		credentials, err = tx.Credentials().List(ctx, after, limit)
-		return err
-	})
-	return credentials, err
-}
-
-// Account returns an account, or CodeNotFound.
-func (s *Service) Account(ctx context.Context, id postern.AccountID) (postern.Account, error) {
-	var account postern.Account
-	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		account, err = tx.Accounts().Get(ctx, id)
-		return err
-	})
-	return account, err
 }
 
 func checkTexts(description, metadata string) error {

@@ -59,21 +59,6 @@ type (
 		Name      string         `json:"name"`
 		CreatedAt string         `json:"created_at"`
 	}
-	apiKeyObject struct {
-		ID          postern.APIKeyID `json:"id"`
-		OwnerID     postern.UserID   `json:"owner_id"`
-		Description string           `json:"description"`
-		Metadata    string           `json:"metadata"`
-		CreatedAt   string           `json:"created_at"`
-	}
-	credentialObject struct {
-		ID          postern.CredentialID `json:"id"`
-		OwnerID     postern.UserID       `json:"owner_id"`
-		Description string               `json:"description"`
-		Metadata    string               `json:"metadata"`
-		ACL         []string             `json:"acl"`
-		CreatedAt   string               `json:"created_at"`
-	}
 	nameObject struct {
 		Host         postern.Hostname     `json:"host"`
 		CredentialID postern.CredentialID `json:"credential_id"`
@@ -89,17 +74,6 @@ type (
 		CreatedAt    string               `json:"created_at"`
 	}
 )
-
-func showAPIKey(k store.APIKey) apiKeyObject {
-	return apiKeyObject{ID: k.ID, OwnerID: k.Owner, Description: k.Description, Metadata: k.Metadata, CreatedAt: stamp(k.CreatedAt)}
-}
-
-func showCredential(c postern.Credential) credentialObject {
-	return credentialObject{
-		ID: c.ID, OwnerID: c.Owner, Description: c.Description, Metadata: c.Metadata,
-		ACL: c.ACL.Strings(), CreatedAt: stamp(c.CreatedAt),
-	}
-}
 
 func showName(n store.Name) nameObject {
 	return nameObject{Host: n.Host, CredentialID: n.Credential, Assigned: n.Assigned, Endpoint: n.Endpoint, CreatedAt: stamp(n.CreatedAt)}

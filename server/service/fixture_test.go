@@ -224,7 +224,7 @@ func (w *world) stranger(t *testing.T, id string) postern.Credential {
 		if err := tx.Users().Create(t.Context(), store.User{Meta: store.Meta{ID: string(c.Owner), Account: c.Account}, Kind: store.Person, Role: postern.Owner, Active: true}); err != nil {
 			return err
 		}
-		return tx.Credentials().Create(t.Context(), c)
+		return tx.Credentials().Create(t.Context(), store.CredentialOf(c))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -107,14 +107,11 @@ func owns(ctx context.Context, tx store.Tx, account postern.AccountID, subject s
 		_, err := tx.Accounts().Get(ctx, account)
 		return err
 	}
-	credential, err := tx.Credentials().Get(ctx, postern.CredentialID(subject))
-	if err != nil {
-		return err
+	credential, err := tx.Credentials().Get(ctx, account, subject)
+	if err == nil && credential.Revoked() {
+		err = postern.Errorf(postern.CodeNotFound, "there is no credential %q", subject)
 	}
-	if credential.Account != account || credential.Revoked() {
-		return postern.Errorf(postern.CodeNotFound, "there is no credential %q", subject)
-	}
-	return nil
+	return err
 }
 
 func checkLimits(o postern.LimitOverrides) error {

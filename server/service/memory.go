@@ -22,6 +22,7 @@ type memory struct {
 	mu      sync.RWMutex
 	changes uint64 // of credentials, by this process
 	holders map[postern.CredentialID]holder
+	owners  map[postern.UserID]owner
 	names   map[postern.Hostname]store.Name
 	series  map[seriesKey][]postern.Hostname // the assigned ones among names
 	ports   map[uint16]store.Port
@@ -33,7 +34,14 @@ type holder struct {
 	credential postern.Credential
 	account    postern.Account
 	revoked    bool
+	idle       bool   // its owner is not active
 	changed    uint64 // the memory's count when this process changed it last, 0 for never
+}
+
+// owner is a user whom credentials belong to.
+type owner struct {
+	idle    bool
+	changed uint64 // as a holder's
 }
 
 // seriesKey tells series of assigned names apart.
@@ -46,6 +54,7 @@ type seriesKey struct {
 func newMemory() *memory {
 	return &memory{
 		holders: make(map[postern.CredentialID]holder),
+		owners:  make(map[postern.UserID]owner),
 		names:   make(map[postern.Hostname]store.Name),
 		series:  make(map[seriesKey][]postern.Hostname),
 		ports:   make(map[uint16]store.Port),
@@ -72,9 +81,30 @@ func (m *memory) learn(h holder, since uint64) holder {
 	}
 	h.revoked = h.revoked || known.revoked
 	h.changed = known.changed
+	h.idle = m.learnOwner(h.credential.Owner, h.idle, since)
 	makeRoom(m.holders, h.credential.ID, nil)
 	m.holders[h.credential.ID] = h
 	return h
+}
+
+// learnOwner is learn for a credential's owner. m.mu is held.
+func (m *memory) learnOwner(id postern.UserID, idle bool, since uint64) bool {
+	known := m.owners[id]
+	if known.changed > since {
+		return known.idle
+	}
+	makeRoom(m.owners, id, nil)
+	m.owners[id] = owner{idle: idle, changed: known.changed}
+	return idle
+}
+
+// changeOwner notes that this process has changed whether a user is active.
+func (m *memory) changeOwner(id postern.UserID, serves bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changes++
+	makeRoom(m.owners, id, nil)
+	m.owners[id] = owner{idle: !serves, changed: m.changes}
 }
 
 // change notes that this process has changed a credential.
@@ -91,6 +121,7 @@ func (m *memory) holder(id postern.CredentialID) (holder, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	h, ok := m.holders[id]
+	h.idle = m.owners[h.credential.Owner].idle
 	return h, ok
 }
 
@@ -242,22 +273,30 @@ func (s *Service) recall(ctx context.Context) error {
 }
 
 func (s *Service) recallCredentials(ctx context.Context, tx store.Tx, accounts map[postern.AccountID]postern.Account) error {
-	var after postern.CredentialID
+	before := ""
+	users := make(map[postern.UserID]store.User)
 	for range maxKnown / page {
-		credentials, err := tx.Credentials().List(ctx, after, page)
-		if err != nil || len(credentials) == 0 {
+		rows, err := tx.Credentials().List(ctx, store.Page{Before: before, Limit: page, Where: store.Equal("revoked_at", nil)})
+		if err != nil || len(rows) == 0 {
 			return err
 		}
-		for _, c := range credentials {
-			account, seen := accounts[c.Account]
+		for _, row := range rows {
+			account, seen := accounts[row.Account]
 			if !seen {
-				if account, err = tx.Accounts().Get(ctx, c.Account); err != nil {
+				if account, err = tx.Accounts().Get(ctx, row.Account); err != nil {
 					return err
 				}
-				accounts[c.Account] = account
+				accounts[row.Account] = account
 			}
-			s.known.learn(holder{credential: c, account: account}, s.known.now())
-			after = c.ID
+			user, seen := users[row.Owner]
+			if !seen {
+				if user, err = tx.Users().Get(ctx, row.Account, string(row.Owner)); err != nil {
+					return err
+				}
+				users[row.Owner] = user
+			}
+			s.known.learn(holder{credential: row.Credential(), account: account, idle: !user.Serves()}, s.known.now())
+			before = row.ID
 		}
 	}
 	return nil

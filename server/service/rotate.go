@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -50,14 +51,11 @@ func (s *Service) EndCredentialOverlap(ctx context.Context, by Caller, id poster
 func (s *Service) replaceToken(ctx context.Context, by Caller, id postern.CredentialID, replace func(*postern.Credential, time.Time)) (postern.Credential, error) {
 	var credential postern.Credential
 	err := s.change(ctx, func(d *draft) error {
-		stored, err := d.Credentials().Get(d.ctx, id)
+		row, err := d.validCredential(id)
 		if err != nil {
 			return err
 		}
-		if stored.Revoked() {
-			return wasRevoked(id)
-		}
-		credential = stored.Credential
+		credential = row.Credential()
 		if err := by.mayReplace("credential", string(id), credential.Account, credential.Owner); err != nil {
 			return err
 		}
@@ -66,12 +64,13 @@ func (s *Service) replaceToken(ctx context.Context, by Caller, id postern.Creden
 			return err
 		}
 		replace(&credential, d.now)
-		if err := d.Credentials().Rotate(d.ctx, id, credential.Verifier, credential.Rotation); err != nil {
+		row.Verifier, row.Rotation, row.UpdatedAt = credential.Verifier, credential.Rotation, d.now
+		if err := d.Credentials().Update(d.ctx, row); err != nil {
 			return err
 		}
 		changed := holder{credential: credential, account: account}
 		d.committed = append(d.committed, func() { s.known.change(changed) })
-		return d.recordBy(by, event.CredentialUpdated, credential.Account, string(id), showCredential(credential))
+		return d.recordBy(by, event.CredentialUpdated, credential.Account, string(id), s.showCredential(&row))
 	})
 	return credential, err
 }
@@ -101,17 +100,26 @@ func (s *Service) EndAPIKeyOverlap(ctx context.Context, by Caller, id postern.AP
 func (s *Service) replaceKey(ctx context.Context, by Caller, id postern.APIKeyID, replace func(*store.APIKey, time.Time)) (store.APIKey, error) {
 	var key store.APIKey
 	err := s.change(ctx, func(d *draft) (err error) {
-		if key, err = d.APIKeys().Get(d.ctx, id); err != nil {
+		if key, err = d.APIKeys().Get(d.ctx, "", string(id)); err != nil {
 			return err
 		}
 		if err := by.mayReplace("API key", string(id), key.Account, key.Owner); err != nil {
 			return err
 		}
-		replace(&key, d.now)
-		if err := d.APIKeys().Rotate(d.ctx, id, key.Verifier, key.Rotation); err != nil {
+		// Who has the new key acts as its owner.
+		owner, err := d.Users().Get(d.ctx, key.Account, string(key.Owner))
+		if err != nil {
 			return err
 		}
-		return d.recordBy(by, event.APIKeyUpdated, key.Account, string(id), showAPIKey(key))
+		if err := by.mayActAs(owner); err != nil {
+			return err
+		}
+		replace(&key, d.now)
+		key.UpdatedAt = d.now
+		if err := d.APIKeys().Update(d.ctx, key); err != nil {
+			return err
+		}
+		return d.recordBy(by, event.APIKeyUpdated, key.Account, string(id), s.showAPIKey(&key))
 	})
 	return key, err
 }
@@ -125,10 +133,7 @@ func (c Caller) mayReplace(what, id string, account postern.AccountID, owner pos
 	if c.Account != account {
 		return postern.Errorf(postern.CodeNotFound, "there is no %s %q", what, id)
 	}
-	if c.Principal == owner {
-		return nil
-	}
-	return c.may(postern.Administer)
+	return c.mayChangeOf(owner)
 }
 
 func checkOverlap(overlap time.Duration) error {
@@ -136,6 +141,18 @@ func checkOverlap(overlap time.Duration) error {
 		return postern.Errorf(postern.CodeFieldInvalid, "overlap %v is outside 0 to %v", overlap, MaxOverlap)
 	}
 	return nil
+}
+
+// overlapOf reads what a caller wishes.
+func overlapOf(r resource.Rotation) (time.Duration, error) {
+	if r.Overlap == nil {
+		return DefaultOverlap, nil
+	}
+	overlap, err := time.ParseDuration(*r.Overlap)
+	if err != nil {
+		return 0, postern.Errorf(postern.CodeFieldInvalid, "overlap is %.40q; it must be a duration such as \"24h\"", *r.Overlap)
+	}
+	return overlap, checkOverlap(overlap)
 }
 
 // rotated gives the verifiers after a rotation.

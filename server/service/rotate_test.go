@@ -158,7 +158,7 @@ func TestRotateAPIKey(t *testing.T) {
 		}
 	}
 	key, second, err := w.RotateAPIKey(t.Context(), caller, caller.Key, time.Hour)
-	if err != nil || key.ID != caller.Key {
+	if err != nil || key.ID != string(caller.Key) {
 		t.Fatalf("%+v, %v", key, err)
 	}
 	check("overlapping", secrets{made.APIKey, second}, nil)
@@ -185,7 +185,7 @@ func TestWhoMayRotate(t *testing.T) {
 	other := w.stranger(t, "other")
 	key := postern.APIKeyID("ak_other")
 	if err := w.store.Write(t.Context(), func(tx store.Tx) error {
-		return tx.APIKeys().Create(t.Context(), store.APIKey{ID: key, Account: c.Account, Owner: c.Owner})
+		return tx.APIKeys().Create(t.Context(), store.APIKey{Meta: store.Meta{ID: string(key), Account: c.Account}, Owner: c.Owner})
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -197,11 +197,11 @@ func TestWhoMayRotate(t *testing.T) {
 		"nobody":           {service.Caller{}, 0, postern.CodeNotPermitted},
 		"another account":  {operator(other.Account), 0, postern.CodeNotFound},
 		"a reader":         {service.Caller{Account: c.Account, Principal: c.Owner, Role: postern.ReadOnly}, 0, postern.CodeNotPermitted},
-		"a colleague":      {service.Caller{Account: c.Account, Principal: "usr_2", Role: postern.Developer}, 0, postern.CodeNotPermitted},
+		"a colleague":      {service.Caller{Account: c.Account, Principal: "usr_2", Role: postern.Developer}, 0, postern.CodeOwnerNotPermitted},
 		"a negative time":  {operator(c.Account), -1, postern.CodeFieldInvalid},
 		"too long":         {operator(c.Account), service.MaxOverlap + 1, postern.CodeFieldInvalid},
 		"its owner":        {service.Caller{Account: c.Account, Principal: c.Owner, Role: postern.Developer}, time.Hour, ""},
-		"an administrator": {service.Caller{Account: c.Account, Principal: "usr_2", Role: postern.Admin}, time.Hour, ""},
+		"an administrator": {service.Caller{Account: c.Account, Principal: "usr_2", Role: postern.Owner}, time.Hour, ""},
 	} {
 		_, made, err := w.RotateCredential(t.Context(), test.by, c.ID, test.overlap)
 		_, madeKey, keyErr := w.RotateAPIKey(t.Context(), test.by, key, test.overlap)
@@ -214,7 +214,13 @@ func TestWhoMayRotate(t *testing.T) {
 			t.Errorf("%s: a token %t, a key %t", name, made != "", madeKey != "")
 		}
 	}
-	_, _, err := w.RotateCredential(t.Context(), operator(c.Account), "cr_nobody", 0)
+	admin := service.Caller{Account: c.Account, Principal: "usr_2", Role: postern.Admin}
+	if _, _, err := w.RotateCredential(t.Context(), admin, c.ID, 0); err != nil {
+		t.Errorf("an administrator: %v", err)
+	}
+	_, _, err := w.RotateAPIKey(t.Context(), admin, key, 0) // would act as an owner
+	refused(t, err, postern.CodeOwnerNotPermitted)
+	_, _, err = w.RotateCredential(t.Context(), operator(c.Account), "cr_nobody", 0)
 	refused(t, err, postern.CodeNotFound)
 	w.store.down.Store(true)
 	_, _, err = w.RotateCredential(t.Context(), operator(c.Account), c.ID, 0)

@@ -67,6 +67,10 @@ type Config struct {
 	// own before it reserves it.
 	ProveDomains bool
 
+	// MaxKeys is how many valid credentials, and how many API keys, an account may have;
+	// 0 means 20,000.
+	MaxKeys int
+
 	// InUse returns the endpoints that are online now: what is used without pause for
 	// longer than its reservation is not given away, and a domain where another account is
 	// online is not reserved. nil: none. It may be called at any time.
@@ -94,6 +98,7 @@ type Service struct {
 	prove   bool
 	inUse   func() []postern.Endpoint
 	timeout time.Duration
+	maxKeys int
 	now     func() time.Time
 	logger  *slog.Logger
 
@@ -131,13 +136,16 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{
 		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, region: c.Region, publicPort: c.PublicPort,
 		dns: c.DNS, prove: c.ProveDomains,
-		inUse: c.InUse, timeout: c.StoreTimeout, now: c.Now, logger: c.Logger,
+		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
 		known: newMemory(), pending: newBacklog(),
 		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
 	}
 	if s.timeout <= 0 {
 		s.timeout = 5 * time.Second
+	}
+	if s.maxKeys <= 0 {
+		s.maxKeys = 20_000
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -10,30 +9,41 @@ import (
 // Credential is a stored credential: one that was revoked stays, so that its end can
 // be told from a token that never was.
 type Credential struct {
-	postern.Credential
+	Meta
+	Owner     postern.UserID
+	ACL       postern.ACL
+	Verifier  [32]byte
+	Rotation  postern.Rotation
 	RevokedAt time.Time // zero while it is valid
 }
 
 // Revoked tells whether it was revoked.
 func (c Credential) Revoked() bool { return !c.RevokedAt.IsZero() }
 
-// Credentials are what agents connect with.
-type Credentials interface {
-	// Create fails with CodeConflict if the id exists, CodeNotFound if the account or
-	// the owner does not.
-	Create(ctx context.Context, c postern.Credential) error
-	// Get returns a credential, revoked or not. It fails with CodeNotFound.
-	Get(ctx context.Context, id postern.CredentialID) (Credential, error)
-	// List returns up to limit valid credentials of every account whose id is greater
-	// than after, by id.
-	List(ctx context.Context, after postern.CredentialID, limit int) ([]postern.Credential, error)
-	// Update gives a valid credential the description, metadata and ACL of c, and leaves
-	// the rest. It fails with CodeNotFound if there is no valid credential of c's id.
-	Update(ctx context.Context, c postern.Credential) error
-	// Rotate replaces the verifier and the rotation of a valid credential. It fails with
-	// CodeNotFound.
-	Rotate(ctx context.Context, id postern.CredentialID, verifier [32]byte, r postern.Rotation) error
-	// Revoke fails with CodeNotFound if there is no valid credential of this id: of
-	// two who revoke, one succeeds.
-	Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error
+// Credential is what was stored.
+func (c Credential) Credential() postern.Credential {
+	return postern.Credential{
+		ID: postern.CredentialID(c.ID), Account: c.Account, Owner: c.Owner, Description: c.Description, Metadata: c.Metadata,
+		ACL: c.ACL, Verifier: c.Verifier, Rotation: c.Rotation, CreatedAt: c.CreatedAt,
+	}
+}
+
+// CredentialOf is the row of a credential that was just made.
+func CredentialOf(c postern.Credential) Credential {
+	return Credential{
+		Meta: Meta{
+			ID: string(c.ID), Account: c.Account, Description: c.Description, Metadata: c.Metadata,
+			CreatedAt: c.CreatedAt, UpdatedAt: c.CreatedAt,
+		},
+		Owner: c.Owner, ACL: c.ACL, Verifier: c.Verifier, Rotation: c.Rotation,
+	}
+}
+
+// APIKey lets a client of the REST API in. Like a credential's token, the key itself
+// is never kept: Verifier is the SHA-256 of its secret half.
+type APIKey struct {
+	Meta
+	Owner    postern.UserID
+	Verifier [32]byte
+	Rotation postern.Rotation
 }

@@ -21,6 +21,9 @@ type Rows[R any] interface {
 	// List returns rows, the newest first.
 	List(ctx context.Context, p Page) ([]R, error)
 
+	// Count says how many rows of an account where selects; nil: all.
+	Count(ctx context.Context, account postern.AccountID, where Filter) (int64, error)
+
 	// Update replaces the row of that account and id. It fails as Create does, and with
 	// CodeNotFound.
 	Update(ctx context.Context, row R) error

@@ -31,8 +31,6 @@ var ErrInDoubt = errors.New("store: it is not known whether the transaction was 
 // until the function that got it returns.
 type Tx interface {
 	Accounts() Accounts
-	Credentials() Credentials
-	APIKeys() APIKeys
 	Names() Names
 	Ports() Ports
 	Settings() Settings
@@ -43,6 +41,8 @@ type Tx interface {
 	Users() Rows[User]
 	Passkeys() Rows[Passkey]
 	Invitations() Rows[Invitation]
+	Credentials() Rows[Credential]
+	APIKeys() Rows[APIKey]
 	IPPolicies() Rows[IPPolicy]
 	Vaults() Rows[Vault]
 	VaultSecrets() Rows[VaultSecret]

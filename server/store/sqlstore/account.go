@@ -2,12 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore/internal/query"
 )
 
@@ -34,66 +31,6 @@ func (a accounts) List(ctx context.Context, after postern.AccountID, limit int) 
 
 func accountOf(row query.Account) postern.Account {
 	return postern.Account{ID: row.ID, Name: row.Name, CreatedAt: instant(row.CreatedAt)}
-}
-
-type apiKeys struct{ q *query.Queries }
-
-func (k apiKeys) Create(ctx context.Context, key store.APIKey) error {
-	return translate(k.q.CreateAPIKey(ctx, query.CreateAPIKeyParams{
-		ID: key.ID, AccountID: key.Account, OwnerID: key.Owner,
-		Description: key.Description, Metadata: key.Metadata,
-		Verifier: key.Verifier[:], CreatedAt: key.CreatedAt.UnixMicro(),
-	}))
-}
-
-func (k apiKeys) Get(ctx context.Context, id postern.APIKeyID) (store.APIKey, error) {
-	row, err := k.q.GetAPIKey(ctx, id)
-	if err != nil {
-		return store.APIKey{}, found(err, "API key", id)
-	}
-	return apiKeyOf(row)
-}
-
-func (k apiKeys) List(ctx context.Context, after postern.APIKeyID, limit int) ([]store.APIKey, error) {
-	rows, err := k.q.ListAPIKeys(ctx, query.ListAPIKeysParams{After: after, Most: most(limit)})
-	if err != nil {
-		return nil, translate(err)
-	}
-	keys := make([]store.APIKey, len(rows))
-	for i, row := range rows {
-		if keys[i], err = apiKeyOf(row); err != nil {
-			return nil, err
-		}
-	}
-	return keys, nil
-}
-
-func (k apiKeys) Rotate(ctx context.Context, id postern.APIKeyID, verifier [32]byte, r postern.Rotation) error {
-	rotated := rotationColumns(r)
-	changed, err := k.q.RotateAPIKey(ctx, query.RotateAPIKeyParams{
-		ID: id, Verifier: verifier[:], RotatedAt: rotated.at, PreviousVerifier: rotated.previous, PreviousUntil: rotated.until,
-	})
-	if err == nil && changed == 0 {
-		err = sql.ErrNoRows
-	}
-	return found(err, "API key", id)
-}
-
-func (k apiKeys) Delete(ctx context.Context, id postern.APIKeyID) error {
-	changed, err := k.q.DeleteAPIKey(ctx, id)
-	if err == nil && changed == 0 {
-		err = sql.ErrNoRows
-	}
-	return found(err, "API key", id)
-}
-
-func apiKeyOf(row query.ApiKey) (store.APIKey, error) {
-	key := store.APIKey{
-		ID: row.ID, Account: row.AccountID, Owner: row.OwnerID,
-		Description: row.Description, Metadata: row.Metadata, CreatedAt: instant(row.CreatedAt),
-	}
-	return key, errors.Join(verifier(&key.Verifier, row.Verifier),
-		rotation(&key.Rotation, row.RotatedAt, row.PreviousVerifier, row.PreviousUntil))
 }
 
 // instant reads a column of microseconds.

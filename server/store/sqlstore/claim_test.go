@@ -40,7 +40,7 @@ func BenchmarkClaimName(b *testing.B) {
 				if err := tx.Users().Create(ctx, store.User{Meta: store.Meta{ID: "usr_1", Account: "ac_1"}}); err != nil {
 					return err
 				}
-				return tx.Credentials().Create(ctx, postern.Credential{ID: "cr_1", Account: "ac_1", Owner: "usr_1"})
+				return tx.Credentials().Create(ctx, store.Credential{Meta: store.Meta{ID: "cr_1", Account: "ac_1"}, Owner: "usr_1"})
 			})
 			for n := 0; b.Loop(); n++ {
 				claimed := store.Name{Host: postern.Hostname(fmt.Sprintf("n%d.example.com", n)), Account: "ac_1", Credential: "cr_1", CreatedAt: now, LastUsedAt: now}

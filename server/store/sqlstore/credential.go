@@ -1,118 +1,92 @@
 package sqlstore
 
 import (
-	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/store"
-	"github.com/postern-dev/postern/server/store/sqlstore/internal/query"
 )
 
-type credentials struct{ q *query.Queries }
+func (t tx) Credentials() store.Rows[store.Credential] {
+	return rowsOf(t, table[store.Credential, *store.Credential]{
+		name: "credentials", what: "credential",
+		columns: headColumns(append(keyColumns(), column{"acl", opaque}, column{"revoked_at", moment})...),
+		fields: func(c *store.Credential) []any {
+			return headFields(&c.Meta, append(keyFields(&c.Owner, &c.Verifier, &c.Rotation), rules{&c.ACL}, maybe{&c.RevokedAt})...)
+		},
+	})
+}
 
-func (c credentials) Create(ctx context.Context, credential postern.Credential) error {
-	acl, err := rules(credential.ACL)
+func (t tx) APIKeys() store.Rows[store.APIKey] {
+	return rowsOf(t, table[store.APIKey, *store.APIKey]{
+		name: "api_keys", what: "API key", columns: headColumns(keyColumns()...),
+		fields: func(k *store.APIKey) []any {
+			return headFields(&k.Meta, keyFields(&k.Owner, &k.Verifier, &k.Rotation)...)
+		},
+	})
+}
+
+// keyColumns are what all that lets somebody in has.
+func keyColumns() []column {
+	return []column{
+		{"owner_id", text}, {"verifier", opaque}, {"rotated_at", moment}, {"previous_verifier", opaque}, {"previous_until", moment},
+	}
+}
+
+func keyFields(owner *postern.UserID, verifier *[32]byte, r *postern.Rotation) []any {
+	return []any{owner, hashed{verifier}, maybe{&r.At}, overlapping{&r.Previous, &r.Until}, maybe{&r.Until}}
+}
+
+// overlapping is the verifier that a rotation has replaced, NULL where it is no good. One
+// without its end, which only an edited database has, is good for nobody.
+type overlapping struct {
+	hash  *[32]byte
+	until *time.Time
+}
+
+func (o overlapping) Value() (driver.Value, error) {
+	if o.until.IsZero() {
+		return nil, nil //nolint:nilnil // NULL
+	}
+	return o.hash[:], nil
+}
+
+func (o overlapping) Scan(from any) error {
+	*o.hash = [32]byte{}
+	if from == nil {
+		return nil
+	}
+	return hashed{o.hash}.Scan(from)
+}
+
+// rules is an ACL in a column of JSON. It fails closed: a credential whose rules cannot be
+// read must not turn into one without rules, which may do everything.
+type rules struct{ acl *postern.ACL }
+
+func (r rules) Value() (driver.Value, error) {
+	text, err := json.Marshal(r.acl.Strings())
+	return string(text), err
+}
+
+func (r rules) Scan(from any) error {
+	var stored sql.NullString
+	if err := stored.Scan(from); err != nil {
+		return err
+	}
+	var texts []string
+	if err := json.Unmarshal([]byte(stored.String), &texts); err != nil || texts == nil { // nil: the text was "null"
+		return postern.Errorf(postern.CodeInternal, "a stored ACL cannot be read").Because(errors.Join(err, errNoRules))
+	}
+	acl, err := postern.ParseACL(texts)
 	if err != nil {
 		return err
 	}
-	return translate(c.q.CreateCredential(ctx, query.CreateCredentialParams{
-		ID: credential.ID, AccountID: credential.Account, OwnerID: credential.Owner,
-		Description: credential.Description, Metadata: credential.Metadata,
-		Acl: acl, Verifier: credential.Verifier[:], CreatedAt: credential.CreatedAt.UnixMicro(),
-	}))
+	*r.acl = acl
+	return nil
 }
 
-func (c credentials) Get(ctx context.Context, id postern.CredentialID) (store.Credential, error) {
-	row, err := c.q.GetCredential(ctx, id)
-	if err != nil {
-		return store.Credential{}, found(err, "credential", id)
-	}
-	return credentialOf(row)
-}
-
-func (c credentials) List(ctx context.Context, after postern.CredentialID, limit int) ([]postern.Credential, error) {
-	rows, err := c.q.ListCredentials(ctx, query.ListCredentialsParams{After: after, Most: most(limit)})
-	if err != nil {
-		return nil, translate(err)
-	}
-	list := make([]postern.Credential, len(rows))
-	for i, row := range rows {
-		stored, err := credentialOf(row)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = stored.Credential
-	}
-	return list, nil
-}
-
-func (c credentials) Update(ctx context.Context, credential postern.Credential) error {
-	acl, err := rules(credential.ACL)
-	if err != nil {
-		return err
-	}
-	changed, err := c.q.UpdateCredential(ctx, query.UpdateCredentialParams{
-		ID: credential.ID, Description: credential.Description, Metadata: credential.Metadata, Acl: acl,
-	})
-	if err == nil && changed == 0 {
-		err = sql.ErrNoRows
-	}
-	return found(err, "valid credential", credential.ID)
-}
-
-func (c credentials) Rotate(ctx context.Context, id postern.CredentialID, verifier [32]byte, r postern.Rotation) error {
-	rotated := rotationColumns(r)
-	changed, err := c.q.RotateCredential(ctx, query.RotateCredentialParams{
-		ID: id, Verifier: verifier[:], RotatedAt: rotated.at, PreviousVerifier: rotated.previous, PreviousUntil: rotated.until,
-	})
-	if err == nil && changed == 0 {
-		err = sql.ErrNoRows
-	}
-	return found(err, "valid credential", id)
-}
-
-func (c credentials) Revoke(ctx context.Context, id postern.CredentialID, at time.Time) error {
-	changed, err := c.q.RevokeCredential(ctx, query.RevokeCredentialParams{
-		ID: id, RevokedAt: sql.NullInt64{Int64: at.UnixMicro(), Valid: true},
-	})
-	if err == nil && changed == 0 {
-		err = sql.ErrNoRows
-	}
-	return found(err, "valid credential", id)
-}
-
-// rules is an ACL as it is stored.
-func rules(acl postern.ACL) (string, error) {
-	text, err := json.Marshal(acl.Strings())
-	if err != nil {
-		return "", postern.Errorf(postern.CodeACLInvalid, "the ACL cannot be stored").Because(err)
-	}
-	return string(text), nil
-}
-
-// credentialOf fails closed: a credential whose rules cannot be read must not turn
-// into one without rules, which may do everything.
-func credentialOf(row query.Credential) (store.Credential, error) {
-	c := store.Credential{Credential: postern.Credential{
-		ID: row.ID, Account: row.AccountID, Owner: row.OwnerID,
-		Description: row.Description, Metadata: row.Metadata, CreatedAt: instant(row.CreatedAt),
-	}}
-	if row.RevokedAt.Valid {
-		c.RevokedAt = instant(row.RevokedAt.Int64)
-	}
-	var rules []string
-	if err := json.Unmarshal([]byte(row.Acl), &rules); err != nil || rules == nil { // nil: the text was "null"
-		return store.Credential{}, postern.Errorf(postern.CodeInternal, "the stored ACL of %q cannot be read", row.ID).Because(err)
-	}
-	acl, err := postern.ParseACL(rules)
-	if err != nil {
-		return store.Credential{}, err
-	}
-	c.ACL = acl
-	return c, errors.Join(verifier(&c.Verifier, row.Verifier),
-		rotation(&c.Rotation, row.RotatedAt, row.PreviousVerifier, row.PreviousUntil))
-}
+var errNoRules = errors.New("not a list of rules")

@@ -190,7 +190,7 @@ func TestDamagedCredentialIsNotAdmitted(t *testing.T) {
 		if err := tx.Users().Create(ctx, store.User{Meta: store.Meta{ID: "usr_1", Account: "ac_1"}}); err != nil {
 			return err
 		}
-		return tx.Credentials().Create(ctx, postern.Credential{ID: "cr_1", Account: "ac_1", Owner: "usr_1"})
+		return tx.Credentials().Create(ctx, store.Credential{Meta: store.Meta{ID: "cr_1", Account: "ac_1"}, Owner: "usr_1"})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestDamagedCredentialIsNotAdmitted(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := s.Read(ctx, func(tx store.Tx) error {
-			_, err := tx.Credentials().Get(ctx, "cr_1")
+			_, err := tx.Credentials().Get(ctx, "", "cr_1")
 			return err
 		})
 		if err == nil {

@@ -114,15 +114,13 @@ type tx struct {
 	dialect Dialect
 }
 
-func (t tx) Accounts() store.Accounts       { return accounts{t.q} }
-func (t tx) Credentials() store.Credentials { return credentials{t.q} }
-func (t tx) APIKeys() store.APIKeys         { return apiKeys{t.q} }
-func (t tx) Names() store.Names             { return names{t.q} }
-func (t tx) Ports() store.Ports             { return ports{t.q} }
-func (t tx) Settings() store.Settings       { return settings{t.q} }
-func (t tx) Outbox() store.Outbox           { return outbox{t.q} }
-func (t tx) Cursors() store.Cursors         { return cursors{t.q} }
-func (t tx) Limits() store.Limits           { return limits{t.q} }
+func (t tx) Accounts() store.Accounts { return accounts{t.q} }
+func (t tx) Names() store.Names       { return names{t.q} }
+func (t tx) Ports() store.Ports       { return ports{t.q} }
+func (t tx) Settings() store.Settings { return settings{t.q} }
+func (t tx) Outbox() store.Outbox     { return outbox{t.q} }
+func (t tx) Cursors() store.Cursors   { return cursors{t.q} }
+func (t tx) Limits() store.Limits     { return limits{t.q} }
 
 // found turns the outcome of a query for one row into the contract's: what is missing
 // is named.

@@ -109,6 +109,16 @@ func (r rows[R, P]) List(ctx context.Context, p store.Page) ([]R, error) {
 	return list, translate(result.Err())
 }
 
+func (r rows[R, P]) Count(ctx context.Context, account postern.AccountID, where store.Filter) (count int64, err error) {
+	wanted := conditions{columns: r.columns, dialect: r.dialect}
+	wanted.and("account_id = " + wanted.arg(string(account)))
+	if err := wanted.filter(where); err != nil {
+		return 0, err
+	}
+	err = r.db.QueryRowContext(ctx, "SELECT count(*) FROM "+r.name+wanted.where(), wanted.args...).Scan(&count)
+	return count, translate(err)
+}
+
 func (r rows[R, P]) Update(ctx context.Context, row R) error {
 	// id and account_id come first and say which row; the rest is set.
 	set := make([]string, 0, len(r.columns))

@@ -56,27 +56,6 @@ func testAccountPages(t *testing.T, f *fixture) {
 	}
 }
 
-func testAPIKeys(t *testing.T, f *fixture) {
-	c := f.owner(t, 1)
-	key := store.APIKey{
-		ID: "ak_1", Account: c.Account, Owner: c.Owner, Description: "d", Metadata: "m",
-		Verifier: [32]byte{0, 255, 31: 7}, CreatedAt: f.now,
-	}
-	f.write(t, func(ctx context.Context, tx store.Tx) error { return tx.APIKeys().Create(ctx, key) })
-	f.read(t, func(ctx context.Context, tx store.Tx) error {
-		got, err := tx.APIKeys().Get(ctx, key.ID)
-		if diff := cmp.Diff(key, got); diff != "" {
-			t.Errorf("API key (-want +got):\n%s", diff)
-		}
-		return err
-	})
-	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
-		_, err := tx.APIKeys().Get(t.Context(), "ak_nobody")
-		return err
-	}), postern.CodeNotFound)
-	fails(t, f.Write(t.Context(), func(tx store.Tx) error { return tx.APIKeys().Create(t.Context(), key) }), postern.CodeConflict)
-}
-
 func testSettings(t *testing.T, f *fixture) {
 	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
 		_, err := tx.Settings().Get(t.Context(), "k")

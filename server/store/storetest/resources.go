@@ -16,6 +16,8 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"addresses":               testEmails,
 		"passkeys":                testRows(passkeys()),
 		"invitations":             testRows(invitations()),
+		"credentials":             testRows(credentials()),
+		"API keys":                testRows(apiKeys()),
 		"IP policies":             testRows(kind[store.IPPolicy, *store.IPPolicy]{rows: store.Tx.IPPolicies}),
 		"rules":                   testRows(ipPolicyRules()),
 		"IP restrictions":         testRows(ipRestrictions()),

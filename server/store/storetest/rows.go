@@ -84,11 +84,10 @@ func (k kind[R, P]) testReading(t *testing.T, f *fixture, mine postern.AccountID
 
 func (k kind[R, P]) testPaging(t *testing.T, f *fixture, mine postern.AccountID, rows []R) {
 	t.Helper()
-	made := store.Compare{Field: "id", Op: store.StartsWith, Value: "x_"} // the fixture makes rows, too
 	f.read(t, func(ctx context.Context, tx store.Tx) error {
 		before, left := "", len(rows)
 		for {
-			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Before: before, Limit: 2, Where: made})
+			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Before: before, Limit: 2, Where: made()})
 			if err != nil || len(page) == 0 {
 				if left != 0 {
 					t.Errorf("%d rows were not listed", left)
@@ -130,8 +129,8 @@ func (k kind[R, P]) testFiltering(t *testing.T, f *fixture, mine postern.Account
 			}
 		}
 		f.read(t, func(ctx context.Context, tx store.Tx) error {
-			ours := is("id", store.StartsWith, "x_") // the fixture may have made others
-			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: store.All(ours, where)})
+			where := store.All(where, made())
+			page, err := k.rows(tx).List(ctx, store.Page{Account: mine, Limit: 10, Where: where})
 			var got []string
 			for i := range page {
 				got = append(got, P(&page[i]).Head().ID)
@@ -139,9 +138,21 @@ func (k kind[R, P]) testFiltering(t *testing.T, f *fixture, mine postern.Account
 			if !slices.Equal(got, want) {
 				t.Errorf("%#v selects %v, want %v", where, got, want)
 			}
+			if err != nil {
+				return err
+			}
+			count, err := k.rows(tx).Count(ctx, mine, where)
+			if count != int64(len(want)) {
+				t.Errorf("%#v counts %d, want %d", where, count, len(want))
+			}
 			return err
 		})
 	}
+}
+
+// made selects the rows of kind.create: the fixture makes some, too.
+func made() store.Filter {
+	return store.Compare{Field: "id", Op: store.StartsWith, Value: "x_"}
 }
 
 // valuesOf are those that every row has.

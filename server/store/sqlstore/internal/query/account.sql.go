@@ -7,38 +7,9 @@ package query
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/postern-dev/postern"
 )
-
-const createAPIKey = `-- name: CreateAPIKey :exec
-INSERT INTO api_keys (id, account_id, owner_id, description, metadata, verifier, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-`
-
-type CreateAPIKeyParams struct {
-	ID          postern.APIKeyID
-	AccountID   postern.AccountID
-	OwnerID     postern.UserID
-	Description string
-	Metadata    string
-	Verifier    []byte
-	CreatedAt   int64
-}
-
-func (q *Queries) CreateAPIKey(ctx context.Context, arg CreateAPIKeyParams) error {
-	_, err := q.db.ExecContext(ctx, createAPIKey,
-		arg.ID,
-		arg.AccountID,
-		arg.OwnerID,
-		arg.Description,
-		arg.Metadata,
-		arg.Verifier,
-		arg.CreatedAt,
-	)
-	return err
-}
 
 const createAccount = `-- name: CreateAccount :exec
 INSERT INTO accounts (id, name, created_at) VALUES ($1, $2, $3)
@@ -55,40 +26,6 @@ func (q *Queries) CreateAccount(ctx context.Context, arg CreateAccountParams) er
 	return err
 }
 
-const deleteAPIKey = `-- name: DeleteAPIKey :execrows
-DELETE FROM api_keys WHERE id = $1
-`
-
-func (q *Queries) DeleteAPIKey(ctx context.Context, id postern.APIKeyID) (int64, error) {
-	result, err := q.db.ExecContext(ctx, deleteAPIKey, id)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-const getAPIKey = `-- name: GetAPIKey :one
-SELECT id, account_id, owner_id, description, metadata, verifier, created_at, rotated_at, previous_verifier, previous_until FROM api_keys WHERE id = $1
-`
-
-func (q *Queries) GetAPIKey(ctx context.Context, id postern.APIKeyID) (ApiKey, error) {
-	row := q.db.QueryRowContext(ctx, getAPIKey, id)
-	var i ApiKey
-	err := row.Scan(
-		&i.ID,
-		&i.AccountID,
-		&i.OwnerID,
-		&i.Description,
-		&i.Metadata,
-		&i.Verifier,
-		&i.CreatedAt,
-		&i.RotatedAt,
-		&i.PreviousVerifier,
-		&i.PreviousUntil,
-	)
-	return i, err
-}
-
 const getAccount = `-- name: GetAccount :one
 SELECT id, name, created_at FROM accounts WHERE id = $1
 `
@@ -98,49 +35,6 @@ func (q *Queries) GetAccount(ctx context.Context, id postern.AccountID) (Account
 	var i Account
 	err := row.Scan(&i.ID, &i.Name, &i.CreatedAt)
 	return i, err
-}
-
-const listAPIKeys = `-- name: ListAPIKeys :many
-SELECT id, account_id, owner_id, description, metadata, verifier, created_at, rotated_at, previous_verifier, previous_until FROM api_keys WHERE id > $1 ORDER BY id LIMIT $2
-`
-
-type ListAPIKeysParams struct {
-	After postern.APIKeyID
-	Most  int32
-}
-
-func (q *Queries) ListAPIKeys(ctx context.Context, arg ListAPIKeysParams) ([]ApiKey, error) {
-	rows, err := q.db.QueryContext(ctx, listAPIKeys, arg.After, arg.Most)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ApiKey
-	for rows.Next() {
-		var i ApiKey
-		if err := rows.Scan(
-			&i.ID,
-			&i.AccountID,
-			&i.OwnerID,
-			&i.Description,
-			&i.Metadata,
-			&i.Verifier,
-			&i.CreatedAt,
-			&i.RotatedAt,
-			&i.PreviousVerifier,
-			&i.PreviousUntil,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
 }
 
 const listAccounts = `-- name: ListAccounts :many
@@ -173,31 +67,4 @@ func (q *Queries) ListAccounts(ctx context.Context, arg ListAccountsParams) ([]A
 		return nil, err
 	}
 	return items, nil
-}
-
-const rotateAPIKey = `-- name: RotateAPIKey :execrows
-UPDATE api_keys SET verifier = $1, rotated_at = $2, previous_verifier = $3, previous_until = $4
-WHERE id = $5
-`
-
-type RotateAPIKeyParams struct {
-	Verifier         []byte
-	RotatedAt        sql.NullInt64
-	PreviousVerifier []byte
-	PreviousUntil    sql.NullInt64
-	ID               postern.APIKeyID
-}
-
-func (q *Queries) RotateAPIKey(ctx context.Context, arg RotateAPIKeyParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, rotateAPIKey,
-		arg.Verifier,
-		arg.RotatedAt,
-		arg.PreviousVerifier,
-		arg.PreviousUntil,
-		arg.ID,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
 }

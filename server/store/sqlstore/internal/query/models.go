@@ -16,34 +16,6 @@ type Account struct {
 	CreatedAt int64
 }
 
-type ApiKey struct {
-	ID               postern.APIKeyID
-	AccountID        postern.AccountID
-	OwnerID          postern.UserID
-	Description      string
-	Metadata         string
-	Verifier         []byte
-	CreatedAt        int64
-	RotatedAt        sql.NullInt64
-	PreviousVerifier []byte
-	PreviousUntil    sql.NullInt64
-}
-
-type Credential struct {
-	ID               postern.CredentialID
-	AccountID        postern.AccountID
-	OwnerID          postern.UserID
-	Description      string
-	Metadata         string
-	Acl              string
-	Verifier         []byte
-	CreatedAt        int64
-	RevokedAt        sql.NullInt64
-	RotatedAt        sql.NullInt64
-	PreviousVerifier []byte
-	PreviousUntil    sql.NullInt64
-}
-
 type Limit struct {
 	SubjectID         string
 	AccountID         postern.AccountID
