@@ -114,7 +114,8 @@ func TestServerOnPostgreSQL(t *testing.T) {
 // everything recovers by itself.
 func TestTrafficWhilePostgreSQLIsStopped(t *testing.T) {
 	n := start(t, postgresConfig(t), server.Options{})
-	token := postern.Secret(n.Keys().Authtoken)
+	keys := n.Keys()
+	token := postern.Secret(keys.Authtoken)
 	client, _ := n.agent(link.Hello{Token: token})
 	n.online(client, "https://app."+domain, "hello")
 	health := func(path string, status int, text string) {
@@ -163,14 +164,37 @@ func TestTrafficWhilePostgreSQLIsStopped(t *testing.T) {
 		t.Errorf("a new name without a store: %v, want CodeStoreUnavailable", err)
 	}
 
+	if status, after := n.makePolicy(keys.APIKey); status != http.StatusServiceUnavailable || after == "" {
+		t.Errorf("the API answers %d, Retry-After %q", status, after)
+	}
+
 	if err := cluster.Resume(); err != nil {
 		t.Fatal(err)
 	}
 	health("/healthz", http.StatusOK, `"status":"ok","store":"ok"`)
+	if status, _ := n.makePolicy(keys.APIKey); status != http.StatusCreated {
+		t.Errorf("the API answers %d afterwards", status)
+	}
 	if _, err := again.Bind(t.Context(), asked); err != nil {
 		t.Errorf("a new name afterwards: %v", err)
 	}
 	reach()
+}
+
+// makePolicy changes something through the API.
+func (n *node) makePolicy(key string) (status int, retryAfter string) {
+	n.t.Helper()
+	r, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, fmt.Sprintf("https://api.%s:%d/ip_policies", domain, n.HTTPSAddr().Port()), strings.NewReader("{}"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header = http.Header{"Authorization": {"Bearer " + key}, "Ngrok-Version": {"2"}, "Content-Type": {"application/json"}}
+	response, err := n.Visitor().Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode, response.Header.Get("Retry-After")
 }
 
 // Who starts without the database is told where it was looked for.
