@@ -155,7 +155,7 @@ func (a *started) refusals(s *server) {
 		`{"name":"a","proto":"http"}`:                                          {102, 400, "invalid tunnel configuration", detail("Tunnel 'a' must specify 'addr' to tunnel to")},
 		`{"proto":"http","addr":80}`:                                           {102, 400, "invalid tunnel configuration", detail("Tunnel declaration must contain a 'name'")},
 		`{"name":"a","proto":"http","addr":80,"bind_tls":"zzz"}`:               {102, 400, "invalid tunnel configuration", detail("HTTP tunnel 'a' specifies invalid 'bind_tls': zzz")},
-		`{"name":"a","proto":"http","addr":80,"hostname":"elsewhere.example"}`: {103, 502, "failed to start tunnel", detail("ERR_NGROK_320")},
+		`{"name":"a","proto":"http","addr":80,"hostname":"elsewhere.example"}`: {103, 502, "failed to start tunnel", detail("ERR_NGROK_319")},
 		`{"name":"a","proto":"http","addr":80`:                                 {0, 400, "failed to deserialize request parameter", detail("")},
 	} {
 		var got apiFailure

@@ -129,7 +129,7 @@ func TestNodeSDKSeesCodes(t *testing.T) {
 	if agent := s.nodeAgent("nonsense", `{}`); agent.Code != "ERR_NGROK_105" {
 		t.Errorf("a bad token gave %+v", agent)
 	}
-	if agent := s.nodeAgent(s.authtoken, `{"domain":"elsewhere.example"}`); agent.Code != "ERR_NGROK_320" {
+	if agent := s.nodeAgent(s.authtoken, `{"domain":"elsewhere.example"}`); agent.Code != "ERR_NGROK_319" {
 		t.Errorf("a foreign domain gave %+v", agent)
 	}
 	if agent := s.nodeAgent(s.authtoken, `{"basic_auth":["user:password"]}`); agent.Error == "" {

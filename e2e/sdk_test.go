@@ -307,7 +307,7 @@ func TestSDKErrorsHaveCodes(t *testing.T) {
 	for address, code := range map[string]string{
 		"https://bad!name." + domain:    "ERR_NGROK_326",
 		"https://a." + domain + "/path": "ERR_NGROK_9037",
-		"https://elsewhere.example":     "ERR_NGROK_320",
+		"https://elsewhere.example":     "ERR_NGROK_319",
 		"https://a." + domain + "?q=1":  "ERR_NGROK_9037",
 	} {
 		_, err := s.sdk().Listen(sdkContext(t), ngrok.WithURL(address))

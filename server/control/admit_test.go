@@ -193,8 +193,19 @@ func TestCookieSurvivesRestart(t *testing.T) {
 
 func TestRevocationEndsSessions(t *testing.T) {
 	w := newWorld(t)
-	first, second, other := w.connect(link.Hello{Token: "alpha"}), w.connect(link.Hello{Token: "alpha"}), w.connect(link.Hello{Token: "beta"})
+	sdk := newAgent("198.51.100.9:1")
+	sdk.transport = "ngrok/2"
+	first, second, other := w.connect(link.Hello{Token: "alpha"}), w.connectAs(sdk, link.Hello{Token: "alpha"}), w.connect(link.Hello{Token: "beta"})
+	first.bind(t, request(t, "https://a.example.com"))
+	bound := second.bind(t, request(t, "https://b.example.com"))
 	w.CredentialRevoked("cr_alpha")
+	if w.reachable("a.example.com", true) || w.reachable("b.example.com", true) {
+		t.Error("what is revoked is still reachable")
+	}
+	// ngrok's wire ends without a word; its endpoints do not.
+	if told := second.told(); len(told) != 1 || !postern.HasCode(told[bound.ID], postern.CodeCredentialRevoked) || len(first.told()) != 0 {
+		t.Errorf("the SDK was told %v, our own agent %v", told, first.told())
+	}
 	for _, c := range []*connected{first, second} {
 		if cause := c.Cause(); cause == nil || cause.Code != postern.CodeCredentialRevoked {
 			t.Errorf("a session of the revoked credential ended with %v", cause)

@@ -55,6 +55,7 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err := s.settled(e); err != nil {
 		s.remove(e)
 		e.offline(false)
+		s.control.settle(ctx)
 		return link.Bound{}, err
 	}
 	return s.bound(e, r.Name), nil

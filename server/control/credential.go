@@ -24,9 +24,29 @@ func (c *Control) CredentialRevoked(id postern.CredentialID) {
 	c.mu.Unlock()
 	var ends sync.WaitGroup
 	for _, s := range c.of(id) {
-		ends.Go(func() { s.end(revocation()) })
+		ends.Go(s.revoke)
 	}
 	ends.Wait()
+}
+
+// partingTime bounds what a session that ends has to tell its agent.
+const partingTime = 250 * time.Millisecond
+
+// revoke ends the session of a revoked credential. ngrok's wire has no word for why a
+// session ends, its agents see a lost connection; but it has one for each endpoint.
+func (s *session) revoke() {
+	why, endpoints := revocation(), s.bindings()
+	s.Release(why)
+	if !s.native() {
+		ctx, cancel := context.WithTimeout(s.context(context.Background()), partingTime)
+		defer cancel()
+		var words sync.WaitGroup
+		for _, e := range endpoints {
+			words.Go(func() { _ = s.link.StopEndpoint(ctx, e.bindID, why) }) // who does not take it sees the end
+		}
+		words.Wait()
+	}
+	s.link.Close(why)
 }
 
 // CredentialChanged holds every session of a credential to what it is now: endpoints

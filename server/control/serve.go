@@ -45,7 +45,7 @@ func (c *Control) Serve(ctx context.Context, conn net.Conn, alpn string) {
 func (c *Control) Drain(ctx context.Context, over time.Duration) {
 	var ours []*session
 	for _, s := range c.all() {
-		if strings.HasPrefix(s.info.Transport, "postern/") {
+		if s.native() {
 			ours = append(ours, s)
 		}
 	}
@@ -64,6 +64,9 @@ func (c *Control) Drain(ctx context.Context, over time.Duration) {
 		s.link.Drain()
 	}
 }
+
+// native tells whether the session speaks our own wire.
+func (s *session) native() bool { return strings.HasPrefix(s.info.Transport, "postern/") }
 
 // Close ends every session, and returns when everything has ended that tells agents
 // of something.

@@ -1,0 +1,191 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.ngrok.com/ngrok/v2"
+
+	"github.com/postern-dev/postern/client"
+	"github.com/postern-dev/postern/e2e/internal/program"
+	"github.com/postern-dev/postern/resource"
+)
+
+// key is an authtoken that "server keys create" printed.
+type key struct {
+	ID    string `json:"id"`
+	Token string `json:"token"`
+}
+
+// keys runs "postern server keys" and reads what it prints.
+func (s *server) keys(args ...string) key {
+	s.t.Helper()
+	argv := append([]string{"server", "keys"}, args...)
+	output, err := exec.CommandContext(s.t.Context(), posternBinary, append(argv, "--config", s.Config, "--format", "json")...).Output()
+	if err != nil {
+		s.t.Fatalf("keys %v: %v", args, program.Described(err))
+	}
+	var made key
+	if err := json.Unmarshal(output, &made); err != nil || made.ID == "" {
+		s.t.Fatalf("keys %v printed %q: %v", args, output, err)
+	}
+	return made
+}
+
+// as is the server for agents that have another authtoken.
+func (s *server) as(token string) *server {
+	again, program := *s, *s.Server
+	program.Authtoken = token
+	again.Server, again.authtoken = &program, token
+	return &again
+}
+
+// A token with an ACL binds what that covers and nothing else, and is told which: by our
+// own agent and by ngrok's SDK alike.
+func TestACLOfAToken(t *testing.T) {
+	s := startServer(t)
+	limited := s.as(s.keys("create", "authtoken", "--acl", "bind:*.customer1."+domain).Token)
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "customer 1") }))
+	defer page.Close()
+	refused := []struct {
+		url, code string
+	}{
+		{"https://customer1." + domain, "ERR_NGROK_316"},
+		{"https://evil." + domain, "ERR_NGROK_316"},
+		{"https://evil.example.org", "ERR_NGROK_316"},
+		{fmt.Sprintf("tcp://tcp.%s:%d", domain, s.TCPFirst), "ERR_NGROK_308"},
+		{"tcp://", "ERR_NGROK_356"},
+	}
+
+	t.Run("native agent", func(t *testing.T) {
+		_, url := limited.agent("http", page.URL, "--url", "https://app.customer1."+domain)
+		if _, body := fetch(t, s.visitor(), url); body != "customer 1" {
+			t.Errorf("%s answered %q", url, body)
+		}
+		limited.agent("http", page.URL, "--url", "https://*.deep.customer1."+domain)
+		if _, body := fetch(t, s.visitor(), fmt.Sprintf("https://a.b.deep.customer1.%s:%d", domain, s.https)); body != "customer 1" {
+			t.Errorf("below the wildcard: %q", body)
+		}
+		for _, test := range refused {
+			kind := "http"
+			args := []string{page.URL, "--url", test.url}
+			if strings.HasPrefix(test.url, "tcp:") {
+				kind = "tcp"
+				if args = []string{strings.TrimPrefix(page.URL, "http://")}; test.url != "tcp://" {
+					args = append(args, "--url", test.url)
+				}
+			}
+			agent := limited.agentProcess(append([]string{kind}, args...)...)
+			eventually(t, 10*time.Second, func() error {
+				if !strings.Contains(agent.output(), test.code) {
+					return fmt.Errorf("asked for %s the agent says %s", test.url, agent.output())
+				}
+				return nil
+			})
+			agent.end()
+		}
+	})
+
+	t.Run("ngrok-go", func(t *testing.T) {
+		agent := limited.sdk()
+		serveText(listen(t, agent, ngrok.WithURL("https://sdk.customer1."+domain)), "by the SDK")
+		if _, body := fetch(t, s.visitor(), fmt.Sprintf("https://sdk.customer1.%s:%d", domain, s.https)); body != "by the SDK" {
+			t.Errorf("answered %q", body)
+		}
+		for _, test := range refused {
+			_, err := agent.Listen(sdkContext(t), ngrok.WithURL(test.url))
+			wantCode(t, err, test.code)
+		}
+	})
+}
+
+// Sessions of a token that is revoked end within a second, whoever they belong to,
+// and nobody comes back with it.
+func TestRevokedTokenEndsSessions(t *testing.T) {
+	s := startServer(t)
+	made := s.keys("create", "authtoken")
+	theirs := s.as(made.Token)
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	agent, _ := theirs.agent("http", page.URL, "--url", "https://native."+domain)
+	listener := listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain))
+	gone := make(chan error, 1)
+	go func() { gone <- http.Serve(listener, http.NotFoundHandler()) }()
+
+	s.keys("revoke", made.ID)
+	began := time.Now()
+	eventually(t, 10*time.Second, func() error {
+		for _, name := range []string{"native", "sdk"} {
+			response, _, err := tryFetch(s.visitor(), fmt.Sprintf("https://%s.%s:%d", name, domain, s.https))
+			if err != nil {
+				return err
+			}
+			if code := response.Header.Get("Ngrok-Error-Code"); code != "ERR_NGROK_3200" {
+				return fmt.Errorf("%s is still online: %s %s", name, response.Status, code)
+			}
+		}
+		return nil
+	})
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the endpoints were online for another %v", took)
+	}
+	eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(agent.output(), "ERR_NGROK_300") {
+			return fmt.Errorf("the agent says %s", tail(agent.output(), 2000))
+		}
+		return nil
+	})
+	later := theirs.agentProcess("http", page.URL)
+	eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(later.output(), "ERR_NGROK_107") {
+			return fmt.Errorf("a later login says %s", tail(later.output(), 2000))
+		}
+		return nil
+	})
+	select {
+	case err := <-gone:
+		wantCode(t, err, "ERR_NGROK_300")
+	case <-time.After(10 * time.Second):
+		t.Error("the SDK's listener goes on")
+	}
+}
+
+// S1-41: what is below a wildcard that the account has reserved is bound without being
+// reserved, also elsewhere than below the server's domain.
+func TestNamesBelowAReservedWildcard(t *testing.T) {
+	s := startServer(t)
+	wildcard := resource.ReservedDomainCreate{Domain: "*.customer1.example.org"}
+	if _, err := client.For(s.api(), resource.ReservedDomains()).Create(t.Context(), wildcard); err != nil {
+		t.Fatal(err)
+	}
+	agent := s.sdk()
+	serveText(listen(t, agent, ngrok.WithURL("https://app.customer1.example.org")), "below the wildcard")
+	serveText(listen(t, agent, ngrok.WithURL("http://a.b.customer1.example.org")), "deeper")
+	for _, name := range []string{"https://customer1.example.org", "https://other.example.org"} {
+		_, err := agent.Listen(sdkContext(t), ngrok.WithURL(name))
+		wantCode(t, err, "ERR_NGROK_319")
+	}
+	visitor := s.visitor()
+	if _, body := fetch(t, visitor, fmt.Sprintf("http://a.b.customer1.example.org:%d", s.http)); body != "deeper" {
+		t.Errorf("answered %q", body)
+	}
+	// The server's CA may not vouch for names that are not the server's, so nobody can be
+	// made to trust it for them.
+	secure := fmt.Sprintf("https://app.customer1.example.org:%d", s.https)
+	if _, _, err := tryFetch(visitor, secure); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("the certificate of a name elsewhere: %v", err)
+	}
+	transport := s.transport()
+	transport.TLSClientConfig.InsecureSkipVerify = true
+	defer transport.CloseIdleConnections()
+	if _, body := fetch(t, &http.Client{Transport: transport}, secure); body != "below the wildcard" {
+		t.Errorf("answered %q", body)
+	}
+}
