@@ -50,6 +50,12 @@ generate: ## write generated files again
 bench: ## measure against nginx and HAProxy; see docs/performance.md
 	bench/run.sh
 
+.PHONY: bench-store
+bench-store: ## time reads among 100,000 rows, and look-ups and rebuilds of 100,000 routes
+	scripts/test-deps.sh test
+	$(GO) test -run '^$$' -bench '^Benchmark(Rows|RouteLookup|Rebuild)$$' -benchtime 3s \
+		./server/store/sqlstore ./server/api ./server/route ./server/routebuild
+
 .PHONY: release
 release: ## build every archive of VERSION=x.y.z into dist/
 	@test -n "$(VERSION)" || { echo 'usage: make release VERSION=1.2.3' >&2; exit 2; }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/postgres"
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/seal"
@@ -27,7 +28,10 @@ import (
 	"github.com/postern-dev/postern/server/store/sqlstore"
 )
 
-func TestMain(m *testing.M) { testkit.Leaks(m) }
+// postgreSQL is the cluster in which benchmarks have their other databases.
+var postgreSQL postgres.Shared
+
+func TestMain(m *testing.M) { testkit.Leaks(m, postgreSQL.Close) }
 
 const (
 	domain postern.Hostname = "example.com"

@@ -213,32 +213,3 @@ func TestDamagedCredentialIsNotAdmitted(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkWrite(b *testing.B) {
-	s, err := sqlstore.Open(b.Context(), engine(filepath.Join(b.TempDir(), "postern.db")))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	for n := 0; b.Loop(); n++ { // another value each time: the same would change no page
-		if err := put(b.Context(), s, "k", strconv.Itoa(n)); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkRead(b *testing.B) {
-	s, err := sqlstore.Open(b.Context(), engine(filepath.Join(b.TempDir(), "postern.db")))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	if err := put(b.Context(), s, "k", "v"); err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		if _, err := get(b.Context(), s, "k"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -250,14 +249,5 @@ func TestPostgreSQLThatComesBack(t *testing.T) {
 	}
 	if value, err := get(t.Context(), s, "k"); value != "before" || err != nil {
 		t.Errorf("a read afterwards: %q, %v", value, err)
-	}
-}
-
-func BenchmarkWritePostgreSQL(b *testing.B) {
-	s := openPostgres(b, postgreSQL.Database(b))
-	for n := 0; b.Loop(); n++ { // another value each time: the same would change no page
-		if err := put(b.Context(), s, "k", strconv.Itoa(n)); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -24,7 +24,7 @@ func engine(path string) sqlstore.Engine {
 	return sqlstore.Engine{Dialect: sqlstore.SQLite, Driver: "sqlite", Source: postern.Secret(path)}
 }
 
-func open(t *testing.T, path string) *sqlstore.Store {
+func open(t testing.TB, path string) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(context.Background(), engine(path))
 	if err != nil {
