@@ -185,6 +185,10 @@ const (
 	CodeAPIUnreachable           Code = "ERR_POSTERN_522" // The API does not answer
 	CodeDomainUnproven           Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
 	CodeCertificateInUse         Code = "ERR_POSTERN_535" // The certificate is in use
+	CodeLoginInvalid             Code = "ERR_POSTERN_540" // The address and the password do not belong together
+	CodeInvitationInvalid        Code = "ERR_POSTERN_541" // The invitation is not valid
+	CodeLastOwner                Code = "ERR_POSTERN_542" // An account keeps at least one owner
+	CodeEmailTaken               Code = "ERR_POSTERN_543" // Somebody on this server has the address already
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -551,6 +555,14 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Nothing proves that the domain is yours", Fix: "Create the TXT record that the message names, wait until it can be looked up, and try again."}, true
 	case CodeCertificateInUse:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate is in use", Fix: "Detach it from what the message names, or delete that first."}, true
+	case CodeLoginInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_203", Status: 403, Title: "The address and the password do not belong together", Fix: "Correct them, or ask whoever administers the account for another password."}, true
+	case CodeInvitationInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_203", Status: 403, Title: "The invitation is not valid", Fix: "Ask for another one: each can be accepted once, and not after its time."}, true
+	case CodeLastOwner:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "An account keeps at least one owner", Fix: "Make somebody else an owner first."}, true
+	case CodeEmailTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "Somebody on this server has the address already", Fix: "Use another address: one is one person's of one account."}, true
 	}
 	return Entry{}, false
 }
@@ -739,5 +751,9 @@ func Codes() []Code {
 		CodeAPIUnreachable,
 		CodeDomainUnproven,
 		CodeCertificateInUse,
+		CodeLoginInvalid,
+		CodeInvitationInvalid,
+		CodeLastOwner,
+		CodeEmailTaken,
 	}
 }

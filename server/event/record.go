@@ -19,6 +19,13 @@ type Record struct {
 const (
 	AccountCreated              postern.EventType = "account_created.v0"
 	UserCreated                 postern.EventType = "user_created.v0"
+	UserUpdated                 postern.EventType = "user_updated.v0"
+	UserDeleted                 postern.EventType = "user_deleted.v0"
+	InvitationCreated           postern.EventType = "invitation_created.v0"
+	InvitationAccepted          postern.EventType = "invitation_accepted.v0"
+	InvitationDeleted           postern.EventType = "invitation_deleted.v0"
+	PasskeyCreated              postern.EventType = "passkey_created.v0"
+	PasskeyDeleted              postern.EventType = "passkey_deleted.v0"
 	APIKeyCreated               postern.EventType = "api_key_created.v0"
 	APIKeyUpdated               postern.EventType = "api_key_updated.v0"
 	APIKeyDeleted               postern.EventType = "api_key_deleted.v0"

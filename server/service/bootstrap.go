@@ -107,7 +107,7 @@ func (d *draft) createOwner(account postern.Account, user store.User) error {
 		return err
 	}
 	return d.record(event.UserCreated, account.ID, user.ID,
-		userObject{ID: postern.UserID(user.ID), Name: user.Name, CreatedAt: stamp(user.CreatedAt)})
+		showPerson(user))
 }
 
 // createAPIKey gives k its id, times and key, and stores it.

@@ -57,7 +57,25 @@ type (
 	userObject struct {
 		ID        postern.UserID `json:"id"`
 		Name      string         `json:"name"`
+		Email     string         `json:"email"`
+		Role      postern.Role   `json:"role"`
+		Active    bool           `json:"active"`
 		CreatedAt string         `json:"created_at"`
+	}
+	invitationObject struct {
+		ID        string         `json:"id"`
+		Email     string         `json:"email"`
+		Role      postern.Role   `json:"role"`
+		InviterID postern.UserID `json:"inviter_id"`
+		UserID    postern.UserID `json:"user_id"`
+		ExpiresAt string         `json:"expires_at"`
+		CreatedAt string         `json:"created_at"`
+	}
+	passkeyObject struct {
+		ID          string         `json:"id"`
+		UserID      postern.UserID `json:"user_id"`
+		Description string         `json:"description"`
+		CreatedAt   string         `json:"created_at"`
 	}
 	nameObject struct {
 		Host         postern.Hostname     `json:"host"`
@@ -81,6 +99,19 @@ func showName(n store.Name) nameObject {
 
 func showPort(p store.Port) portObject {
 	return portObject{Port: p.Port, CredentialID: p.Credential, Assigned: p.Assigned, Endpoint: p.Endpoint, CreatedAt: stamp(p.CreatedAt)}
+}
+
+func showPerson(u store.User) userObject {
+	return userObject{ID: postern.UserID(u.ID), Name: u.Name, Email: u.Email, Role: u.Role, Active: u.Serves(), CreatedAt: stamp(u.CreatedAt)}
+}
+
+func showInvitation(i store.Invitation) invitationObject {
+	return invitationObject{ID: i.ID, Email: i.Email, Role: i.Role, InviterID: i.Inviter, UserID: i.User,
+		ExpiresAt: stamp(i.ExpiresAt), CreatedAt: stamp(i.CreatedAt)}
+}
+
+func showPasskey(p store.Passkey) passkeyObject {
+	return passkeyObject{ID: p.ID, UserID: p.User, Description: p.Description, CreatedAt: stamp(p.CreatedAt)}
 }
 
 // stamp is the API's form of a time: RFC 3339, UTC, whole seconds.

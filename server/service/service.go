@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/password"
 	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -76,6 +77,9 @@ type Config struct {
 	// online is not reserved. nil: none. It may be called at any time.
 	InUse func() []postern.Endpoint
 
+	// Passwords hashes people's passwords; nil: at their ordinary cost.
+	Passwords *password.Hasher
+
 	// StoreTimeout is for how long the store may keep a caller waiting before the
 	// Service goes on without it; 0 means 5 s.
 	StoreTimeout time.Duration
@@ -106,6 +110,9 @@ type Service struct {
 
 	sealing *seal.Keyring
 	sealed  []sealedTable
+
+	passwords *password.Hasher
+	guesses   *guesses
 
 	known   *memory
 	pending *backlog
@@ -138,8 +145,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
-		known: newMemory(), pending: newBacklog(),
+		passwords: c.Passwords, guesses: newGuesses(), known: newMemory(), pending: newBacklog(),
 		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
+	}
+	if s.passwords == nil {
+		s.passwords = password.New(password.Ordinary())
 	}
 	if s.timeout <= 0 {
 		s.timeout = 5 * time.Second
