@@ -34,6 +34,7 @@ type liveCredentials struct {
 // credentialReader is what liveCredentials needs of service.Service.
 type credentialReader interface {
 	KnownCredential(id postern.CredentialID) (postern.Credential, bool)
+	KnownOwner(id postern.CredentialID) (postern.UserID, bool)
 	CredentialInForce(ctx context.Context, id postern.CredentialID) (c postern.Credential, remembered bool, err error)
 }
 
@@ -42,6 +43,7 @@ type credentialSessions interface {
 	Credentials() []postern.CredentialID
 	CredentialChanged(now postern.Credential)
 	CredentialRevoked(id postern.CredentialID)
+	CredentialSuspended(id postern.CredentialID)
 }
 
 // credentialPeers is what it needs of handover.Peers.
@@ -57,7 +59,7 @@ func newLiveCredentials(service credentialReader, sessions credentialSessions, l
 
 // follow does what this process's events say, until ctx ends.
 func (l *liveCredentials) follow(ctx context.Context, bus *event.Bus) error {
-	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated)
+	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated, event.ServiceUserUpdated)
 	defer changes.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	var rereading sync.WaitGroup
@@ -83,6 +85,10 @@ func (l *liveCredentials) follow(ctx context.Context, bus *event.Bus) error {
 // apply does what one event says. What this process has changed is in its memory, so the
 // store is not asked; the other processes of the node have to.
 func (l *liveCredentials) apply(ctx context.Context, r event.Record) {
+	if r.Type == event.ServiceUserUpdated {
+		l.applyOwner(ctx, postern.UserID(r.Subject))
+		return
+	}
 	id := postern.CredentialID(r.Subject)
 	if r.Type == event.CredentialRevoked {
 		l.peers.CredentialRevoked(id)
@@ -92,6 +98,16 @@ func (l *liveCredentials) apply(ctx context.Context, r event.Record) {
 	l.peers.CredentialChanged(id)
 	if !l.applyKnown(id) { // forgotten for others, or revoked since
 		l.refreshOne(ctx, id)
+	}
+}
+
+// applyOwner looks at the credentials of a user, who may have ceased to be active.
+func (l *liveCredentials) applyOwner(ctx context.Context, owner postern.UserID) {
+	l.peers.CredentialChanged("")
+	for _, id := range l.sessions.Credentials() {
+		if whose, known := l.service.KnownOwner(id); !known || whose == owner {
+			l.refreshOne(ctx, id)
+		}
 	}
 }
 
@@ -124,10 +140,13 @@ func (l *liveCredentials) refreshOne(ctx context.Context, id postern.CredentialI
 	switch {
 	case postern.HasCode(err, postern.CodeNotFound):
 		l.sessions.CredentialRevoked(id)
+	case postern.HasCode(err, postern.CodeOwnerInactive):
+		l.sessions.CredentialSuspended(id)
 	case err == nil:
 		l.sessions.CredentialChanged(now)
 	}
-	if remembered || err != nil && !postern.HasCode(err, postern.CodeNotFound) {
+	told := err == nil || postern.HasCode(err, postern.CodeNotFound) || postern.HasCode(err, postern.CodeOwnerInactive)
+	if remembered || !told {
 		l.log.WarnContext(ctx, "it is not known whether a credential has changed; the store is asked again", "credential", id, "error", err)
 		l.later(id)
 	}

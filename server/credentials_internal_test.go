@@ -43,10 +43,19 @@ func (a *authority) CredentialInForce(_ context.Context, id postern.CredentialID
 			return postern.Credential{}, false, postern.Errorf(postern.CodeStoreUnavailable, "down")
 		}
 	}
+	if found == "suspended" {
+		return postern.Credential{}, remembered, postern.Errorf(postern.CodeOwnerInactive, "not active")
+	}
 	if found == "" {
 		return postern.Credential{}, remembered, postern.Errorf(postern.CodeNotFound, "revoked")
 	}
 	return postern.Credential{ID: id, Description: found}, remembered, nil
+}
+
+// KnownOwner: what is before an id's first "-" is its owner.
+func (a *authority) KnownOwner(id postern.CredentialID) (postern.UserID, bool) {
+	owner, _, found := strings.Cut(string(id), "-")
+	return postern.UserID(owner), found
 }
 
 func (a *authority) Credentials() []postern.CredentialID {
@@ -65,6 +74,9 @@ func (a *authority) CredentialChanged(now postern.Credential) {
 	a.hear(string(now.ID) + " is " + now.Description)
 }
 func (a *authority) CredentialRevoked(id postern.CredentialID) { a.hear(string(id) + " is revoked") }
+func (a *authority) CredentialSuspended(id postern.CredentialID) {
+	a.hear(string(id) + " is suspended")
+}
 
 // word takes what was heard and passed on since the last call.
 func (a *authority) word() string {
@@ -175,6 +187,21 @@ func TestChangeIsReadAgainUntilTheStoreAnswers(t *testing.T) {
 		heard := a.heard
 		slices.Sort(heard)
 		says(t, a, "[cr_1 is narrow cr_unknown is revoked] []")
+		time.Sleep(time.Minute)
+		says(t, a, "[] []")
+	})
+}
+
+// Sessions end of a service user that is no longer active, and those of nobody else are
+// looked at. What cannot be told from it is read.
+func TestInactiveOwnersSessionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &authority{live: []postern.CredentialID{"bot_1-a", "bot_1-b", "bot_2-a", "cr_forgotten"}, stored: map[postern.CredentialID]string{
+			"bot_1-a": "suspended", "bot_1-b": "suspended", "bot_2-a": "good", "cr_forgotten": "good",
+		}}
+		_, bus := followed(t, a)
+		bus.Publish(about(event.ServiceUserUpdated, "bot_1"))
+		says(t, a, "[bot_1-a is suspended bot_1-b is suspended cr_forgotten is good] [changed ]")
 		time.Sleep(time.Minute)
 		says(t, a, "[] []")
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
+	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server"
 	"github.com/postern-dev/postern/server/service"
 )
@@ -129,4 +130,49 @@ func TestLiveSessionsObeyTheirCredential(t *testing.T) {
 	if _, _, err := n.tryAgent(link.Hello{Token: token}); !postern.HasCode(err, postern.CodeTokenInvalid) {
 		t.Errorf("the token is still good for %v", err)
 	}
+}
+
+// S1-22: the agents of a service user end with it within a second, and come back when it
+// is active again.
+func TestServiceUserIsSuspended(t *testing.T) {
+	n := start(t, testConfig(t), server.Options{})
+	by, err := n.Service().AuthenticateKey(t.Context(), postern.Secret(n.Keys().APIKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	uses := n.Service().ServiceUsers()
+	bot, err := uses.Create(t.Context(), by, resource.ServiceUserCreate{Name: "gateway of customer 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := n.Service().Credentials().Create(t.Context(), by, resource.CredentialCreate{OwnerID: &bot.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := postern.Secret(*credential.Token)
+	client, _ := n.listening(token)
+	activate := func(active bool) {
+		t.Helper()
+		if _, err := uses.Update(t.Context(), by, bot.ID, resource.ServiceUserUpdate{Active: &active}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	activate(false)
+	select {
+	case <-client.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the session lives on")
+	}
+	if took := time.Since(began); took > within {
+		t.Errorf("it took %v", took)
+	}
+	if cause := client.Cause(); !postern.HasCode(cause, postern.CodeOwnerInactive) {
+		t.Errorf("the agent was told %v", cause)
+	}
+	if _, _, err := n.tryAgent(link.Hello{Token: token}); !postern.HasCode(err, postern.CodeOwnerInactive) {
+		t.Errorf("an agent is let in: %v", err)
+	}
+	activate(true)
+	n.listening(token)
 }

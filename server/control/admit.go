@@ -132,6 +132,9 @@ func (c *Control) enlist(s *session, began time.Time) (predecessor *session, err
 		return nil, revocation()
 	}
 	if late, changed := c.changed.get(s.info.Credential); changed && !late.at.Before(began) {
+		if late.suspended {
+			return nil, suspension()
+		}
 		s.holder = late.credential
 	}
 	predecessor = c.clients[s.client]
@@ -219,6 +222,10 @@ func (c *Control) record(ctx context.Context, s *session, tell func(context.Cont
 	if err := tell(ctx, s.info); err != nil {
 		c.log.WarnContext(ctx, "the session's event is not recorded", "session", s.info.ID, "error", err)
 	}
+}
+
+func suspension() *postern.Error {
+	return postern.Errorf(postern.CodeOwnerInactive, "the owner of this session's authtoken is not active")
 }
 
 func revocation() *postern.Error {

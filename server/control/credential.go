@@ -13,6 +13,7 @@ import (
 // authenticate before may have been given what it was.
 type change struct {
 	credential postern.Credential
+	suspended  bool // nobody is let in with it
 	at         time.Time
 }
 
@@ -24,7 +25,7 @@ func (c *Control) CredentialRevoked(id postern.CredentialID) {
 	c.mu.Unlock()
 	var ends sync.WaitGroup
 	for _, s := range c.of(id) {
-		ends.Go(s.revoke)
+		ends.Go(func() { s.dismiss(revocation()) })
 	}
 	ends.Wait()
 }
@@ -32,10 +33,11 @@ func (c *Control) CredentialRevoked(id postern.CredentialID) {
 // partingTime bounds what a session that ends has to tell its agent.
 const partingTime = 250 * time.Millisecond
 
-// revoke ends the session of a revoked credential. ngrok's wire has no word for why a
-// session ends, its agents see a lost connection; but it has one for each endpoint.
-func (s *session) revoke() {
-	why, endpoints := revocation(), s.bindings()
+// dismiss ends the session of a credential that is no good any more. ngrok's wire has no
+// word for why a session ends, its agents see a lost connection; but it has one for each
+// endpoint.
+func (s *session) dismiss(why *postern.Error) {
+	endpoints := s.bindings()
 	s.Release(why)
 	if !s.native() {
 		ctx, cancel := context.WithTimeout(s.context(context.Background()), partingTime)
@@ -47,6 +49,20 @@ func (s *session) revoke() {
 		words.Wait()
 	}
 	s.link.Close(why)
+}
+
+// CredentialSuspended ends every session of a credential whose owner is not active, and
+// refuses those that authenticated a moment before. Later ones are welcome: whoever
+// authenticates them knows better.
+func (c *Control) CredentialSuspended(id postern.CredentialID) {
+	c.mu.Lock()
+	c.changed.put(id, change{suspended: true, at: time.Now()})
+	c.mu.Unlock()
+	var ends sync.WaitGroup
+	for _, s := range c.of(id) {
+		ends.Go(func() { s.dismiss(suspension()) })
+	}
+	ends.Wait()
 }
 
 // CredentialChanged holds every session of a credential to what it is now: endpoints

@@ -224,4 +224,24 @@ func TestCredentialsOfSessions(t *testing.T) {
 	}
 }
 
+// Whoever authenticated before the suspension is not let in, whoever does later is.
+func TestSuspendedCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.connect(link.Hello{Token: "alpha"})
+		other := w.connect(link.Hello{Token: "beta"})
+		c.bind(t, request(t, "https://a.example.com"))
+		w.CredentialSuspended("cr_alpha")
+		<-c.Done()
+		if cause := c.Cause(); !postern.HasCode(cause, postern.CodeOwnerInactive) {
+			t.Errorf("the agent was told %v", cause)
+		}
+		if w.reachable("a.example.com", true) || len(w.Sessions()) != 1 || other.Cause() != nil {
+			t.Errorf("online are %+v", w.Sessions())
+		}
+		time.Sleep(time.Second)
+		w.connect(link.Hello{Token: "alpha"})
+	})
+}
+
 func over() *postern.Error { return postern.Errorf(postern.CodeLinkLost, "the test is over") }

@@ -164,7 +164,7 @@ func (s *session) Release(why error) {
 
 	ctx, cancel := context.WithTimeout(s.context(context.Background()), settleTime)
 	defer cancel()
-	mayReturn := !postern.HasCode(why, postern.CodeCredentialRevoked)
+	mayReturn := !postern.HasCode(why, postern.CodeCredentialRevoked) && !postern.HasCode(why, postern.CodeOwnerInactive)
 	for _, e := range endpoints {
 		e.offline(mayReturn)
 		s.meter.RemoveEndpoint()

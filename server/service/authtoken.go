@@ -148,6 +148,13 @@ func (s *Service) KnownCredential(id postern.CredentialID) (postern.Credential, 
 	return h.credential, true
 }
 
+// KnownOwner returns the owner of a credential that is in this process's memory, revoked
+// or not.
+func (s *Service) KnownOwner(id postern.CredentialID) (postern.UserID, bool) {
+	h, ok := s.known.holder(id)
+	return h.credential.Owner, ok && h.credential.Owner != ""
+}
+
 // Account returns an account, or CodeNotFound.
 func (s *Service) Account(ctx context.Context, id postern.AccountID) (postern.Account, error) {
 	var account postern.Account
