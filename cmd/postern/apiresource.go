@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/client"
@@ -40,6 +41,9 @@ func resourceCommand(access *apiAccess, d resource.Definition) *cobra.Command {
 	}
 	for _, action := range d.Actions {
 		command.AddCommand(bareCommand(access, d, action.Name, action.Doc, http.MethodPost, "/"+action.Name))
+	}
+	for _, route := range d.Routes {
+		command.AddCommand(routeCommand(access, d, route))
 	}
 	return command
 }
@@ -112,23 +116,26 @@ func listCommand(access *apiAccess, d resource.Definition) *cobra.Command {
 	command := &cobra.Command{
 		Use: "list", Short: "List: " + d.Singular, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			answer, err := l.ask(cmd.Context(), access, d)
+			answer, err := l.ask(cmd.Context(), access, d, d.Path())
 			if err != nil {
 				return err
 			}
 			return access.show(d, http.StatusOK, answer)
 		},
 	}
-	flags := command.Flags()
+	l.register(command.Flags())
+	return command
+}
+
+func (l *listing) register(flags *pflag.FlagSet) {
 	flags.StringVar(&l.before, "before-id", "", "only what was made before the one with this `ID`")
 	flags.IntVar(&l.limit, "limit", 0, "how many come with one request, 1 to 100 (default 100)")
 	flags.StringVar(&l.filter, "filter", "", "a CEL `EXPRESSION` over obj, such as 'obj.description == \"x\"'")
 	flags.BoolVar(&l.all, "all", false, "all pages, not the first alone")
-	return command
 }
 
 // ask gets a page, or all of them as one.
-func (l listing) ask(ctx context.Context, access *apiAccess, d resource.Definition) (json.RawMessage, error) {
+func (l listing) ask(ctx context.Context, access *apiAccess, d resource.Definition, path string) (json.RawMessage, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{"before_id": l.before, "filter": l.filter} {
 		if value != "" {
@@ -138,7 +145,6 @@ func (l listing) ask(ctx context.Context, access *apiAccess, d resource.Definiti
 	if l.limit != 0 {
 		query.Set("limit", strconv.Itoa(l.limit))
 	}
-	path := d.Path()
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
