@@ -91,6 +91,14 @@ const (
 	CodeStopFailed               Code = "ERR_NGROK_808"   // The agent could not stop itself
 	CodeUpdateFailed             Code = "ERR_NGROK_809"   // The agent could not update itself
 	CodeCommandUnanswered        Code = "ERR_NGROK_810"   // The agent did not answer the command
+	CodeEventTargetMissing       Code = "ERR_NGROK_236"   // The event destination has no target
+	CodeEventTypeUnknown         Code = "ERR_NGROK_238"   // There is no such type of events
+	CodeEventDestinationUnknown  Code = "ERR_NGROK_5103"  // There is no such event destination
+	CodeEventAuthMissing         Code = "ERR_NGROK_5106"  // The target of the event destination has no way to sign in
+	CodeEventDestinationInUse    Code = "ERR_NGROK_5112"  // The event destination is used by a subscription
+	CodeEventTargetsMany         Code = "ERR_NGROK_5115"  // The event destination has more than one target
+	CodeEventAuthsMany           Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
+	CodeEventSourceRepeated      Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
 	CodeUpstreamInvalidResponse  Code = "ERR_NGROK_3004"  // The service answered with something that is not valid HTTP
 	CodeEndpointOffline          Code = "ERR_NGROK_3200"  // The endpoint is offline
 	CodeWebSocketExpected        Code = "ERR_NGROK_3206"  // This endpoint takes WebSocket connections only
@@ -367,6 +375,22 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_809", Status: 502, Title: "The agent could not update itself", Fix: "Look at the agent's log."}, true
 	case CodeCommandUnanswered:
 		return Entry{Code: c, Wire: "ERR_NGROK_810", Status: 504, Title: "The agent did not answer the command", Fix: "See whether the session is still connected and try again."}, true
+	case CodeEventTargetMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_236", Status: 400, Title: "The event destination has no target", Fix: "Give exactly one of firehose, kinesis, cloudwatch_logs, datadog, azure_logs_ingestion and debug in \"target\"."}, true
+	case CodeEventTypeUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_238", Status: 400, Title: "There is no such type of events", Fix: "Use one of the types that the message lists."}, true
+	case CodeEventDestinationUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_5103", Status: 400, Title: "There is no such event destination", Fix: "Make the event destination first, or correct its id."}, true
+	case CodeEventAuthMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_5106", Status: 400, Title: "The target of the event destination has no way to sign in", Fix: "Give exactly one of role and creds in \"auth\"."}, true
+	case CodeEventDestinationInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_5112", Status: 400, Title: "The event destination is used by a subscription", Fix: "Take it out of the event subscriptions that the message names, or delete them."}, true
+	case CodeEventTargetsMany:
+		return Entry{Code: c, Wire: "ERR_NGROK_5115", Status: 400, Title: "The event destination has more than one target", Fix: "Give exactly one, and make another event destination for the other."}, true
+	case CodeEventAuthsMany:
+		return Entry{Code: c, Wire: "ERR_NGROK_5116", Status: 400, Title: "The target of the event destination has more than one way to sign in", Fix: "Give either role or creds in \"auth\"."}, true
+	case CodeEventSourceRepeated:
+		return Entry{Code: c, Wire: "ERR_NGROK_5127", Status: 400, Title: "The subscription has a type of events more than once", Fix: "Name each type once."}, true
 	case CodeUpstreamInvalidResponse:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The service answered with something that is not valid HTTP", Fix: "See that the endpoint's protocol (http1 or http2, TLS or not) is what the service speaks."}, true
 	case CodeEndpointOffline:
@@ -657,6 +681,14 @@ func Codes() []Code {
 		CodeStopFailed,
 		CodeUpdateFailed,
 		CodeCommandUnanswered,
+		CodeEventTargetMissing,
+		CodeEventTypeUnknown,
+		CodeEventDestinationUnknown,
+		CodeEventAuthMissing,
+		CodeEventDestinationInUse,
+		CodeEventTargetsMany,
+		CodeEventAuthsMany,
+		CodeEventSourceRepeated,
 		CodeUpstreamInvalidResponse,
 		CodeEndpointOffline,
 		CodeWebSocketExpected,

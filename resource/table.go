@@ -15,5 +15,7 @@ func Table() []Definition {
 		TunnelSessions().Definition,
 		Tunnels().Definition,
 		ReservedDomains().Definition,
+		EventDestinations().Definition,
+		EventSubscriptions().Definition,
 	}
 }

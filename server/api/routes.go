@@ -20,4 +20,7 @@ func (a *API) routes() {
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
 	bindTunnelSessions(a)
 	bindTunnels(a)
+	bind(a, resource.EventDestinations(), s.EventDestinations())
+	bind(a, resource.EventSubscriptions(), s.EventSubscriptions())
+	bindEventSources(a)
 }

@@ -52,4 +52,11 @@ const (
 	AgentSessionStopped         postern.EventType = "agent_session_stop.v0"
 	NameClaimed                 postern.EventType = "name_claimed.v0" // Subject is the hostname
 	PortClaimed                 postern.EventType = "port_claimed.v0" // Subject is the port in decimal
+
+	EventDestinationCreated  postern.EventType = "event_destination_created.v0"
+	EventDestinationUpdated  postern.EventType = "event_destination_updated.v0"
+	EventDestinationDeleted  postern.EventType = "event_destination_deleted.v0"
+	EventSubscriptionCreated postern.EventType = "event_subscription_created.v0"
+	EventSubscriptionUpdated postern.EventType = "event_subscription_updated.v0"
+	EventSubscriptionDeleted postern.EventType = "event_subscription_deleted.v0"
 )

@@ -148,6 +148,15 @@ func (k *Collection[R, T, C, U, P]) Update(ctx context.Context, by Caller, id st
 	if k.empty != "" && reflect.ValueOf(u).IsZero() {
 		return shown, &postern.Error{Code: k.empty}
 	}
+	return k.edit(ctx, by, id, func(d *draft, row P) error { return k.change(d, by, row, u) })
+}
+
+// edit changes a row.
+func (k *Collection[R, T, C, U, P]) edit(ctx context.Context, by Caller, id string, apply func(*draft, P) error) (T, error) {
+	var shown T
+	if err := k.mayChange(by); err != nil {
+		return shown, err
+	}
 	err := k.service.change(ctx, func(d *draft) error {
 		row, err := k.find(d.ctx, d.Tx, by, id)
 		if err != nil {
@@ -155,7 +164,7 @@ func (k *Collection[R, T, C, U, P]) Update(ctx context.Context, by Caller, id st
 		}
 		head := P(&row).Head()
 		head.UpdatedAt = d.now
-		if err := k.change(d, by, P(&row), u); err != nil {
+		if err := apply(d, P(&row)); err != nil {
 			return err
 		}
 		if err := checkTexts(head.Description, head.Metadata); err != nil {

@@ -36,6 +36,7 @@ type sealedRow struct {
 // sealedTables lists all of them.
 func sealedTables() []sealedTable {
 	return []sealedTable{
+		sealedColumn(sealedEventDestination, sealedTargetSecret, store.Tx.EventDestinations, func(d *store.EventDestination) *[]byte { return &d.Secret }),
 		sealedColumn(sealedSecret, sealedValue, store.Tx.VaultSecrets, func(s *store.VaultSecret) *[]byte { return &s.Value }),
 		sealedColumn(sealedCertificate, sealedKey, store.Tx.TLSCertificates, func(c *store.TLSCertificate) *[]byte { return &c.PrivateKey }),
 	}

@@ -53,4 +53,6 @@ type Tx interface {
 	ReservedDomains() Rows[ReservedDomain]
 	ReservedAddrs() Rows[ReservedAddr]
 	AgentIngresses() Rows[AgentIngress]
+	EventDestinations() Rows[EventDestination]
+	EventSubscriptions() Rows[EventSubscription]
 }

@@ -90,3 +90,36 @@ func (h hashed) Scan(from any) error {
 	stored, _ := from.([]byte)
 	return verifier(h.hash, stored)
 }
+
+// jsonText is JSON that somebody else reads, in a column of text.
+type jsonText struct{ text *[]byte }
+
+func (j jsonText) Value() (driver.Value, error) { return string(*j.text), nil }
+
+func (j jsonText) Scan(from any) error {
+	var s sql.NullString
+	if err := s.Scan(from); err != nil {
+		return err
+	}
+	*j.text = []byte(s.String)
+	return nil
+}
+
+// bytesOrNone are bytes that may be none, which is not NULL.
+type bytesOrNone struct{ bytes *[]byte }
+
+func (b bytesOrNone) Value() (driver.Value, error) {
+	if *b.bytes == nil {
+		return []byte{}, nil
+	}
+	return *b.bytes, nil
+}
+
+func (b bytesOrNone) Scan(from any) error {
+	stored, _ := from.([]byte)
+	*b.bytes = nil
+	if len(stored) > 0 {
+		*b.bytes = append([]byte(nil), stored...)
+	}
+	return nil
+}

@@ -28,6 +28,9 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"secrets":                 testRows(vaultSecrets()),
 		"TLS certificates":        testRows(tlsCertificates()),
 		"certificate authorities": testRows(certificateAuthorities()),
+
+		"event destinations":  testRows(eventDestinations()),
+		"event subscriptions": testRows(eventSubscriptions()),
 	}
 }
 
