@@ -2,11 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/pem"
 	"log/slog"
-	"os"
 
 	"github.com/postern-dev/postern"
 )
@@ -43,23 +39,8 @@ func bootstrapErrand() errand[struct{}, Keys] {
 		keys := Keys{AccountID: made.AccountID, UserID: made.UserID, APIKey: made.APIKey.Reveal(), Authtoken: made.Authtoken.Reveal()}
 		if p.ca != nil {
 			keys.CAFile = p.ca.RootFile()
-			keys.CAPin = pinOf(keys.CAFile)
+			keys.CAPin = fingerprint(p.ca.Newest())
 		}
 		return keys, nil
 	}}
-}
-
-// pinOf is the fingerprint of the certificate in a file that this server wrote; ""
-// where there is none.
-func pinOf(caFile string) string {
-	text, err := os.ReadFile(caFile)
-	if err != nil {
-		return ""
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return ""
-	}
-	sum := sha256.Sum256(block.Bytes)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -96,6 +96,8 @@ func offerKeys(mux *http.ServeMux, s *Server) {
 	rotateKey().offer(mux, s)
 	retireKey().offer(mux, s)
 	rotateSealing().offer(mux, s)
+	rotateCA().offer(mux, s)
+	statusOfKeys().offer(mux, s)
 }
 
 type keyRotation struct {

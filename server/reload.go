@@ -50,6 +50,7 @@ func (s *Server) watchConfig(ctx context.Context, hangup <-chan os.Signal) error
 			}
 			latest = now
 			s.reloadCertificates(ctx)
+			s.advanceCA(ctx)
 		}
 	}
 }

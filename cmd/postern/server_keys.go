@@ -36,7 +36,7 @@ func serverKeysCommand(streams ioStreams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.AddCommand(keysListCommand(streams), keysCreateCommand(streams), keysRevokeCommand(streams),
-		keysRotateCommand(streams), keysRetireCommand(streams), keysRotateSealingCommand(streams))
+		keysRotateCommand(streams), keysRetireCommand(streams), keysRotateSealingCommand(streams), keysRotateCACommand(streams), keysStatusCommand(streams))
 	return command
 }
 

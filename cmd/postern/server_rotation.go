@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,4 +57,94 @@ func printSealingRotation(w io.Writer, done server.SealingRotation) error {
 	text.WriteString("\nMake a new backup: older ones have the older key.\n")
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+const rotateCAHelp = `Have a new root of the local CA take over from today's after --overlap.
+
+Until then agents and visitors are given both: the CA file has both certificates, and what
+the server presents verifies with either one. Bring the file to all who trust the CA
+meanwhile. After the overlap the new root alone signs, and who trusts the old one alone no
+longer reaches the server.
+
+Run again with --overlap 0 it takes over now. "keys status" shows both roots.`
+
+// keysRotateCACommand replaces the root of the local CA.
+func keysRotateCACommand(streams ioStreams) *cobra.Command {
+	var format reportFormat
+	var overlap time.Duration
+	command := &cobra.Command{
+		Use:   "rotate-ca",
+		Short: "Replace the root of the local CA, with an overlap",
+		Long:  rotateCAHelp,
+		Example: `  postern server keys rotate-ca --config /etc/postern/server.yml
+  postern server keys rotate-ca --overlap 2160h
+  postern server keys rotate-ca --overlap 0   # its key was stolen`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onServer(cmd, streams, format, printCA, func(c server.Config, logger *slog.Logger) (server.CAStatus, error) {
+				return server.RotateCA(cmd.Context(), c, logger, overlap)
+			})
+		},
+	}
+	format.register(command)
+	command.Flags().DurationVar(&overlap, "overlap", server.DefaultCAOverlap, "for how `LONG` both roots are good")
+	return command
+}
+
+// keysStatusCommand shows the keys of the installation itself.
+func keysStatusCommand(streams ioStreams) *cobra.Command {
+	var format reportFormat
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Show the sealing keys and the roots of the local CA",
+		Long:  "Show which sealing keys there are, by their ids, and the roots of the local CA with their dates; of rotations that are under way, both.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onServer(cmd, streams, format, printKeyStatus, func(c server.Config, logger *slog.Logger) (server.KeyStatus, error) {
+				return server.StatusOfKeys(cmd.Context(), c, logger)
+			})
+		},
+	}
+	format.register(command)
+	return command
+}
+
+func printCA(w io.Writer, ca server.CAStatus) error {
+	var text strings.Builder
+	writeCA(&text, ca)
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func printKeyStatus(w io.Writer, status server.KeyStatus) error {
+	var text strings.Builder
+	for _, id := range status.Sealing.Keys {
+		state := "unused"
+		if i := slices.Index(status.Sealing.Used, id); i == 0 {
+			state = "seals"
+		} else if i > 0 {
+			state = "opens; finish the rotation with rotate-sealing"
+		}
+		fmt.Fprintf(&text, "Sealing:    %s (%s)\n", id, state)
+	}
+	if status.CA != nil {
+		writeCA(&text, *status.CA)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func writeCA(text *strings.Builder, ca server.CAStatus) {
+	fmt.Fprintf(text, "CA file:    %s\n", ca.File)
+	for _, root := range ca.Roots {
+		state := "signs"
+		if !root.Signs {
+			state = "takes over on " + ca.SwitchAt.Format(time.RFC3339)
+		}
+		fmt.Fprintf(text, "Root:       %s (%s)\n            pin %s\n            from %s to %s\n", root.Subject, state, root.Fingerprint,
+			root.NotBefore.Format(time.DateOnly), root.NotAfter.Format(time.DateOnly))
+	}
+	if len(ca.Roots) > 1 {
+		text.WriteString("\nBring the CA file to all who trust the first root before the second takes over.\n")
+	}
 }

@@ -14,6 +14,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -52,11 +54,22 @@ type LocalConfig struct {
 type LocalCA struct {
 	config  LocalConfig
 	domains []postern.Hostname
-	root    *authority
 	custom  *authority
 	key     *ecdsa.PrivateKey // of every leaf of this process
-	leaves  *leafCache
-	address []net.IP // of the default certificate
+
+	now      atomic.Pointer[generation]
+	rotating sync.Mutex // held while the files of the roots change
+}
+
+// generation is what is in force between two steps of a rotation; it never changes, but
+// for what is kept in leaves.
+type generation struct {
+	root     *authority // signs
+	next     *authority // will, from switchAt on; nil while no rotation is under way
+	switchAt time.Time
+	cross    []byte // next's certificate for root's key
+	leaves   *leafCache
+	address  []net.IP // of the default certificate
 }
 
 // OpenLocalCA loads the CA from c.Dir, or makes it there once. The caller holds the
@@ -73,11 +86,8 @@ func OpenLocalCA(c LocalConfig) (*LocalCA, error) {
 	if err := makeDir(c.Dir); err != nil {
 		return nil, err
 	}
-	root, err := openAuthority(filepath.Join(c.Dir, "ca"), rootTemplate(c))
-	if err != nil {
-		return nil, err
-	}
-	if err := covers(root.cert, c); err != nil {
+	ca := &LocalCA{config: c, domains: permittedDomains(c)}
+	if err := ca.load(); err != nil {
 		return nil, err
 	}
 	custom, err := openAuthority(filepath.Join(c.Dir, "custom-ca"), customTemplate())
@@ -88,43 +98,50 @@ func OpenLocalCA(c LocalConfig) (*LocalCA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of the local CA's certificates: %w", err)
 	}
-	ca := &LocalCA{
-		config:  c,
-		domains: permittedDomains(c),
-		root:    root,
-		custom:  custom,
-		key:     key,
-		leaves:  newLeafCache(leavesKept),
-	}
-	ca.address = ca.coveredAddresses()
+	ca.custom, ca.key = custom, key
 	return ca, nil
 }
 
-// RootFile is the path of the root certificate, in PEM, for clients to trust.
-func (ca *LocalCA) RootFile() string { return ca.root.certFile }
+// RootFile is the path of the root certificate, in PEM, for clients to trust; during a
+// rotation it has both.
+func (ca *LocalCA) RootFile() string { return ca.file("ca.pem") }
 
-// Root returns the root certificate.
-func (ca *LocalCA) Root() *x509.Certificate { return ca.root.cert }
+// Root returns the root certificate that signs.
+func (ca *LocalCA) Root() *x509.Certificate { return ca.now.Load().root.cert }
+
+// Newest returns the root certificate that new clients do best to trust: the next one
+// during a rotation.
+func (ca *LocalCA) Newest() *x509.Certificate {
+	g := ca.now.Load()
+	if g.next != nil {
+		return g.next.cert
+	}
+	return g.root.cert
+}
 
 // GetCertificate is tls.Config's. A client that names nobody, as one that dials an
-// address does, gets the default certificate. To an agent the root is sent as well:
-// who logs in to a server for the first time compares its fingerprint.
+// address does, gets the default certificate. To an agent the root is sent as well, the
+// newest last: who logs in to a server for the first time compares its fingerprint.
 func (ca *LocalCA) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	leaf, err := ca.certificate(hello)
+	g := ca.now.Load()
+	leaf, err := ca.certificate(g, hello)
 	if err != nil || leaf == nil || !slices.Contains(hello.SupportedProtos, alpnAgent) {
 		return leaf, err
 	}
 	chain := *leaf
-	chain.Certificate = append(slices.Clip(chain.Certificate), ca.root.cert.Raw)
+	chain.Certificate = append(slices.Clip(chain.Certificate), g.root.cert.Raw)
+	if g.next != nil {
+		chain.Certificate = append(chain.Certificate, g.next.cert.Raw)
+	}
 	return &chain, nil
 }
 
 // alpnAgent is the ALPN of our own agents.
 const alpnAgent = "postern/1"
 
-func (ca *LocalCA) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (ca *LocalCA) certificate(g *generation, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
-		return ca.leaf("", ca.root)
+		return ca.leaf(g, "", g.root)
 	}
 	name, err := postern.ParseHostname(hello.ServerName)
 	if err != nil || name.Wildcard() {
@@ -132,9 +149,9 @@ func (ca *LocalCA) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	}
 	switch {
 	case ca.ours(name):
-		return ca.leaf(name, ca.root)
+		return ca.leaf(g, name, g.root)
 	case ca.config.Custom != nil && ca.config.Custom(name):
-		return ca.leaf(name, ca.custom)
+		return ca.leaf(g, name, ca.custom)
 	}
 	return nil, nil
 }
@@ -147,9 +164,9 @@ func (ca *LocalCA) ours(name postern.Hostname) bool {
 
 // leaf returns a certificate for the name ("" is the default one) that is good for a
 // third of its life at least.
-func (ca *LocalCA) leaf(name postern.Hostname, issuer *authority) (*tls.Certificate, error) {
+func (ca *LocalCA) leaf(g *generation, name postern.Hostname, issuer *authority) (*tls.Certificate, error) {
 	now := time.Now().Round(0) // the wall clock, as verifiers see it: it may be set
-	if kept := ca.leaves.get(name, now); kept != nil {
+	if kept := g.leaves.get(name, now); kept != nil {
 		return kept, nil
 	}
 	template := &x509.Certificate{
@@ -160,7 +177,7 @@ func (ca *LocalCA) leaf(name postern.Hostname, issuer *authority) (*tls.Certific
 	}
 	if name == "" {
 		template.DNSNames = []string{"connect." + ca.config.Domains[0].String(), "localhost"}
-		template.IPAddresses = ca.address
+		template.IPAddresses = g.address
 	} else {
 		template.DNSNames = []string{name.String()}
 	}
@@ -169,7 +186,10 @@ func (ca *LocalCA) leaf(name postern.Hostname, issuer *authority) (*tls.Certific
 	if err != nil {
 		return nil, err
 	}
-	ca.leaves.put(name, cert, now.Add(cert.Leaf.NotAfter.Sub(now)*2/3))
+	if g.cross != nil && issuer == g.root {
+		cert.Certificate = append(cert.Certificate, g.cross)
+	}
+	g.leaves.put(name, cert, now.Add(cert.Leaf.NotAfter.Sub(now)*2/3))
 	return cert, nil
 }
 
@@ -185,7 +205,7 @@ func subject(name string) pkix.Name {
 
 // coveredAddresses leaves out what the root may not vouch for: one address too many
 // would make verifiers refuse the default certificate altogether.
-func (ca *LocalCA) coveredAddresses() []net.IP {
+func (ca *LocalCA) coveredAddresses(root *authority) []net.IP {
 	addresses := []net.IP{net.IPv4(127, 0, 0, 1).To4(), net.IPv6loopback}
 	for _, a := range ca.config.Addresses {
 		a = a.Unmap().WithZone("")
@@ -193,9 +213,9 @@ func (ca *LocalCA) coveredAddresses() []net.IP {
 		if !a.IsValid() || a.IsUnspecified() || slices.ContainsFunc(addresses, ip.Equal) {
 			continue
 		}
-		if !slices.ContainsFunc(ca.root.cert.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(ip) }) {
+		if !slices.ContainsFunc(root.cert.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(ip) }) {
 			ca.config.Logger.Warn("the local CA was made before this machine had the address; agents cannot dial it by address",
-				slog.String("address", a.String()), slog.String("ca", ca.RootFile()))
+				slog.String("address", a.String()), slog.String("ca", root.certFile))
 			continue
 		}
 		addresses = append(addresses, ip)
