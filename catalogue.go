@@ -4,199 +4,225 @@ package postern
 
 // The codes of the catalogue; docs/errors.md says more of each.
 const (
-	CodeTokenMalformed           Code = "ERR_NGROK_105"   // The authtoken is malformed
-	CodeTokenInvalid             Code = "ERR_NGROK_107"   // The authtoken is not valid on this server
-	CodeSessionLimit             Code = "ERR_NGROK_108"   // Too many sessions for this account or credential
-	CodeAgentTooOld              Code = "ERR_NGROK_120"   // The agent speaks a protocol version that this server no longer accepts
-	CodeKeyMissing               Code = "ERR_NGROK_200"   // The request carries no API key
-	CodeAuthorizationInvalid     Code = "ERR_NGROK_201"   // The Authorization header cannot be read
-	CodeKeyMalformed             Code = "ERR_NGROK_202"   // The API key is malformed
-	CodeKeyInvalid               Code = "ERR_NGROK_203"   // The API key is not valid on this server
-	CodeContentTypeInvalid       Code = "ERR_NGROK_210"   // The body's content type is not one that the API reads
-	CodeBodyUnexpected           Code = "ERR_NGROK_211"   // The request must not have a body
-	CodeBodyUnparsable           Code = "ERR_NGROK_213"   // The body is not a JSON object
-	CodeFieldUnknown             Code = "ERR_NGROK_214"   // The body has a field that is not known
-	CodeValueInvalid             Code = "ERR_NGROK_215"   // A field or parameter has a value that it cannot have
-	CodeContentTypeMissing       Code = "ERR_NGROK_216"   // The request has a body and no content type
-	CodeVersionInvalid           Code = "ERR_NGROK_217"   // The API has no such version
-	CodeVersionMissing           Code = "ERR_NGROK_218"   // The request does not say which version of the API it is for
-	CodeTooManyAtOnce            Code = "ERR_NGROK_225"   // Too many requests of this account are being worked on
-	CodeTooManyRequests          Code = "ERR_NGROK_226"   // The account has sent too many requests to the API
-	CodeCursorInvalid            Code = "ERR_NGROK_227"   // The cursor of a list is not an id of what is listed
-	CodeParameterUnknown         Code = "ERR_NGROK_231"   // The query has a parameter that is not known
-	CodeParameterRepeated        Code = "ERR_NGROK_232"   // The query has a parameter more than once
-	CodePageSizeInvalid          Code = "ERR_NGROK_233"   // A page of a list cannot have that many items
-	CodeFilterInvalid            Code = "ERR_NGROK_250"   // The filter is not valid
-	CodeIPPolicyUnchanged        Code = "ERR_NGROK_1400"  // The change of an IP policy changes nothing
-	CodeAuthorityInvalid         Code = "ERR_NGROK_1908"  // The policy's authority is not known
-	CodeKeyTypeInvalid           Code = "ERR_NGROK_1909"  // The policy's type of private key is not known
-	CodeCredentialRevoked        Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
-	CodeBindInvalid              Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
-	CodeAddressNotAllowed        Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
-	CodeNameNotAllowed           Code = "ERR_NGROK_316"   // The credential's ACL does not allow this name
-	CodeEndpointLimit            Code = "ERR_NGROK_324"   // Too many endpoints
-	CodeHostnameInvalid          Code = "ERR_NGROK_326"   // The hostname is not valid
-	CodeAlreadyOnline            Code = "ERR_NGROK_334"   // The endpoint is already online
-	CodeRandomPortNotAllowed     Code = "ERR_NGROK_356"   // The credential's ACL does not allow a TCP address that the server chooses
-	CodeLabelNotAllowed          Code = "ERR_NGROK_399"   // The credential's ACL does not allow these labels
-	CodeNameReserved             Code = "ERR_NGROK_320"   // The name belongs to another account
-	CodeWildcardNotFirst         Code = "ERR_NGROK_402"   // Only the first part of a domain may be a wildcard
-	CodeWildcardNotAlone         Code = "ERR_NGROK_403"   // The first part of a wildcard domain is more than a *
-	CodeDomainCharacter          Code = "ERR_NGROK_406"   // The domain has a character that domains cannot have
-	CodeDomainPartStart          Code = "ERR_NGROK_407"   // A part of the domain begins with a character that it cannot begin with
-	CodeDomainPartEnd            Code = "ERR_NGROK_408"   // A part of the domain ends with a character that it cannot end with
-	CodeDomainPartEmpty          Code = "ERR_NGROK_409"   // A part of the domain is empty
-	CodeDomainHyphens            Code = "ERR_NGROK_410"   // A part of the domain has two hyphens where only encoded names have them
-	CodeDomainNotPublic          Code = "ERR_NGROK_411"   // The domain's last part is no top-level domain of the public internet
-	CodeDomainYours              Code = "ERR_NGROK_413"   // Your account has reserved this domain already
-	CodeDomainTaken              Code = "ERR_NGROK_414"   // Another account has reserved this domain
-	CodeDomainTooWide            Code = "ERR_NGROK_416"   // The domain holds names of many people
-	CodeWildcardConflict         Code = "ERR_NGROK_417"   // The domain would cover one that another account has reserved
-	CodeDomainUnchanged          Code = "ERR_NGROK_422"   // The change of a reserved domain changes nothing
-	CodeDomainPunycode           Code = "ERR_NGROK_429"   // The domain's encoded part is not valid
-	CodeDomainInUse              Code = "ERR_NGROK_430"   // Another account uses this name for its endpoints
-	CodeCertificateTwofold       Code = "ERR_NGROK_434"   // A certificate and a certificate management policy exclude each other
-	CodeDomainAuthority          Code = "ERR_NGROK_435"   // The policy's authority is not one that issues certificates for domains
-	CodeCertificateManaged       Code = "ERR_NGROK_436"   // The certificate belongs to a certificate management policy
-	CodeDomainUnderscore         Code = "ERR_NGROK_438"   // The domain has an underscore
-	CodeOwnDomainPolicy          Code = "ERR_NGROK_439"   // Names below the server's own domain have no certificate management policy
-	CodeOwnDomainCertificate     Code = "ERR_NGROK_440"   // Names below the server's own domain have no uploaded certificate
-	CodeDomainReferenced         Code = "ERR_NGROK_446"   // The domain is in use by a cloud endpoint
-	CodeDomainNotQualified       Code = "ERR_NGROK_448"   // The domain is not a fully qualified name
-	CodeDomainNamedTwice         Code = "ERR_NGROK_449"   // The request has both name and domain
-	CodeDomainNotAllowed         Code = "ERR_NGROK_450"   // Names below this domain cannot be reserved by you
-	CodeDomainDanglingCNAME      Code = "ERR_NGROK_511"   // The domain has a CNAME record that points to this server already
-	CodeDomainDanglingAddress    Code = "ERR_NGROK_512"   // The domain has an address record that points to this server already
-	CodeDomainPartTooLong        Code = "ERR_NGROK_513"   // A part of the domain is too long
-	CodeDomainTooLong            Code = "ERR_NGROK_514"   // The domain is too long
-	CodeCredentialLimit          Code = "ERR_NGROK_602"   // The account has as many credentials as it may
-	CodeAPIKeyLimit              Code = "ERR_NGROK_603"   // The account has as many API keys as it may
-	CodeAPIKeyDescriptionTooLong Code = "ERR_NGROK_604"   // The description of an API key is too long
-	CodeAPIKeyMetadataTooLong    Code = "ERR_NGROK_605"   // The metadata of an API key is too long
-	CodeCredentialUnchanged      Code = "ERR_NGROK_606"   // The change of a credential changes nothing
-	CodeCredentialOwnerFixed     Code = "ERR_NGROK_627"   // A credential keeps its owner
-	CodeAPIKeyOwnerFixed         Code = "ERR_NGROK_628"   // An API key keeps its owner
-	CodeOwnerNotPermitted        Code = "ERR_NGROK_630"   // Your role does not allow this for somebody else
-	CodeOwnerAmbiguous           Code = "ERR_NGROK_631"   // The owner is named in more than one way
-	CodeOwnerUnknown             Code = "ERR_NGROK_634"   // There is no such owner
-	CodeOwnerReadOnly            Code = "ERR_NGROK_635"   // The owner of the API key may look and change nothing
-	CodeOwnerInactive            Code = "ERR_NGROK_636"   // The owner is not active
-	CodeTokenPrecomputed         Code = "ERR_NGROK_638"   // Tokens are not chosen by their users
-	CodeACLInvalid               Code = "ERR_NGROK_600"   // An ACL rule cannot be read
-	CodeRequestLimit             Code = "ERR_NGROK_734"   // The endpoint has had as many requests as it may
-	CodeRestartUnsupported       Code = "ERR_NGROK_804"   // The agent cannot be restarted remotely
-	CodeStopUnsupported          Code = "ERR_NGROK_805"   // The agent cannot be stopped remotely
-	CodeUpdateUnsupported        Code = "ERR_NGROK_806"   // The agent cannot be updated remotely
-	CodeCommandFailed            Code = "ERR_NGROK_807"   // The agent could not carry out the command
-	CodeStopFailed               Code = "ERR_NGROK_808"   // The agent could not stop itself
-	CodeUpdateFailed             Code = "ERR_NGROK_809"   // The agent could not update itself
-	CodeCommandUnanswered        Code = "ERR_NGROK_810"   // The agent did not answer the command
-	CodeEventTargetMissing       Code = "ERR_NGROK_236"   // The event destination has no target
-	CodeEventTypeUnknown         Code = "ERR_NGROK_238"   // There is no such type of events
-	CodeEventDestinationUnknown  Code = "ERR_NGROK_5103"  // There is no such event destination
-	CodeEventAuthMissing         Code = "ERR_NGROK_5106"  // The target of the event destination has no way to sign in
-	CodeEventDestinationInUse    Code = "ERR_NGROK_5112"  // The event destination is used by a subscription
-	CodeEventTargetsMany         Code = "ERR_NGROK_5115"  // The event destination has more than one target
-	CodeEventAuthsMany           Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
-	CodeEventSourceRepeated      Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
-	CodeUpstreamInvalidResponse  Code = "ERR_NGROK_3004"  // The service answered with something that is not valid HTTP
-	CodeEndpointOffline          Code = "ERR_NGROK_3200"  // The endpoint is offline
-	CodeWebSocketExpected        Code = "ERR_NGROK_3206"  // This endpoint takes WebSocket connections only
-	CodeUpstreamUnreachable      Code = "ERR_NGROK_8012"  // The agent could not connect to the service behind it
-	CodeServiceUserNameMissing   Code = "ERR_NGROK_4109"  // A service user needs a name
-	CodeServiceUserNameTooLong   Code = "ERR_NGROK_4110"  // The name of a service user is too long
-	CodeServiceUserNameTaken     Code = "ERR_NGROK_4112"  // The account has a service user of this name already
-	CodeURLPartNotAllowed        Code = "ERR_NGROK_9037"  // The URL has a part that endpoints cannot have
-	CodeVaultNameMissing         Code = "ERR_NGROK_23001" // A vault needs a name
-	CodeVaultNameInvalid         Code = "ERR_NGROK_23002" // The name of a vault is too long or has a character that it cannot have
-	CodeVaultNotEmpty            Code = "ERR_NGROK_23003" // A vault that has secrets cannot be deleted
-	CodeVaultNameTaken           Code = "ERR_NGROK_23004" // The account has a vault of this name already
-	CodeSecretNameMissing        Code = "ERR_NGROK_24001" // A secret needs a name
-	CodeSecretNameInvalid        Code = "ERR_NGROK_24002" // The name of a secret is too long or has a character that it cannot have
-	CodeSecretValueMissing       Code = "ERR_NGROK_24003" // A secret needs a value
-	CodeSecretValueTooLong       Code = "ERR_NGROK_24004" // The value of a secret is too long
-	CodeSecretNameTaken          Code = "ERR_NGROK_24005" // The vault has a secret of this name already
-	CodeSecretVaultUnknown       Code = "ERR_NGROK_24006" // There is no vault with this id
-	CodeSecretVaultMissing       Code = "ERR_NGROK_24008" // A secret needs a vault to be in
-	CodeSecretVaultNameUnknown   Code = "ERR_NGROK_24009" // There is no vault with this name
-	CodeCertificateUnreadable    Code = "ERR_NGROK_1900"  // The certificate is in a form that cannot be read
-	CodePrivateKeyMissing        Code = "ERR_NGROK_1901"  // There is no private key
-	CodePrivateKeyEncrypted      Code = "ERR_NGROK_1902"  // The private key is encrypted
-	CodePrivateKeyUnreadable     Code = "ERR_NGROK_1903"  // The private key is in a form that cannot be read
-	CodePEMHeaders               Code = "ERR_NGROK_1910"  // The PEM text has headers
-	CodePEMTypeWrong             Code = "ERR_NGROK_1911"  // The PEM text is not a certificate
-	CodeAuthorityNotOne          Code = "ERR_NGROK_1912"  // An authority is one certificate
-	CodeAuthorityNotCA           Code = "ERR_NGROK_1913"  // The certificate is not that of an authority
-	CodeAuthorityMissing         Code = "ERR_NGROK_1919"  // There is no certificate
-	CodeAuthorityNotPEM          Code = "ERR_NGROK_1920"  // The certificate is not PEM text
-	CodeCertificateTooLong       Code = "ERR_NGROK_1921"  // The certificate is too long
-	CodeCertificateMissing       Code = "ERR_NGROK_1922"  // There is no certificate
-	CodeKeyMismatch              Code = "ERR_NGROK_1923"  // The private key is not that of the certificate
-	CodePrivateKeyIsCertificate  Code = "ERR_NGROK_1924"  // The private key is a certificate
-	CodeCertificateIsKey         Code = "ERR_NGROK_1925"  // The certificate is a private key
-	CodeChainOrder               Code = "ERR_NGROK_1926"  // The certificates are not in order
-	CodeInternal                 Code = "ERR_POSTERN_100" // Something went wrong inside Postern
-	CodeProtocolViolation        Code = "ERR_POSTERN_101" // The peer broke the protocol of the link
-	CodeFlowControlViolation     Code = "ERR_POSTERN_102" // The peer sent more than its window allowed
-	CodeLinkLost                 Code = "ERR_POSTERN_103" // The connection to the agent was lost
-	CodeLinkDraining             Code = "ERR_POSTERN_104" // The agent is shutting down
-	CodeStreamLimit              Code = "ERR_POSTERN_105" // The agent has as many open streams as it can take
-	CodeStreamReset              Code = "ERR_POSTERN_106" // The other side ended the stream early
-	CodeStreamRefused            Code = "ERR_POSTERN_107" // The agent did not accept the stream
-	CodeIdle                     Code = "ERR_POSTERN_108" // The connection was idle for too long
-	CodeTooManyFailures          Code = "ERR_POSTERN_201" // Too many failed attempts to authenticate
-	CodeOptionUnsupported        Code = "ERR_POSTERN_202" // The endpoint asks for an option that this server does not have
-	CodePortUnavailable          Code = "ERR_POSTERN_203" // The TCP port cannot be had
-	CodeDomainForeign            Code = "ERR_POSTERN_204" // The name is not below a domain of this server
-	CodeSchemeInvalid            Code = "ERR_POSTERN_205" // The URL's scheme is not known
-	CodeServerBusy               Code = "ERR_POSTERN_206" // The server cannot take this on right now
-	CodeEndpointUnknown          Code = "ERR_POSTERN_207" // This session has no such endpoint
-	CodeRequestInvalid           Code = "ERR_POSTERN_301" // The request is malformed or ambiguous
-	CodeMisdirected              Code = "ERR_POSTERN_302" // The Host header and the TLS server name belong to different endpoints
-	CodeUpstreamTimeout          Code = "ERR_POSTERN_303" // The service did not answer in time
-	CodeTooManyConnections       Code = "ERR_POSTERN_304" // Too many connections from this address
-	CodeHeaderTooLarge           Code = "ERR_POSTERN_305" // The request's head is too large
-	CodeTLSRequired              Code = "ERR_POSTERN_306" // A plain HTTP request was sent to the HTTPS port
-	CodeRequestTimeout           Code = "ERR_POSTERN_307" // The request did not arrive in time
-	CodeHeadInvalid              Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
-	CodeHungUp                   Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
-	CodeMemoryShort              Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
-	CodeConnectionLimit          Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
-	CodeConfigInvalid            Code = "ERR_POSTERN_401" // The configuration is not valid
-	CodeFlagInvalid              Code = "ERR_POSTERN_402" // The command line is not valid
-	CodeNoServer                 Code = "ERR_POSTERN_403" // No server is configured
-	CodeNoToken                  Code = "ERR_POSTERN_404" // No authtoken is configured
-	CodeUpstreamAddressInvalid   Code = "ERR_POSTERN_405" // The address of the local service cannot be read
-	CodeServerUnreachable        Code = "ERR_POSTERN_406" // The server cannot be reached
-	CodeServerUntrusted          Code = "ERR_POSTERN_407" // The server's certificate is not trusted
-	CodeFileUnreadable           Code = "ERR_POSTERN_408" // A file cannot be read
-	CodeProxyRefused             Code = "ERR_POSTERN_409" // The proxy cannot be used
-	CodeIntercepted              Code = "ERR_POSTERN_410" // Something else answers in the server's place
-	CodeHandOverRefused          Code = "ERR_POSTERN_411" // The running server did not hand over
-	CodeReplayImpossible         Code = "ERR_POSTERN_412" // The captured request cannot be sent again
-	CodeNotReady                 Code = "ERR_POSTERN_413" // The agent has no session with the server yet
-	CodeServiceManager           Code = "ERR_POSTERN_414" // The service manager refused
-	CodeNoAgent                  Code = "ERR_POSTERN_415" // No agent answers on this machine
-	CodeNotFound                 Code = "ERR_POSTERN_501" // There is no such thing
-	CodeConflict                 Code = "ERR_POSTERN_502" // It exists already
-	CodeStoreUnavailable         Code = "ERR_POSTERN_503" // The store does not answer
-	CodeStoreNewer               Code = "ERR_POSTERN_504" // The database was written by a newer version
-	CodeDataDirLocked            Code = "ERR_POSTERN_505" // Another process uses the data directory
-	CodeFieldInvalid             Code = "ERR_POSTERN_506" // A field of the request is not valid
-	CodeBackupInvalid            Code = "ERR_POSTERN_507" // The backup is damaged, or not a backup
-	CodeBackupNewer              Code = "ERR_POSTERN_508" // The backup was made by a newer version
-	CodeDataDirNotEmpty          Code = "ERR_POSTERN_509" // A backup is restored into an empty data directory only
-	CodeSealingKeyMissing        Code = "ERR_POSTERN_510" // A sealing key is missing
-	CodeSealBroken               Code = "ERR_POSTERN_511" // A stored secret cannot be opened
-	CodeNotPermitted             Code = "ERR_POSTERN_520" // Your role does not allow this
-	CodeBodyTooLarge             Code = "ERR_POSTERN_521" // The body is larger than the API takes
-	CodeAPIUnreachable           Code = "ERR_POSTERN_522" // The API does not answer
-	CodeDomainUnproven           Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
-	CodeCertificateInUse         Code = "ERR_POSTERN_535" // The certificate is in use
-	CodeLoginInvalid             Code = "ERR_POSTERN_540" // The address and the password do not belong together
-	CodeInvitationInvalid        Code = "ERR_POSTERN_541" // The invitation is not valid
-	CodeLastOwner                Code = "ERR_POSTERN_542" // An account keeps at least one owner
-	CodeEmailTaken               Code = "ERR_POSTERN_543" // Somebody on this server has the address already
+	CodeTokenMalformed             Code = "ERR_NGROK_105"   // The authtoken is malformed
+	CodeTokenInvalid               Code = "ERR_NGROK_107"   // The authtoken is not valid on this server
+	CodeSessionLimit               Code = "ERR_NGROK_108"   // Too many sessions for this account or credential
+	CodeAgentAddressRefused        Code = "ERR_NGROK_115"   // The account lets no agent in from this address
+	CodeAgentTooOld                Code = "ERR_NGROK_120"   // The agent speaks a protocol version that this server no longer accepts
+	CodeIngressForeign             Code = "ERR_NGROK_122"   // The agent ingress belongs to another account
+	CodeKeyMissing                 Code = "ERR_NGROK_200"   // The request carries no API key
+	CodeAuthorizationInvalid       Code = "ERR_NGROK_201"   // The Authorization header cannot be read
+	CodeKeyMalformed               Code = "ERR_NGROK_202"   // The API key is malformed
+	CodeKeyInvalid                 Code = "ERR_NGROK_203"   // The API key is not valid on this server
+	CodeContentTypeInvalid         Code = "ERR_NGROK_210"   // The body's content type is not one that the API reads
+	CodeBodyUnexpected             Code = "ERR_NGROK_211"   // The request must not have a body
+	CodeBodyUnparsable             Code = "ERR_NGROK_213"   // The body is not a JSON object
+	CodeFieldUnknown               Code = "ERR_NGROK_214"   // The body has a field that is not known
+	CodeValueInvalid               Code = "ERR_NGROK_215"   // A field or parameter has a value that it cannot have
+	CodeContentTypeMissing         Code = "ERR_NGROK_216"   // The request has a body and no content type
+	CodeVersionInvalid             Code = "ERR_NGROK_217"   // The API has no such version
+	CodeVersionMissing             Code = "ERR_NGROK_218"   // The request does not say which version of the API it is for
+	CodeAPIAddressRefused          Code = "ERR_NGROK_220"   // The account's API is not open to this address
+	CodeTooManyAtOnce              Code = "ERR_NGROK_225"   // Too many requests of this account are being worked on
+	CodeTooManyRequests            Code = "ERR_NGROK_226"   // The account has sent too many requests to the API
+	CodeCursorInvalid              Code = "ERR_NGROK_227"   // The cursor of a list is not an id of what is listed
+	CodeParameterUnknown           Code = "ERR_NGROK_231"   // The query has a parameter that is not known
+	CodeParameterRepeated          Code = "ERR_NGROK_232"   // The query has a parameter more than once
+	CodePageSizeInvalid            Code = "ERR_NGROK_233"   // A page of a list cannot have that many items
+	CodeFilterInvalid              Code = "ERR_NGROK_250"   // The filter is not valid
+	CodeIPPolicyUnchanged          Code = "ERR_NGROK_1400"  // The change of an IP policy changes nothing
+	CodeIPRuleUnchanged            Code = "ERR_NGROK_1401"  // The change of a rule changes nothing
+	CodeIPRuleIncomplete           Code = "ERR_NGROK_1405"  // The rule lacks something
+	CodeIPRuleCIDRInvalid          Code = "ERR_NGROK_1406"  // The rule's network cannot be read
+	CodeIPRuleExists               Code = "ERR_NGROK_1408"  // The policy has a rule for this network already
+	CodeIPRuleHostBits             Code = "ERR_NGROK_1409"  // The rule's network is not given by its first address
+	CodeIPRuleMaskMissing          Code = "ERR_NGROK_1413"  // The rule's network has no mask
+	CodeIPPolicyUnknown            Code = "ERR_NGROK_1414"  // The account has no such IP policy
+	CodeIPRuleLast                 Code = "ERR_NGROK_1419"  // The rule is the last one that lets anybody into the dashboard
+	CodeIPPolicyInUse              Code = "ERR_NGROK_1420"  // IP restrictions refer to the IP policy
+	CodeIPRuleDescription          Code = "ERR_NGROK_1421"  // The rule's description is too long
+	CodeIPRuleAction               Code = "ERR_NGROK_1422"  // The rule's action is not one that there is
+	CodeIPPolicyAction             Code = "ERR_NGROK_1423"  // IP policies have no action
+	CodeIPRestrictionPolicyUnknown Code = "ERR_NGROK_1801"  // The IP restriction names a policy that the account does not have
+	CodeIPRestrictionExists        Code = "ERR_NGROK_1802"  // The account has an IP restriction of this type already
+	CodeIPRestrictionType          Code = "ERR_NGROK_1803"  // There is no such type of IP restrictions
+	CodeIPRestrictionEmpty         Code = "ERR_NGROK_1804"  // The IP restriction names no IP policy
+	CodeAuthorityInvalid           Code = "ERR_NGROK_1908"  // The policy's authority is not known
+	CodeKeyTypeInvalid             Code = "ERR_NGROK_1909"  // The policy's type of private key is not known
+	CodeCredentialRevoked          Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
+	CodeBindInvalid                Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
+	CodeAddressNotAllowed          Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
+	CodeNameNotAllowed             Code = "ERR_NGROK_316"   // The credential's ACL does not allow this name
+	CodeEndpointLimit              Code = "ERR_NGROK_324"   // Too many endpoints
+	CodeHostnameInvalid            Code = "ERR_NGROK_326"   // The hostname is not valid
+	CodeAlreadyOnline              Code = "ERR_NGROK_334"   // The endpoint is already online
+	CodeRandomPortNotAllowed       Code = "ERR_NGROK_356"   // The credential's ACL does not allow a TCP address that the server chooses
+	CodeLabelNotAllowed            Code = "ERR_NGROK_399"   // The credential's ACL does not allow these labels
+	CodeNameReserved               Code = "ERR_NGROK_320"   // The name belongs to another account
+	CodeWildcardNotFirst           Code = "ERR_NGROK_402"   // Only the first part of a domain may be a wildcard
+	CodeWildcardNotAlone           Code = "ERR_NGROK_403"   // The first part of a wildcard domain is more than a *
+	CodeDomainCharacter            Code = "ERR_NGROK_406"   // The domain has a character that domains cannot have
+	CodeDomainPartStart            Code = "ERR_NGROK_407"   // A part of the domain begins with a character that it cannot begin with
+	CodeDomainPartEnd              Code = "ERR_NGROK_408"   // A part of the domain ends with a character that it cannot end with
+	CodeDomainPartEmpty            Code = "ERR_NGROK_409"   // A part of the domain is empty
+	CodeDomainHyphens              Code = "ERR_NGROK_410"   // A part of the domain has two hyphens where only encoded names have them
+	CodeDomainNotPublic            Code = "ERR_NGROK_411"   // The domain's last part is no top-level domain of the public internet
+	CodeDomainYours                Code = "ERR_NGROK_413"   // Your account has reserved this domain already
+	CodeDomainTaken                Code = "ERR_NGROK_414"   // Another account has reserved this domain
+	CodeDomainTooWide              Code = "ERR_NGROK_416"   // The domain holds names of many people
+	CodeWildcardConflict           Code = "ERR_NGROK_417"   // The domain would cover one that another account has reserved
+	CodeDomainUnchanged            Code = "ERR_NGROK_422"   // The change of a reserved domain changes nothing
+	CodeDomainPunycode             Code = "ERR_NGROK_429"   // The domain's encoded part is not valid
+	CodeDomainInUse                Code = "ERR_NGROK_430"   // Another account uses this name for its endpoints
+	CodeCertificateTwofold         Code = "ERR_NGROK_434"   // A certificate and a certificate management policy exclude each other
+	CodeDomainAuthority            Code = "ERR_NGROK_435"   // The policy's authority is not one that issues certificates for domains
+	CodeCertificateManaged         Code = "ERR_NGROK_436"   // The certificate belongs to a certificate management policy
+	CodeDomainUnderscore           Code = "ERR_NGROK_438"   // The domain has an underscore
+	CodeOwnDomainPolicy            Code = "ERR_NGROK_439"   // Names below the server's own domain have no certificate management policy
+	CodeOwnDomainCertificate       Code = "ERR_NGROK_440"   // Names below the server's own domain have no uploaded certificate
+	CodeDomainReferenced           Code = "ERR_NGROK_446"   // The domain is in use by a cloud endpoint
+	CodeDomainNotQualified         Code = "ERR_NGROK_448"   // The domain is not a fully qualified name
+	CodeDomainNamedTwice           Code = "ERR_NGROK_449"   // The request has both name and domain
+	CodeDomainNotAllowed           Code = "ERR_NGROK_450"   // Names below this domain cannot be reserved by you
+	CodeDomainDanglingCNAME        Code = "ERR_NGROK_511"   // The domain has a CNAME record that points to this server already
+	CodeDomainDanglingAddress      Code = "ERR_NGROK_512"   // The domain has an address record that points to this server already
+	CodeDomainPartTooLong          Code = "ERR_NGROK_513"   // A part of the domain is too long
+	CodeDomainTooLong              Code = "ERR_NGROK_514"   // The domain is too long
+	CodeCredentialLimit            Code = "ERR_NGROK_602"   // The account has as many credentials as it may
+	CodeAPIKeyLimit                Code = "ERR_NGROK_603"   // The account has as many API keys as it may
+	CodeAPIKeyDescriptionTooLong   Code = "ERR_NGROK_604"   // The description of an API key is too long
+	CodeAPIKeyMetadataTooLong      Code = "ERR_NGROK_605"   // The metadata of an API key is too long
+	CodeCredentialUnchanged        Code = "ERR_NGROK_606"   // The change of a credential changes nothing
+	CodeCredentialOwnerFixed       Code = "ERR_NGROK_627"   // A credential keeps its owner
+	CodeAPIKeyOwnerFixed           Code = "ERR_NGROK_628"   // An API key keeps its owner
+	CodeOwnerNotPermitted          Code = "ERR_NGROK_630"   // Your role does not allow this for somebody else
+	CodeOwnerAmbiguous             Code = "ERR_NGROK_631"   // The owner is named in more than one way
+	CodeOwnerUnknown               Code = "ERR_NGROK_634"   // There is no such owner
+	CodeOwnerReadOnly              Code = "ERR_NGROK_635"   // The owner of the API key may look and change nothing
+	CodeOwnerInactive              Code = "ERR_NGROK_636"   // The owner is not active
+	CodeTokenPrecomputed           Code = "ERR_NGROK_638"   // Tokens are not chosen by their users
+	CodeRegionInvalid              Code = "ERR_NGROK_500"   // The server has no such region
+	CodeNoAddressFree              Code = "ERR_NGROK_503"   // No TCP address is free
+	CodeAddressUnchanged           Code = "ERR_NGROK_506"   // The change of a reserved address changes nothing
+	CodeACLInvalid                 Code = "ERR_NGROK_600"   // An ACL rule cannot be read
+	CodeRequestLimit               Code = "ERR_NGROK_734"   // The endpoint has had as many requests as it may
+	CodeRestartUnsupported         Code = "ERR_NGROK_804"   // The agent cannot be restarted remotely
+	CodeStopUnsupported            Code = "ERR_NGROK_805"   // The agent cannot be stopped remotely
+	CodeUpdateUnsupported          Code = "ERR_NGROK_806"   // The agent cannot be updated remotely
+	CodeCommandFailed              Code = "ERR_NGROK_807"   // The agent could not carry out the command
+	CodeStopFailed                 Code = "ERR_NGROK_808"   // The agent could not stop itself
+	CodeUpdateFailed               Code = "ERR_NGROK_809"   // The agent could not update itself
+	CodeCommandUnanswered          Code = "ERR_NGROK_810"   // The agent did not answer the command
+	CodeEventTargetMissing         Code = "ERR_NGROK_236"   // The event destination has no target
+	CodeEventTypeUnknown           Code = "ERR_NGROK_238"   // There is no such type of events
+	CodeEventDestinationUnknown    Code = "ERR_NGROK_5103"  // There is no such event destination
+	CodeEventAuthMissing           Code = "ERR_NGROK_5106"  // The target of the event destination has no way to sign in
+	CodeEventDestinationInUse      Code = "ERR_NGROK_5112"  // The event destination is used by a subscription
+	CodeEventTargetsMany           Code = "ERR_NGROK_5115"  // The event destination has more than one target
+	CodeEventAuthsMany             Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
+	CodeEventSourceRepeated        Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
+	CodeUpstreamInvalidResponse    Code = "ERR_NGROK_3004"  // The service answered with something that is not valid HTTP
+	CodeEndpointOffline            Code = "ERR_NGROK_3200"  // The endpoint is offline
+	CodeVisitorAddressRefused      Code = "ERR_NGROK_3205"  // This endpoint is not open to your address
+	CodeWebSocketExpected          Code = "ERR_NGROK_3206"  // This endpoint takes WebSocket connections only
+	CodeIngressDomainInvalid       Code = "ERR_NGROK_6704"  // The domain cannot be an agent ingress
+	CodeIngressDomainOwn           Code = "ERR_NGROK_6705"  // An agent ingress is a domain outside the server's own
+	CodeIngressExists              Code = "ERR_NGROK_6706"  // There is an agent ingress with this domain already
+	CodeUpstreamUnreachable        Code = "ERR_NGROK_8012"  // The agent could not connect to the service behind it
+	CodeServiceUserNameMissing     Code = "ERR_NGROK_4109"  // A service user needs a name
+	CodeServiceUserNameTooLong     Code = "ERR_NGROK_4110"  // The name of a service user is too long
+	CodeServiceUserNameTaken       Code = "ERR_NGROK_4112"  // The account has a service user of this name already
+	CodeURLPartNotAllowed          Code = "ERR_NGROK_9037"  // The URL has a part that endpoints cannot have
+	CodeVaultNameMissing           Code = "ERR_NGROK_23001" // A vault needs a name
+	CodeVaultNameInvalid           Code = "ERR_NGROK_23002" // The name of a vault is too long or has a character that it cannot have
+	CodeVaultNotEmpty              Code = "ERR_NGROK_23003" // A vault that has secrets cannot be deleted
+	CodeVaultNameTaken             Code = "ERR_NGROK_23004" // The account has a vault of this name already
+	CodeSecretNameMissing          Code = "ERR_NGROK_24001" // A secret needs a name
+	CodeSecretNameInvalid          Code = "ERR_NGROK_24002" // The name of a secret is too long or has a character that it cannot have
+	CodeSecretValueMissing         Code = "ERR_NGROK_24003" // A secret needs a value
+	CodeSecretValueTooLong         Code = "ERR_NGROK_24004" // The value of a secret is too long
+	CodeSecretNameTaken            Code = "ERR_NGROK_24005" // The vault has a secret of this name already
+	CodeSecretVaultUnknown         Code = "ERR_NGROK_24006" // There is no vault with this id
+	CodeSecretVaultMissing         Code = "ERR_NGROK_24008" // A secret needs a vault to be in
+	CodeSecretVaultNameUnknown     Code = "ERR_NGROK_24009" // There is no vault with this name
+	CodeCertificateUnreadable      Code = "ERR_NGROK_1900"  // The certificate is in a form that cannot be read
+	CodePrivateKeyMissing          Code = "ERR_NGROK_1901"  // There is no private key
+	CodePrivateKeyEncrypted        Code = "ERR_NGROK_1902"  // The private key is encrypted
+	CodePrivateKeyUnreadable       Code = "ERR_NGROK_1903"  // The private key is in a form that cannot be read
+	CodePEMHeaders                 Code = "ERR_NGROK_1910"  // The PEM text has headers
+	CodePEMTypeWrong               Code = "ERR_NGROK_1911"  // The PEM text is not a certificate
+	CodeAuthorityNotOne            Code = "ERR_NGROK_1912"  // An authority is one certificate
+	CodeAuthorityNotCA             Code = "ERR_NGROK_1913"  // The certificate is not that of an authority
+	CodeAuthorityMissing           Code = "ERR_NGROK_1919"  // There is no certificate
+	CodeAuthorityNotPEM            Code = "ERR_NGROK_1920"  // The certificate is not PEM text
+	CodeCertificateTooLong         Code = "ERR_NGROK_1921"  // The certificate is too long
+	CodeCertificateMissing         Code = "ERR_NGROK_1922"  // There is no certificate
+	CodeKeyMismatch                Code = "ERR_NGROK_1923"  // The private key is not that of the certificate
+	CodePrivateKeyIsCertificate    Code = "ERR_NGROK_1924"  // The private key is a certificate
+	CodeCertificateIsKey           Code = "ERR_NGROK_1925"  // The certificate is a private key
+	CodeChainOrder                 Code = "ERR_NGROK_1926"  // The certificates are not in order
+	CodeInternal                   Code = "ERR_POSTERN_100" // Something went wrong inside Postern
+	CodeProtocolViolation          Code = "ERR_POSTERN_101" // The peer broke the protocol of the link
+	CodeFlowControlViolation       Code = "ERR_POSTERN_102" // The peer sent more than its window allowed
+	CodeLinkLost                   Code = "ERR_POSTERN_103" // The connection to the agent was lost
+	CodeLinkDraining               Code = "ERR_POSTERN_104" // The agent is shutting down
+	CodeStreamLimit                Code = "ERR_POSTERN_105" // The agent has as many open streams as it can take
+	CodeStreamReset                Code = "ERR_POSTERN_106" // The other side ended the stream early
+	CodeStreamRefused              Code = "ERR_POSTERN_107" // The agent did not accept the stream
+	CodeIdle                       Code = "ERR_POSTERN_108" // The connection was idle for too long
+	CodeTooManyFailures            Code = "ERR_POSTERN_201" // Too many failed attempts to authenticate
+	CodeOptionUnsupported          Code = "ERR_POSTERN_202" // The endpoint asks for an option that this server does not have
+	CodePortUnavailable            Code = "ERR_POSTERN_203" // The TCP port cannot be had
+	CodeDomainForeign              Code = "ERR_POSTERN_204" // The name is not below a domain of this server
+	CodeSchemeInvalid              Code = "ERR_POSTERN_205" // The URL's scheme is not known
+	CodeServerBusy                 Code = "ERR_POSTERN_206" // The server cannot take this on right now
+	CodeEndpointUnknown            Code = "ERR_POSTERN_207" // This session has no such endpoint
+	CodeRequestInvalid             Code = "ERR_POSTERN_301" // The request is malformed or ambiguous
+	CodeMisdirected                Code = "ERR_POSTERN_302" // The Host header and the TLS server name belong to different endpoints
+	CodeUpstreamTimeout            Code = "ERR_POSTERN_303" // The service did not answer in time
+	CodeTooManyConnections         Code = "ERR_POSTERN_304" // Too many connections from this address
+	CodeHeaderTooLarge             Code = "ERR_POSTERN_305" // The request's head is too large
+	CodeTLSRequired                Code = "ERR_POSTERN_306" // A plain HTTP request was sent to the HTTPS port
+	CodeRequestTimeout             Code = "ERR_POSTERN_307" // The request did not arrive in time
+	CodeHeadInvalid                Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
+	CodeHungUp                     Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
+	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
+	CodeConnectionLimit            Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
+	CodeConfigInvalid              Code = "ERR_POSTERN_401" // The configuration is not valid
+	CodeFlagInvalid                Code = "ERR_POSTERN_402" // The command line is not valid
+	CodeNoServer                   Code = "ERR_POSTERN_403" // No server is configured
+	CodeNoToken                    Code = "ERR_POSTERN_404" // No authtoken is configured
+	CodeUpstreamAddressInvalid     Code = "ERR_POSTERN_405" // The address of the local service cannot be read
+	CodeServerUnreachable          Code = "ERR_POSTERN_406" // The server cannot be reached
+	CodeServerUntrusted            Code = "ERR_POSTERN_407" // The server's certificate is not trusted
+	CodeFileUnreadable             Code = "ERR_POSTERN_408" // A file cannot be read
+	CodeProxyRefused               Code = "ERR_POSTERN_409" // The proxy cannot be used
+	CodeIntercepted                Code = "ERR_POSTERN_410" // Something else answers in the server's place
+	CodeHandOverRefused            Code = "ERR_POSTERN_411" // The running server did not hand over
+	CodeReplayImpossible           Code = "ERR_POSTERN_412" // The captured request cannot be sent again
+	CodeNotReady                   Code = "ERR_POSTERN_413" // The agent has no session with the server yet
+	CodeServiceManager             Code = "ERR_POSTERN_414" // The service manager refused
+	CodeNoAgent                    Code = "ERR_POSTERN_415" // No agent answers on this machine
+	CodeNotFound                   Code = "ERR_POSTERN_501" // There is no such thing
+	CodeConflict                   Code = "ERR_POSTERN_502" // It exists already
+	CodeStoreUnavailable           Code = "ERR_POSTERN_503" // The store does not answer
+	CodeStoreNewer                 Code = "ERR_POSTERN_504" // The database was written by a newer version
+	CodeDataDirLocked              Code = "ERR_POSTERN_505" // Another process uses the data directory
+	CodeFieldInvalid               Code = "ERR_POSTERN_506" // A field of the request is not valid
+	CodeBackupInvalid              Code = "ERR_POSTERN_507" // The backup is damaged, or not a backup
+	CodeBackupNewer                Code = "ERR_POSTERN_508" // The backup was made by a newer version
+	CodeDataDirNotEmpty            Code = "ERR_POSTERN_509" // A backup is restored into an empty data directory only
+	CodeSealingKeyMissing          Code = "ERR_POSTERN_510" // A sealing key is missing
+	CodeSealBroken                 Code = "ERR_POSTERN_511" // A stored secret cannot be opened
+	CodeNotPermitted               Code = "ERR_POSTERN_520" // Your role does not allow this
+	CodeBodyTooLarge               Code = "ERR_POSTERN_521" // The body is larger than the API takes
+	CodeAPIUnreachable             Code = "ERR_POSTERN_522" // The API does not answer
+	CodeDomainUnproven             Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
+	CodeCertificateInUse           Code = "ERR_POSTERN_535" // The certificate is in use
+	CodeLoginInvalid               Code = "ERR_POSTERN_540" // The address and the password do not belong together
+	CodeInvitationInvalid          Code = "ERR_POSTERN_541" // The invitation is not valid
+	CodeLastOwner                  Code = "ERR_POSTERN_542" // An account keeps at least one owner
+	CodeEmailTaken                 Code = "ERR_POSTERN_543" // Somebody on this server has the address already
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -207,8 +233,12 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 403, Title: "The authtoken is not valid on this server", Fix: "The token was revoked or belongs to another server. Make a new one, or check --connect-url."}, true
 	case CodeSessionLimit:
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 403, Title: "Too many sessions for this account or credential", Fix: "Stop agents that are no longer needed, or raise the limit on the server."}, true
+	case CodeAgentAddressRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_115", Status: 403, Title: "The account lets no agent in from this address", Fix: "Connect from an address that the account's IP restriction for agents allows, or change the restriction."}, true
 	case CodeAgentTooOld:
 		return Entry{Code: c, Wire: "ERR_NGROK_120", Status: 400, Title: "The agent speaks a protocol version that this server no longer accepts", Fix: "Update the agent."}, true
+	case CodeIngressForeign:
+		return Entry{Code: c, Wire: "ERR_NGROK_122", Status: 403, Title: "The agent ingress belongs to another account", Fix: "Connect to the server's own name, or to an ingress of this account."}, true
 	case CodeKeyMissing:
 		return Entry{Code: c, Wire: "ERR_NGROK_200", Status: 403, Title: "The request carries no API key", Fix: "Send the header \"Authorization: Bearer <API key>\"."}, true
 	case CodeAuthorizationInvalid:
@@ -233,6 +263,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_217", Status: 400, Title: "The API has no such version", Fix: "Send the header \"Ngrok-Version: 2\"."}, true
 	case CodeVersionMissing:
 		return Entry{Code: c, Wire: "ERR_NGROK_218", Status: 400, Title: "The request does not say which version of the API it is for", Fix: "Send the header \"Ngrok-Version: 2\"."}, true
+	case CodeAPIAddressRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_220", Status: 403, Title: "The account's API is not open to this address", Fix: "Call from an address that the account's IP restriction for the API allows."}, true
 	case CodeTooManyAtOnce:
 		return Entry{Code: c, Wire: "ERR_NGROK_225", Status: 429, Title: "Too many requests of this account are being worked on", Fix: "Wait as long as the Retry-After header says, and send fewer at the same time."}, true
 	case CodeTooManyRequests:
@@ -249,6 +281,38 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_250", Status: 400, Title: "The filter is not valid", Fix: "Correct the filter at the character that the message names; docs/api-filters.md has the language."}, true
 	case CodeIPPolicyUnchanged:
 		return Entry{Code: c, Wire: "ERR_NGROK_1400", Status: 400, Title: "The change of an IP policy changes nothing", Fix: "Give at least one of the fields description and metadata."}, true
+	case CodeIPRuleUnchanged:
+		return Entry{Code: c, Wire: "ERR_NGROK_1401", Status: 400, Title: "The change of a rule changes nothing", Fix: "Send at least one field that can be changed."}, true
+	case CodeIPRuleIncomplete:
+		return Entry{Code: c, Wire: "ERR_NGROK_1405", Status: 400, Title: "The rule lacks something", Fix: "Send the field that the message names."}, true
+	case CodeIPRuleCIDRInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_1406", Status: 400, Title: "The rule's network cannot be read", Fix: "Write it as 192.0.2.0/24 or 2001:db8::/32."}, true
+	case CodeIPRuleExists:
+		return Entry{Code: c, Wire: "ERR_NGROK_1408", Status: 400, Title: "The policy has a rule for this network already", Fix: "Change or delete the rule that is there."}, true
+	case CodeIPRuleHostBits:
+		return Entry{Code: c, Wire: "ERR_NGROK_1409", Status: 400, Title: "The rule's network is not given by its first address", Fix: "Write the network that the message suggests."}, true
+	case CodeIPRuleMaskMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_1413", Status: 400, Title: "The rule's network has no mask", Fix: "Add the mask; /32 or /128 is a single address."}, true
+	case CodeIPPolicyUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_1414", Status: 400, Title: "The account has no such IP policy", Fix: "Use the id of one of the account's IP policies."}, true
+	case CodeIPRuleLast:
+		return Entry{Code: c, Wire: "ERR_NGROK_1419", Status: 400, Title: "The rule is the last one that lets anybody into the dashboard", Fix: "Take the policy out of the IP restriction first."}, true
+	case CodeIPPolicyInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_1420", Status: 400, Title: "IP restrictions refer to the IP policy", Fix: "Take the policy out of the IP restrictions that the message names first."}, true
+	case CodeIPRuleDescription:
+		return Entry{Code: c, Wire: "ERR_NGROK_1421", Status: 400, Title: "The rule's description is too long", Fix: "Use 255 bytes at most."}, true
+	case CodeIPRuleAction:
+		return Entry{Code: c, Wire: "ERR_NGROK_1422", Status: 400, Title: "The rule's action is not one that there is", Fix: "Use allow or deny."}, true
+	case CodeIPPolicyAction:
+		return Entry{Code: c, Wire: "ERR_NGROK_1423", Status: 400, Title: "IP policies have no action", Fix: "Give each rule of the policy its action."}, true
+	case CodeIPRestrictionPolicyUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_1801", Status: 400, Title: "The IP restriction names a policy that the account does not have", Fix: "Use ids of the account's IP policies."}, true
+	case CodeIPRestrictionExists:
+		return Entry{Code: c, Wire: "ERR_NGROK_1802", Status: 400, Title: "The account has an IP restriction of this type already", Fix: "Change the restriction that is there."}, true
+	case CodeIPRestrictionType:
+		return Entry{Code: c, Wire: "ERR_NGROK_1803", Status: 400, Title: "There is no such type of IP restrictions", Fix: "Use agent, api, dashboard or endpoints."}, true
+	case CodeIPRestrictionEmpty:
+		return Entry{Code: c, Wire: "ERR_NGROK_1804", Status: 400, Title: "The IP restriction names no IP policy", Fix: "Name one policy at least."}, true
 	case CodeAuthorityInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_1908", Status: 400, Title: "The policy's authority is not known", Fix: "Set authority to \"letsencrypt\"."}, true
 	case CodeKeyTypeInvalid:
@@ -357,6 +421,12 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_636", Status: 403, Title: "The owner is not active", Fix: "An administrator can make the service user active again, or choose another owner."}, true
 	case CodeTokenPrecomputed:
 		return Entry{Code: c, Wire: "ERR_NGROK_638", Status: 400, Title: "Tokens are not chosen by their users", Fix: "Leave precomputed_token away: the answer has the token."}, true
+	case CodeRegionInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_500", Status: 400, Title: "The server has no such region", Fix: "Leave region away, or name one of the server's."}, true
+	case CodeNoAddressFree:
+		return Entry{Code: c, Wire: "ERR_NGROK_503", Status: 400, Title: "No TCP address is free", Fix: "Delete a reserved address that is not needed, or widen listen.tcp_ports."}, true
+	case CodeAddressUnchanged:
+		return Entry{Code: c, Wire: "ERR_NGROK_506", Status: 400, Title: "The change of a reserved address changes nothing", Fix: "Send at least one field that can be changed."}, true
 	case CodeACLInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_600", Status: 400, Title: "An ACL rule cannot be read", Fix: "Write \"*\", \"bind:name.example.com\", \"bind:*.example.com\", \"bind:host:port\", \"bind:key=value\" or \"access:gateway:port\"; see docs/acl.md."}, true
 	case CodeRequestLimit:
@@ -395,8 +465,16 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The service answered with something that is not valid HTTP", Fix: "See that the endpoint's protocol (http1 or http2, TLS or not) is what the service speaks."}, true
 	case CodeEndpointOffline:
 		return Entry{Code: c, Wire: "ERR_NGROK_3200", Status: 404, Title: "The endpoint is offline", Fix: "Start the agent that serves this address, or check the address for a typing error."}, true
+	case CodeVisitorAddressRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3205", Status: 403, Title: "This endpoint is not open to your address", Fix: "Ask whoever runs the endpoint to allow your address."}, true
 	case CodeWebSocketExpected:
 		return Entry{Code: c, Wire: "ERR_NGROK_3206", Status: 400, Title: "This endpoint takes WebSocket connections only", Fix: "Connect with a WebSocket client."}, true
+	case CodeIngressDomainInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_6704", Status: 400, Title: "The domain cannot be an agent ingress", Fix: "Use a whole domain name of yours, such as connect.example.com, without a wildcard."}, true
+	case CodeIngressDomainOwn:
+		return Entry{Code: c, Wire: "ERR_NGROK_6705", Status: 400, Title: "An agent ingress is a domain outside the server's own", Fix: "Use a domain of yours: agents reach the server's own name without an ingress."}, true
+	case CodeIngressExists:
+		return Entry{Code: c, Wire: "ERR_NGROK_6706", Status: 400, Title: "There is an agent ingress with this domain already", Fix: "Use the one that is there, or another domain."}, true
 	case CodeUpstreamUnreachable:
 		return Entry{Code: c, Wire: "ERR_NGROK_8012", Status: 502, Title: "The agent could not connect to the service behind it", Fix: "Start the service, or correct the agent's upstream address; its log names the cause."}, true
 	case CodeServiceUserNameMissing:
@@ -597,7 +675,9 @@ func Codes() []Code {
 		CodeTokenMalformed,
 		CodeTokenInvalid,
 		CodeSessionLimit,
+		CodeAgentAddressRefused,
 		CodeAgentTooOld,
+		CodeIngressForeign,
 		CodeKeyMissing,
 		CodeAuthorizationInvalid,
 		CodeKeyMalformed,
@@ -610,6 +690,7 @@ func Codes() []Code {
 		CodeContentTypeMissing,
 		CodeVersionInvalid,
 		CodeVersionMissing,
+		CodeAPIAddressRefused,
 		CodeTooManyAtOnce,
 		CodeTooManyRequests,
 		CodeCursorInvalid,
@@ -618,6 +699,22 @@ func Codes() []Code {
 		CodePageSizeInvalid,
 		CodeFilterInvalid,
 		CodeIPPolicyUnchanged,
+		CodeIPRuleUnchanged,
+		CodeIPRuleIncomplete,
+		CodeIPRuleCIDRInvalid,
+		CodeIPRuleExists,
+		CodeIPRuleHostBits,
+		CodeIPRuleMaskMissing,
+		CodeIPPolicyUnknown,
+		CodeIPRuleLast,
+		CodeIPPolicyInUse,
+		CodeIPRuleDescription,
+		CodeIPRuleAction,
+		CodeIPPolicyAction,
+		CodeIPRestrictionPolicyUnknown,
+		CodeIPRestrictionExists,
+		CodeIPRestrictionType,
+		CodeIPRestrictionEmpty,
 		CodeAuthorityInvalid,
 		CodeKeyTypeInvalid,
 		CodeCredentialRevoked,
@@ -672,6 +769,9 @@ func Codes() []Code {
 		CodeOwnerReadOnly,
 		CodeOwnerInactive,
 		CodeTokenPrecomputed,
+		CodeRegionInvalid,
+		CodeNoAddressFree,
+		CodeAddressUnchanged,
 		CodeACLInvalid,
 		CodeRequestLimit,
 		CodeRestartUnsupported,
@@ -691,7 +791,11 @@ func Codes() []Code {
 		CodeEventSourceRepeated,
 		CodeUpstreamInvalidResponse,
 		CodeEndpointOffline,
+		CodeVisitorAddressRefused,
 		CodeWebSocketExpected,
+		CodeIngressDomainInvalid,
+		CodeIngressDomainOwn,
+		CodeIngressExists,
 		CodeUpstreamUnreachable,
 		CodeServiceUserNameMissing,
 		CodeServiceUserNameTooLong,

@@ -11,6 +11,7 @@ type IPPolicy struct {
 type IPPolicyCreate struct {
 	Description string `json:"description,omitzero" doc:"For people, up to 255 bytes."`
 	Metadata    string `json:"metadata,omitzero" doc:"For programs, up to 4096 bytes."`
+	Action      string `json:"action,omitzero" api:"deprecated" doc:"Refused: rules have actions, policies have none."`
 }
 
 // IPPolicyUpdate changes an IPPolicy; what is nil stays.

@@ -14,8 +14,12 @@ func Table() []Definition {
 		CertificateAuthorities().Definition,
 		TunnelSessions().Definition,
 		Tunnels().Definition,
+		IPPolicyRules().Definition,
+		IPRestrictions().Definition,
 		ReservedDomains().Definition,
 		EventDestinations().Definition,
 		EventSubscriptions().Definition,
+		ReservedAddrs().Definition,
+		AgentIngresses().Definition,
 	}
 }

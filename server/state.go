@@ -53,7 +53,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	uses, err := service.New(ctx, service.Config{
 		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
 		InUse: online, Logger: logger,
-		DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
+		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())

@@ -8,9 +8,14 @@ import (
 	"github.com/postern-dev/postern/server/service"
 )
 
-// nameRoutes makes the routes of names and addresses that accounts reserve.
+// nameRoutes makes the routes of what accounts reserve, and of who may come
+// from where.
 func (a *API) nameRoutes() {
 	s := a.config.Service
+	bind(a, resource.IPPolicyRules(), s.IPPolicyRules())
+	bind(a, resource.IPRestrictions(), s.IPRestrictions())
+	bind(a, resource.AgentIngresses(), s.AgentIngresses())
+	bind(a, resource.ReservedAddrs(), s.ReservedAddrs())
 	domains := s.ReservedDomains()
 	bind(a, resource.ReservedDomains(), domains)
 	detaches(a, resource.ReservedDomains().Definition, "certificate_management_policy", domains.DetachPolicy)

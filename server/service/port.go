@@ -108,7 +108,7 @@ func inOrder(former []store.Port, installation string, place func(uint16) int) [
 func (s *Service) heldPorts(ctx context.Context, lo, hi uint16) ([]store.Port, error) {
 	var held []store.Port
 	err := s.read(ctx, func(ctx context.Context, tx store.Tx) (err error) {
-		held, err = tx.Ports().Held(ctx, lo, hi, s.expiry())
+		held, err = heldPortsIn(ctx, tx, lo, hi, s.expiry())
 		return err
 	})
 	if postern.HasCode(err, postern.CodeStoreUnavailable) {
@@ -156,6 +156,13 @@ func (s *Service) takePort(ctx context.Context, p store.Port) error {
 		before, err := d.Ports().Get(d.ctx, p.Port)
 		if err != nil && !postern.HasCode(err, postern.CodeNotFound) {
 			return err
+		}
+		reserved, err := reservedPort(d.ctx, d.Tx, p.Port)
+		if err != nil {
+			return err
+		}
+		if reserved.ID != "" && reserved.Account != p.Account {
+			return portReserved(p.Port)
 		}
 		p.CreatedAt, p.LastUsedAt = d.now, d.now
 		held, err := d.Ports().Claim(d.ctx, p, d.now.Add(-Reservation))

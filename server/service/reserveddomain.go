@@ -27,6 +27,7 @@ func (s *Service) ReservedDomains() *ReservedDomains {
 	return &ReservedDomains{reservedDomains{
 		service: s, definition: resource.ReservedDomains().Definition, rows: store.Tx.ReservedDomains, empty: postern.CodeDomainUnchanged,
 		events: eventTypes{event.DomainCreated, event.DomainUpdated, event.DomainDeleted},
+		stored: map[string]string{"domain": "domain"},
 		build:  s.buildDomain, change: s.changeDomain, release: s.releaseDomain, show: s.showDomain,
 	}}
 }

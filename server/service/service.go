@@ -60,6 +60,9 @@ type Config struct {
 	// Region is the name of the server's region.
 	Region string
 
+	// TCPPorts are the ports that TCP endpoints may have.
+	TCPPorts PortRange
+
 	// DNS is asked about domains that somebody wants to reserve; nil: nothing is asked,
 	// and with ProveDomains nothing is proved.
 	DNS DNS
@@ -92,19 +95,20 @@ type Config struct {
 // context may block for as long as it or Config.StoreTimeout allows. Errors are
 // *postern.Error.
 type Service struct {
-	store   store.Store
-	bus     *event.Bus
-	nameKey []byte
-	domains []postern.Hostname
-	apiURL  string
-	region  string
-	dns     DNS
-	prove   bool
-	inUse   func() []postern.Endpoint
-	timeout time.Duration
-	maxKeys int
-	now     func() time.Time
-	logger  *slog.Logger
+	store    store.Store
+	bus      *event.Bus
+	nameKey  []byte
+	domains  []postern.Hostname
+	apiURL   string
+	region   string
+	dns      DNS
+	tcpPorts PortRange
+	prove    bool
+	inUse    func() []postern.Endpoint
+	timeout  time.Duration
+	maxKeys  int
+	now      func() time.Time
+	logger   *slog.Logger
 
 	publicPort func(postern.Scheme) uint16
 
@@ -142,7 +146,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, region: c.Region, publicPort: c.PublicPort,
-		dns: c.DNS, prove: c.ProveDomains,
+		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
 		passwords: c.Passwords, guesses: newGuesses(), known: newMemory(), pending: newBacklog(),

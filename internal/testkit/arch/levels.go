@@ -37,6 +37,7 @@ func house() []room {
 		{path: "server/event", level: 2},
 		{path: "server/seal", level: 2},
 		{path: "server/quota", level: 2},
+		{path: "server/access", level: 2},
 		{path: "server/password", level: 2},
 		{path: "link/mux", level: 3},
 		{path: "link/sessionmsg", level: 3},

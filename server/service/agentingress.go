@@ -1,0 +1,127 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/resource"
+	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/store"
+)
+
+// nameServers is how many the server's zones have.
+const nameServers = 4
+
+// AgentIngresses are the use cases of agent ingresses.
+type AgentIngresses = Collection[store.AgentIngress, resource.AgentIngress, resource.AgentIngressCreate, resource.AgentIngressUpdate, *store.AgentIngress]
+
+// AgentIngresses returns the use cases of agent ingresses.
+func (s *Service) AgentIngresses() *AgentIngresses {
+	return &AgentIngresses{
+		service: s, definition: resource.AgentIngresses().Definition, rows: store.Tx.AgentIngresses,
+		events: eventTypes{event.IngressCreated, event.IngressUpdated, event.IngressDeleted},
+		stored: map[string]string{"domain": "domain"},
+		build:  s.buildIngress, change: s.changeIngress, show: s.showIngress,
+	}
+}
+
+func (s *Service) buildIngress(d *draft, by Caller, row *store.AgentIngress, c resource.AgentIngressCreate) error {
+	host, err := s.wantedIngress(c.Domain)
+	if err != nil {
+		return err
+	}
+	if err := s.checkIngress(d, by.Account, host); err != nil {
+		return err
+	}
+	policy, err := readPolicy(c.CertificateManagementPolicy, postern.CodeAuthorityInvalid, keyRSA)
+	if err != nil {
+		return err
+	}
+	row.Domain, row.Description, row.Metadata = host, c.Description, c.Metadata
+	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
+	return nil
+}
+
+// wantedIngress reads the domain of an ingress, which must be outside our own.
+func (s *Service) wantedIngress(text string) (postern.Hostname, error) {
+	host, err := parseDomain(text, "invalid")
+	if err != nil {
+		return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%s", postern.AsError(err).Text())
+	}
+	for _, domain := range s.domains {
+		if store.Holds(domain, host) || store.Holds(host, domain) {
+			return "", postern.Errorf(postern.CodeIngressDomainOwn, "%q is, is below, or holds %s, the server's own domain", host, domain)
+		}
+	}
+	if host.Wildcard() || host.Under("invalid") {
+		return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%.60q is no whole domain name", text)
+	}
+	if err := checkPublic(host, s.domains); err != nil {
+		return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%s", postern.AsError(err).Text())
+	}
+	return host, nil
+}
+
+// checkIngress refuses a domain that is an ingress, and one that another account holds
+// as an ingress or as a reserved domain, above or below.
+func (s *Service) checkIngress(d *draft, account postern.AccountID, host postern.Hostname) error {
+	same := store.Equal("domain", string(host))
+	foreign := store.And{
+		store.Or{store.AtOrAbove(host), store.AtOrBelow(host)},
+		store.Compare{Field: "account_id", Op: store.Differs, Value: string(account)},
+	}
+	ingresses, err := d.AgentIngresses().List(d.ctx, store.Page{Limit: 1, Where: store.Or{same, foreign}})
+	if err != nil {
+		return err
+	}
+	if len(ingresses) > 0 {
+		return postern.Errorf(postern.CodeIngressExists, "%s, or a domain above or below it, is an agent ingress", host)
+	}
+	domain, err := s.firstDomain(d, foreign)
+	if err == nil && domain.ID != "" {
+		err = postern.Errorf(postern.CodeIngressDomainInvalid, "%s, or a domain above or below it, is reserved by another account", host)
+	}
+	return err
+}
+
+func (s *Service) changeIngress(d *draft, _ Caller, row *store.AgentIngress, u resource.AgentIngressUpdate) error {
+	set(&row.Description, u.Description)
+	set(&row.Metadata, u.Metadata)
+	if u.CertificateManagementPolicy == nil {
+		return nil
+	}
+	policy, err := readPolicy(u.CertificateManagementPolicy, postern.CodeAuthorityInvalid, keyRSA)
+	if err != nil {
+		return err
+	}
+	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
+	return nil
+}
+
+func (s *Service) showIngress(_ reader, row *store.AgentIngress) (resource.AgentIngress, error) {
+	definition := resource.AgentIngresses().Definition
+	shown := resource.AgentIngress{Identity: s.identity(definition, &row.Meta), Notes: notes(&row.Meta), Domain: string(row.Domain)}
+	shown.URI = definition.PathOf(row.ID) // ngrok's are relative here, and nowhere else
+	for n := range nameServers {
+		shown.NSTargets = append(shown.NSTargets, fmt.Sprintf("ns%d.%s", n+1, s.domains[0]))
+	}
+	for _, region := range s.regions() {
+		shown.RegionDomains = append(shown.RegionDomains, fmt.Sprintf("tunnel.%s.%s", region, row.Domain))
+	}
+	shown.CertificateManagementPolicy, shown.CertificateManagementStatus = showPolicy(row.Policy, row.PolicySince, false)
+	return shown, nil
+}
+
+// Ingresses returns the domains of all agent ingresses, and whose they are.
+func (s *Service) Ingresses(ctx context.Context) (map[postern.Hostname]postern.AccountID, error) {
+	var owners map[postern.Hostname]postern.AccountID
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		owners = make(map[postern.Hostname]postern.AccountID)
+		return eachRow(ctx, tx.AgentIngresses(), nil, func(row *store.AgentIngress) error {
+			owners[row.Domain] = row.Account
+			return nil
+		})
+	})
+	return owners, err
+}
