@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -106,6 +107,120 @@ func TestACLOfAToken(t *testing.T) {
 	})
 }
 
+// offline waits until a name has no endpoint any more, and wants that soon after began.
+func (s *server) offline(name string, began time.Time) {
+	s.t.Helper()
+	visitor := s.visitor()
+	eventually(s.t, 10*time.Second, func() error {
+		response, _, err := tryFetch(visitor, fmt.Sprintf("https://%s.%s:%d", name, domain, s.https))
+		if err != nil {
+			return err
+		}
+		if code := response.Header.Get("Ngrok-Error-Code"); code != "ERR_NGROK_3200" {
+			return fmt.Errorf("%s is still online: %s %s", name, response.Status, code)
+		}
+		return nil
+	})
+	if took := time.Since(began); took > time.Second {
+		s.t.Errorf("%s was online for another %v", name, took)
+	}
+}
+
+// ending is how a listener of the SDK ends.
+func ending(listener net.Listener) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- http.Serve(listener, http.NotFoundHandler()) }()
+	return ended
+}
+
+func awaitCode(t *testing.T, ended <-chan error, code string) {
+	t.Helper()
+	select {
+	case err := <-ended:
+		wantCode(t, err, code)
+	case <-time.After(10 * time.Second):
+		t.Errorf("the listener goes on, want %s", code)
+	}
+}
+
+// A token that is narrowed over the API loses what it no longer covers within a second,
+// and keeps its session and the rest; both wires are told why.
+func TestNarrowedToken(t *testing.T) {
+	s := startServer(t)
+	credentials := client.For(s.api(), resource.Credentials())
+	made, err := credentials.Create(t.Context(), resource.CredentialCreate{Description: "customer 1"})
+	if err != nil || made.Token == nil {
+		t.Fatal(made, err)
+	}
+	theirs := s.as(*made.Token)
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	native, _ := theirs.agent("http", page.URL, "--url", "https://native."+domain)
+	sdk := theirs.sdk()
+	serveText(listen(t, sdk, ngrok.WithURL("https://a.customer1."+domain)), "stays")
+	gone := ending(listen(t, sdk, ngrok.WithURL("https://b."+domain)))
+
+	rules := []string{"bind:*.customer1." + domain}
+	if _, err := credentials.Update(t.Context(), made.ID, resource.CredentialUpdate{ACL: &rules}); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s.offline("b", began)
+	s.offline("native", began)
+	awaitCode(t, gone, "ERR_NGROK_316")
+	eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(native.output(), "ERR_NGROK_316") {
+			return fmt.Errorf("the agent says %s", tail(native.output(), 2000))
+		}
+		return nil
+	})
+	if _, body := fetch(t, s.visitor(), fmt.Sprintf("https://a.customer1.%s:%d", domain, s.https)); body != "stays" {
+		t.Errorf("what is covered answers %q", body)
+	}
+	_, err = sdk.Listen(sdkContext(t), ngrok.WithURL("https://b."+domain))
+	wantCode(t, err, "ERR_NGROK_316")
+
+	rules = append(rules, "bind:b."+domain)
+	if _, err := credentials.Update(t.Context(), made.ID, resource.CredentialUpdate{ACL: &rules}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 5*time.Second, func() error {
+		listener, err := sdk.Listen(sdkContext(t), ngrok.WithURL("https://b."+domain))
+		if err == nil {
+			serveText(listener, "wider")
+		}
+		return err
+	})
+}
+
+// A service user that is made inactive takes its agents offline, and its agents come back
+// when it is active again.
+func TestInactiveServiceUser(t *testing.T) {
+	s := startServer(t)
+	users := client.For(s.api(), resource.ServiceUsers())
+	user, err := users.Create(t.Context(), resource.ServiceUserCreate{Name: "gateway of customer 1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := client.For(s.api(), resource.Credentials()).Create(t.Context(), resource.CredentialCreate{OwnerID: &user.ID})
+	if err != nil || made.Token == nil {
+		t.Fatal(made, err)
+	}
+	theirs := s.as(*made.Token)
+	gone := ending(listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain)))
+	active := false
+	if _, err := users.Update(t.Context(), user.ID, resource.ServiceUserUpdate{Active: &active}); err != nil {
+		t.Fatal(err)
+	}
+	s.offline("sdk", time.Now())
+	awaitCode(t, gone, "ERR_NGROK_636")
+	active = true
+	if _, err := users.Update(t.Context(), user.ID, resource.ServiceUserUpdate{Active: &active}); err != nil {
+		t.Fatal(err)
+	}
+	serveText(listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain)), "again")
+}
+
 // Sessions of a token that is revoked end within a second, whoever they belong to,
 // and nobody comes back with it.
 func TestRevokedTokenEndsSessions(t *testing.T) {
@@ -115,27 +230,12 @@ func TestRevokedTokenEndsSessions(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	defer page.Close()
 	agent, _ := theirs.agent("http", page.URL, "--url", "https://native."+domain)
-	listener := listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain))
-	gone := make(chan error, 1)
-	go func() { gone <- http.Serve(listener, http.NotFoundHandler()) }()
+	gone := ending(listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain)))
 
 	s.keys("revoke", made.ID)
 	began := time.Now()
-	eventually(t, 10*time.Second, func() error {
-		for _, name := range []string{"native", "sdk"} {
-			response, _, err := tryFetch(s.visitor(), fmt.Sprintf("https://%s.%s:%d", name, domain, s.https))
-			if err != nil {
-				return err
-			}
-			if code := response.Header.Get("Ngrok-Error-Code"); code != "ERR_NGROK_3200" {
-				return fmt.Errorf("%s is still online: %s %s", name, response.Status, code)
-			}
-		}
-		return nil
-	})
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the endpoints were online for another %v", took)
-	}
+	s.offline("native", began)
+	s.offline("sdk", began)
 	eventually(t, 10*time.Second, func() error {
 		if !strings.Contains(agent.output(), "ERR_NGROK_300") {
 			return fmt.Errorf("the agent says %s", tail(agent.output(), 2000))
@@ -149,12 +249,7 @@ func TestRevokedTokenEndsSessions(t *testing.T) {
 		}
 		return nil
 	})
-	select {
-	case err := <-gone:
-		wantCode(t, err, "ERR_NGROK_300")
-	case <-time.After(10 * time.Second):
-		t.Error("the SDK's listener goes on")
-	}
+	awaitCode(t, gone, "ERR_NGROK_300")
 }
 
 // S1-41: what is below a wildcard that the account has reserved is bound without being
