@@ -3,12 +3,12 @@ package postern
 // Limits bound what an account, or one credential of it, may use at a time. 0 is no
 // limit.
 type Limits struct {
-	Sessions    int64 // agents connected
-	Endpoints   int64 // online
-	Connections int64 // visitors' connections and HTTP requests under way
+	Sessions    int64 `json:"sessions"`    // agents connected
+	Endpoints   int64 `json:"endpoints"`   // online
+	Connections int64 `json:"connections"` // visitors' connections and HTTP requests under way
 
-	RequestsPerMinute int64 // HTTP requests; a minute's worth may come at once
-	BytesPerSecond    int64 // between visitors and agents, both directions together
+	RequestsPerMinute int64 `json:"requests_per_minute"` // HTTP requests; a minute's worth may come at once
+	BytesPerSecond    int64 `json:"bytes_per_second"`    // between visitors and agents, both directions together
 }
 
 // LimitOverrides say where the limits of one account or credential are not the

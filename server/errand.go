@@ -17,6 +17,7 @@ import (
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 const (
@@ -45,8 +46,9 @@ type premises struct {
 	dir    *dataDir
 	config Config
 	*state
-	ca     *pki.LocalCA // nil in the mode files
-	keys   *sync.Mutex  // held while keys are rotated
+	ca     *pki.LocalCA  // nil in the mode files
+	meters *quota.Meters // nil where no server runs
+	keys   *sync.Mutex   // held while keys are rotated
 	logger *slog.Logger
 }
 
@@ -175,7 +177,7 @@ func decodeQuestion(body io.Reader, in any) error {
 }
 
 func (s *Server) premises() premises {
-	return premises{dir: s.dir, config: s.settings(), state: s.state, ca: s.ca, keys: &s.rotating, logger: s.log}
+	return premises{dir: s.dir, meters: s.meters, config: s.settings(), state: s.state, ca: s.ca, keys: &s.rotating, logger: s.log}
 }
 
 // socketServer answers on the socket; the file's mode is the authorisation.
@@ -183,6 +185,8 @@ func (s *Server) socketServer() *http.Server {
 	mux := http.NewServeMux()
 	bootstrapErrand().offer(mux, s)
 	offerKeys(mux, s)
+	offerAccounts(mux, s)
+	offerPeople(mux, s)
 	mux.HandleFunc("POST "+handOverPath, s.handOver)
 	return &http.Server{Handler: mux, ReadHeaderTimeout: askTime, ReadTimeout: askTime, WriteTimeout: askTime,
 		MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn)}

@@ -45,7 +45,7 @@ func serverCommand(streams ioStreams) *cobra.Command {
 	command.Flags().Bool("upgrade", false, "take over from the server that runs with the same data directory, without a visitor's noticing; start by itself if none runs")
 	serverFlags(command.PersistentFlags())
 	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams),
-		serverKeysCommand(streams), serverBackupCommand(streams), serverRestoreCommand(streams))
+		serverKeysCommand(streams), serverAccountsCommand(streams), serverUsersCommand(streams), serverBackupCommand(streams), serverRestoreCommand(streams))
 	return command
 }
 

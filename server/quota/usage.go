@@ -18,11 +18,11 @@ const (
 
 // Counts are what was used in some time.
 type Counts struct {
-	Requests    int64 // HTTP requests that were let through
-	Connections int64 // relayed connections of tcp and tls endpoints, the same
-	BytesIn     int64 // from visitors to agents
-	BytesOut    int64 // from agents to visitors
-	Refused     int64 // sessions, endpoints, connections and requests over a limit
+	Requests    int64 `json:"requests"`    // HTTP requests that were let through
+	Connections int64 `json:"connections"` // relayed connections of tcp and tls endpoints, the same
+	BytesIn     int64 `json:"bytes_in"`    // from visitors to agents
+	BytesOut    int64 `json:"bytes_out"`   // from agents to visitors
+	Refused     int64 `json:"refused"`     // sessions, endpoints, connections and requests over a limit
 }
 
 func (c Counts) minus(other Counts) Counts {
@@ -37,18 +37,18 @@ func (c Counts) plus(other Counts) Counts {
 
 // Usage is what an account, or one credential, uses and has used.
 type Usage struct {
-	Account    postern.AccountID
-	Credential postern.CredentialID // "" for the account as a whole
-	Limits     postern.Limits       // in force
+	Account    postern.AccountID    `json:"account_id"`
+	Credential postern.CredentialID `json:"credential_id"` // "" for the account as a whole
+	Limits     postern.Limits       `json:"limits"`        // in force
 
-	Sessions    int64 // now
-	Endpoints   int64 // now
-	Connections int64 // visitors' connections and requests under way now
+	Sessions    int64 `json:"sessions"`    // now
+	Endpoints   int64 `json:"endpoints"`   // now
+	Connections int64 `json:"connections"` // visitors' connections and requests under way now
 
-	Since   time.Time // this process's beginning, hence the counters'
-	Total   Counts
-	Minutes []Counts // of the last whole minutes, the oldest first; at most 60
-	Hours   []Counts // of the last whole hours, the oldest first; at most 24
+	Since   time.Time `json:"since"` // this process's beginning, hence the counters'
+	Total   Counts    `json:"total"`
+	Minutes []Counts  `json:"minutes"` // of the last whole minutes, the oldest first; at most 60
+	Hours   []Counts  `json:"hours"`   // of the last whole hours, the oldest first; at most 24
 }
 
 const (
