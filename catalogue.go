@@ -161,6 +161,19 @@ const (
 	CodePrivateKeyIsCertificate    Code = "ERR_NGROK_1924"  // The private key is a certificate
 	CodeCertificateIsKey           Code = "ERR_NGROK_1925"  // The certificate is a private key
 	CodeChainOrder                 Code = "ERR_NGROK_1926"  // The certificates are not in order
+	CodeSSHPublicKey               Code = "ERR_NGROK_1934"  // The SSH public key cannot be read
+	CodeSSHKeyType                 Code = "ERR_NGROK_1936"  // SSH keys have no such type
+	CodeSSHKeySize                 Code = "ERR_NGROK_1939"  // The size of the RSA key is not one that is allowed
+	CodeSSHKeySizeUnused           Code = "ERR_NGROK_1940"  // Only RSA keys have a size
+	CodeSSHCurve                   Code = "ERR_NGROK_1941"  // There is no such elliptic curve
+	CodeSSHCurveUnused             Code = "ERR_NGROK_1942"  // Only ECDSA keys have a curve
+	CodeSSHHostAuthorityUnknown    Code = "ERR_NGROK_1949"  // There is no such SSH certificate authority
+	CodeSSHKeyUncertifiable        Code = "ERR_NGROK_1950"  // There are no certificates for SSH keys of this type
+	CodeSSHUserAuthorityUnknown    Code = "ERR_NGROK_1951"  // There is no such SSH certificate authority
+	CodeSSHPublicKeyMissing        Code = "ERR_NGROK_1952"  // There is no SSH public key to sign
+	CodeSSHUserDuration            Code = "ERR_NGROK_1962"  // The SSH user certificate would end before it begins
+	CodeSSHHostDuration            Code = "ERR_NGROK_1963"  // The SSH host certificate would end before it begins
+	CodeSSHAuthorityInUse          Code = "ERR_NGROK_1964"  // Certificates of the SSH certificate authority are left
 	CodeInternal                   Code = "ERR_POSTERN_100" // Something went wrong inside Postern
 	CodeProtocolViolation          Code = "ERR_POSTERN_101" // The peer broke the protocol of the link
 	CodeFlowControlViolation       Code = "ERR_POSTERN_102" // The peer sent more than its window allowed
@@ -541,6 +554,32 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_1925", Status: 400, Title: "The certificate is a private key", Fix: "Send the certificate in certificate_pem and the key in private_key_pem."}, true
 	case CodeChainOrder:
 		return Entry{Code: c, Wire: "ERR_NGROK_1926", Status: 400, Title: "The certificates are not in order", Fix: "Begin with the server's own certificate; each must be signed by the one after it."}, true
+	case CodeSSHPublicKey:
+		return Entry{Code: c, Wire: "ERR_NGROK_1934", Status: 400, Title: "The SSH public key cannot be read", Fix: "Send the one line of a file whose name ends with .pub."}, true
+	case CodeSSHKeyType:
+		return Entry{Code: c, Wire: "ERR_NGROK_1936", Status: 400, Title: "SSH keys have no such type", Fix: "Use rsa, ecdsa or ed25519."}, true
+	case CodeSSHKeySize:
+		return Entry{Code: c, Wire: "ERR_NGROK_1939", Status: 400, Title: "The size of the RSA key is not one that is allowed", Fix: "Use 2048 or 4096 bits."}, true
+	case CodeSSHKeySizeUnused:
+		return Entry{Code: c, Wire: "ERR_NGROK_1940", Status: 400, Title: "Only RSA keys have a size", Fix: "Leave key_size out, or use the type rsa."}, true
+	case CodeSSHCurve:
+		return Entry{Code: c, Wire: "ERR_NGROK_1941", Status: 400, Title: "There is no such elliptic curve", Fix: "Use p256, p384 or p521."}, true
+	case CodeSSHCurveUnused:
+		return Entry{Code: c, Wire: "ERR_NGROK_1942", Status: 400, Title: "Only ECDSA keys have a curve", Fix: "Leave elliptic_curve out, or use the type ecdsa."}, true
+	case CodeSSHHostAuthorityUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_1949", Status: 400, Title: "There is no such SSH certificate authority", Fix: "Check ssh_certificate_authority_id, or make the authority first."}, true
+	case CodeSSHKeyUncertifiable:
+		return Entry{Code: c, Wire: "ERR_NGROK_1950", Status: 400, Title: "There are no certificates for SSH keys of this type", Fix: "Use a key of the type rsa, ecdsa or ed25519."}, true
+	case CodeSSHUserAuthorityUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_1951", Status: 400, Title: "There is no such SSH certificate authority", Fix: "Check ssh_certificate_authority_id, or make the authority first."}, true
+	case CodeSSHPublicKeyMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_1952", Status: 400, Title: "There is no SSH public key to sign", Fix: "Give the field public_key."}, true
+	case CodeSSHUserDuration:
+		return Entry{Code: c, Wire: "ERR_NGROK_1962", Status: 400, Title: "The SSH user certificate would end before it begins", Fix: "Give a valid_until that is later than valid_after."}, true
+	case CodeSSHHostDuration:
+		return Entry{Code: c, Wire: "ERR_NGROK_1963", Status: 400, Title: "The SSH host certificate would end before it begins", Fix: "Give a valid_until that is later than valid_after."}, true
+	case CodeSSHAuthorityInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_1964", Status: 400, Title: "Certificates of the SSH certificate authority are left", Fix: "Delete the host and user certificates that it has signed first."}, true
 	case CodeInternal:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "Something went wrong inside Postern", Fix: "Look for the request id in the server's log."}, true
 	case CodeProtocolViolation:
@@ -829,6 +868,19 @@ func Codes() []Code {
 		CodePrivateKeyIsCertificate,
 		CodeCertificateIsKey,
 		CodeChainOrder,
+		CodeSSHPublicKey,
+		CodeSSHKeyType,
+		CodeSSHKeySize,
+		CodeSSHKeySizeUnused,
+		CodeSSHCurve,
+		CodeSSHCurveUnused,
+		CodeSSHHostAuthorityUnknown,
+		CodeSSHKeyUncertifiable,
+		CodeSSHUserAuthorityUnknown,
+		CodeSSHPublicKeyMissing,
+		CodeSSHUserDuration,
+		CodeSSHHostDuration,
+		CodeSSHAuthorityInUse,
 		CodeInternal,
 		CodeProtocolViolation,
 		CodeFlowControlViolation,

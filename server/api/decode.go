@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/postern-dev/postern"
@@ -158,6 +159,9 @@ func valueProblem(text json.RawMessage, to reflect.Value, path string, cause err
 
 // inWords is a type as a reader knows it.
 func inWords(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return "a time in RFC 3339, such as 2031-05-17T09:30:00Z"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"

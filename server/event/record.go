@@ -53,10 +53,19 @@ const (
 	NameClaimed                 postern.EventType = "name_claimed.v0" // Subject is the hostname
 	PortClaimed                 postern.EventType = "port_claimed.v0" // Subject is the port in decimal
 
-	EventDestinationCreated  postern.EventType = "event_destination_created.v0"
-	EventDestinationUpdated  postern.EventType = "event_destination_updated.v0"
-	EventDestinationDeleted  postern.EventType = "event_destination_deleted.v0"
-	EventSubscriptionCreated postern.EventType = "event_subscription_created.v0"
-	EventSubscriptionUpdated postern.EventType = "event_subscription_updated.v0"
-	EventSubscriptionDeleted postern.EventType = "event_subscription_deleted.v0"
+	EventDestinationCreated        postern.EventType = "event_destination_created.v0"
+	EventDestinationUpdated        postern.EventType = "event_destination_updated.v0"
+	EventDestinationDeleted        postern.EventType = "event_destination_deleted.v0"
+	EventSubscriptionCreated       postern.EventType = "event_subscription_created.v0"
+	EventSubscriptionUpdated       postern.EventType = "event_subscription_updated.v0"
+	EventSubscriptionDeleted       postern.EventType = "event_subscription_deleted.v0"
+	SSHCertificateAuthorityCreated postern.EventType = "ssh_certificate_authority_created.v0"
+	SSHCertificateAuthorityUpdated postern.EventType = "ssh_certificate_authority_updated.v0"
+	SSHCertificateAuthorityDeleted postern.EventType = "ssh_certificate_authority_deleted.v0"
+	SSHHostCertificateCreated      postern.EventType = "ssh_host_certificate_created.v0"
+	SSHHostCertificateUpdated      postern.EventType = "ssh_host_certificate_updated.v0"
+	SSHHostCertificateDeleted      postern.EventType = "ssh_host_certificate_deleted.v0"
+	SSHUserCertificateCreated      postern.EventType = "ssh_user_certificate_created.v0"
+	SSHUserCertificateUpdated      postern.EventType = "ssh_user_certificate_updated.v0"
+	SSHUserCertificateDeleted      postern.EventType = "ssh_user_certificate_deleted.v0"
 )

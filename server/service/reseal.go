@@ -39,6 +39,7 @@ func sealedTables() []sealedTable {
 		sealedColumn(sealedEventDestination, sealedTargetSecret, store.Tx.EventDestinations, func(d *store.EventDestination) *[]byte { return &d.Secret }),
 		sealedColumn(sealedSecret, sealedValue, store.Tx.VaultSecrets, func(s *store.VaultSecret) *[]byte { return &s.Value }),
 		sealedColumn(sealedCertificate, sealedKey, store.Tx.TLSCertificates, func(c *store.TLSCertificate) *[]byte { return &c.PrivateKey }),
+		sealedColumn(sealedAuthority, sealedKey, store.Tx.SSHCertificateAuthorities, func(a *store.SSHCertificateAuthority) *[]byte { return &a.PrivateKey }),
 	}
 }
 

@@ -127,6 +127,9 @@ type Service struct {
 	turn  chan struct{}
 	doubt *doubt // whoever has the turn looks at it
 
+	// generating is held while a key is made that takes long.
+	generating chan struct{}
+
 	retired  atomic.Bool
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -150,7 +153,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
 		passwords: c.Passwords, guesses: newGuesses(), known: newMemory(), pending: newBacklog(),
-		turn: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
+		turn: make(chan struct{}, 1), generating: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
 	}
 	if s.passwords == nil {
 		s.passwords = password.New(password.Ordinary())

@@ -45,3 +45,36 @@ func (t tx) CertificateAuthorities() store.Rows[store.CertificateAuthority] {
 		},
 	})
 }
+
+func (t tx) SSHCertificateAuthorities() store.Rows[store.SSHCertificateAuthority] {
+	return rowsOf(t, table[store.SSHCertificateAuthority, *store.SSHCertificateAuthority]{
+		name: "ssh_certificate_authorities", what: "SSH certificate authority",
+		columns: headColumns(column{"key_type", text}, column{"public_key", text}, column{"private_key", opaque}),
+		fields: func(a *store.SSHCertificateAuthority) []any {
+			return headFields(&a.Meta, &a.KeyType, &a.PublicKey, &a.PrivateKey)
+		},
+	})
+}
+
+func (t tx) SSHHostCertificates() store.Rows[store.SSHCertificate] {
+	return rowsOf(t, sshCertificates("ssh_host_certificates", "SSH host certificate"))
+}
+
+func (t tx) SSHUserCertificates() store.Rows[store.SSHCertificate] {
+	return rowsOf(t, sshCertificates("ssh_user_certificates", "SSH user certificate"))
+}
+
+func sshCertificates(name, what string) table[store.SSHCertificate, *store.SSHCertificate] {
+	return table[store.SSHCertificate, *store.SSHCertificate]{
+		name: name, what: what,
+		columns: headColumns(
+			column{"authority_id", text}, column{"public_key", text}, column{"key_type", text},
+			column{"principals", opaque}, column{"critical_options", opaque}, column{"extensions", opaque},
+			column{"valid_after", moment}, column{"valid_until", moment}, column{"certificate", text}),
+		fields: func(c *store.SSHCertificate) []any {
+			return headFields(&c.Meta, &c.Authority, &c.PublicKey, &c.KeyType,
+				document[[]string]{&c.Principals}, document[map[string]string]{&c.CriticalOptions}, document[map[string]string]{&c.Extensions},
+				micros{&c.ValidAfter}, micros{&c.ValidUntil}, &c.Certificate)
+		},
+	}
+}

@@ -29,8 +29,11 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"TLS certificates":        testRows(tlsCertificates()),
 		"certificate authorities": testRows(certificateAuthorities()),
 
-		"event destinations":  testRows(eventDestinations()),
-		"event subscriptions": testRows(eventSubscriptions()),
+		"event destinations":          testRows(eventDestinations()),
+		"event subscriptions":         testRows(eventSubscriptions()),
+		"SSH certificate authorities": testRows(sshAuthorities()),
+		"SSH host certificates":       testRows(sshCertificates(store.Tx.SSHHostCertificates)),
+		"SSH user certificates":       testRows(sshCertificates(store.Tx.SSHUserCertificates)),
 	}
 }
 

@@ -61,3 +61,28 @@ func certificateAuthorities() kind[store.CertificateAuthority, *store.Certificat
 		},
 	}
 }
+
+func sshAuthorities() kind[store.SSHCertificateAuthority, *store.SSHCertificateAuthority] {
+	return kind[store.SSHCertificateAuthority, *store.SSHCertificateAuthority]{
+		rows: store.Tx.SSHCertificateAuthorities,
+		fill: func(_ context.Context, _ store.Tx, a *store.SSHCertificateAuthority, n int) error {
+			a.KeyType, a.PublicKey, a.PrivateKey = "ed25519", "ssh-ed25519 AAAA", []byte{0, byte(n), 255}
+			return nil
+		},
+		change: func(a *store.SSHCertificateAuthority) { a.PrivateKey = []byte{1} },
+	}
+}
+
+func sshCertificates(rows func(store.Tx) store.Rows[store.SSHCertificate]) kind[store.SSHCertificate, *store.SSHCertificate] {
+	return kind[store.SSHCertificate, *store.SSHCertificate]{
+		rows: rows,
+		fill: func(ctx context.Context, tx store.Tx, c *store.SSHCertificate, n int) error {
+			c.Authority, c.PublicKey, c.KeyType = fmt.Sprintf("sshca_%d", n), "ssh-ed25519 AAAA me", "ed25519"
+			c.Principals, c.CriticalOptions, c.Extensions = []string{"alice", "bob"}, map[string]string{}, map[string]string{"permit-pty": ""}
+			c.ValidAfter, c.ValidUntil, c.Certificate = c.CreatedAt, c.CreatedAt.AddDate(1, 0, 0), "ssh-ed25519-cert-v01@openssh.com AAAA"
+			authority := store.SSHCertificateAuthority{Meta: c.Meta, PrivateKey: []byte{1}}
+			authority.ID = c.Authority
+			return tx.SSHCertificateAuthorities().Create(ctx, authority)
+		},
+	}
+}
