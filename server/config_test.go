@@ -109,7 +109,7 @@ func chosen() map[string]string {
 		"tls.mode": "files", "tls.certificates": "a.pem=a.key,b.pem=b.key",
 		"limits.connections": "1000", "limits.connections_per_address": "10", "limits.header_bytes": "64KiB",
 		"limits.http2_streams": "50", "limits.least_rate": "32", "limits.sessions_per_account": "5", "limits.endpoints_per_session": "6",
-		"limits.endpoints_per_account": "20", "limits.connections_per_account": "21", "limits.requests_per_account": "22", "limits.bytes_per_account": "1MiB",
+		"limits.api_requests": "30", "limits.api_concurrent": "31", "limits.endpoints_per_account": "20", "limits.connections_per_account": "21", "limits.requests_per_account": "22", "limits.bytes_per_account": "1MiB",
 		"limits.sessions_per_credential": "23", "limits.endpoints_per_credential": "24", "limits.connections_per_credential": "25",
 		"limits.requests_per_credential": "26", "limits.bytes_per_credential": "64KiB",
 		"limits.authentications": "7", "limits.failures_per_minute": "8",

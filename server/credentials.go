@@ -59,7 +59,7 @@ func newLiveCredentials(service credentialReader, sessions credentialSessions, l
 
 // follow does what this process's events say, until ctx ends.
 func (l *liveCredentials) follow(ctx context.Context, bus *event.Bus) error {
-	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated, event.ServiceUserUpdated)
+	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated, event.ServiceUserUpdated, event.UserUpdated)
 	defer changes.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	var rereading sync.WaitGroup
@@ -85,7 +85,7 @@ func (l *liveCredentials) follow(ctx context.Context, bus *event.Bus) error {
 // apply does what one event says. What this process has changed is in its memory, so the
 // store is not asked; the other processes of the node have to.
 func (l *liveCredentials) apply(ctx context.Context, r event.Record) {
-	if r.Type == event.ServiceUserUpdated {
+	if r.Type == event.ServiceUserUpdated || r.Type == event.UserUpdated {
 		l.applyOwner(ctx, postern.UserID(r.Subject))
 		return
 	}

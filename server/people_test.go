@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server"
 )
 
@@ -96,14 +98,21 @@ func TestKeysOfTheInactive(t *testing.T) {
 	made(t)(server.SetPassword(t.Context(), c, logger, ada.ID, "correct horse battery"))
 	agent := key(t)(server.CreateKey(t.Context(), c, logger, server.NewKey{Kind: server.AuthtokenKey, Owner: ada.ID}))
 	program := key(t)(server.CreateKey(t.Context(), c, logger, server.NewKey{Kind: server.APIKey, Owner: ada.ID}))
+	var held *native.Client
 	for _, active := range []bool{true, false, true} {
 		made(t)(server.ChangePerson(t.Context(), c, logger, server.PersonChange{ID: ada.ID, Active: &active}))
+		if held != nil && !active {
+			n.eventually("the agent that is connected is gone", func() error {
+				if cause := held.Cause(); !postern.HasCode(cause, postern.CodeOwnerInactive) {
+					return fmt.Errorf("%v", cause)
+				}
+				return nil
+			})
+		}
 		client, _, err := n.tryAgent(link.Hello{Token: postern.Secret(agent.Token)})
+		held = client
 		if (err == nil) != active || !active && !postern.HasCode(err, postern.CodeOwnerInactive) {
 			t.Errorf("active %v: the agent: %v", active, err)
-		}
-		if err == nil {
-			client.Close(nil)
 		}
 		_, err = n.Service().AuthenticateKey(t.Context(), postern.Secret(program.Token))
 		if (err == nil) != active || !active && !postern.HasCode(err, postern.CodeOwnerInactive) {
