@@ -23,7 +23,8 @@ type Config struct {
 	DataDir         string
 	Database        postern.Secret // a PostgreSQL URL; "" is SQLite in DataDir
 	Region          string
-	RequireProof    bool // of domains outside our own
+	RequireProof    bool     // of domains outside our own
+	APIOrigins      []string // whose pages may use the REST API
 	Sealing         Sealing
 
 	Listen         Listen

@@ -206,7 +206,8 @@ func (s *Server) assembleTraffic() error {
 
 func (s *Server) apiConfig() api.Config {
 	return api.Config{Service: s.service, Live: live{s}, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
-		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent, Logger: s.log}
+		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent,
+		WrongKeys: func() int { return s.settings().Limits.FailuresPerMinute }, AllowedOrigins: s.config.APIOrigins, Logger: s.log}
 }
 
 func (s *Server) edgeConfig(access *slog.Logger) edge.Config {

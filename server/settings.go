@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -36,11 +37,22 @@ func nameSettings() []Setting {
 		scalar("data_dir", "DIRECTORY", "Keys, the local CA and, where database names no other, the SQLite database.",
 			func(c *Config) *string { return &c.DataDir }, anyText, plain),
 		databaseSetting(),
+		sequence("api.allowed_origins", "ORIGIN", "Pages of these origins, such as https://console.example.com, may use the REST API from a browser, with a key of their own.",
+			func(c *Config) *[]string { return &c.APIOrigins }, parseOrigin, plain),
 		{Key: "regions", Argument: "NAME", About: "The name of this server's region, which agents are told; several regions need a cluster, which this version does not have.",
 			list: true, fields: []string{"name"}, set: setRegions, show: func(c Config) string { return c.Region }},
 		scalar("domains.require_proof", "BOOL", "Whether accounts must prove by a TXT record that a domain outside the server's own is theirs before they reserve it; a server's only account need not.",
 			func(c *Config) *bool { return &c.RequireProof }, parseSwitch, strconv.FormatBool),
 	}
+}
+
+// parseOrigin reads an origin as browsers send it (RFC 6454 §6.2).
+func parseOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || s != u.Scheme+"://"+strings.ToLower(u.Host) {
+		return "", fmt.Errorf("%q must be an origin such as https://console.example.com, in lower case and without a path", clip(s))
+	}
+	return s, nil
 }
 
 func parseSwitch(s string) (bool, error) {

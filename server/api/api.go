@@ -28,6 +28,14 @@ type Config struct {
 	// 1200; Concurrent how many of them are worked on at once, 0 is 32.
 	RequestsPerMinute, Concurrent int
 
+	// WrongKeys is how many wrong keys within a minute are heard from one address; nil:
+	// 60.
+	WrongKeys func() int
+
+	// AllowedOrigins are those whose pages may use the API from a browser, such as
+	// "https://console.example.com".
+	AllowedOrigins []string
+
 	Version string // of the server
 
 	// Scanned is how many resources a request may look at for a filter about something
@@ -42,6 +50,7 @@ const (
 	defaultRequests   = 1200
 	defaultConcurrent = 32
 	defaultScanned    = 20_000
+	defaultWrongKeys  = 60
 
 	// bodyTime is how long a client may take to send its body.
 	bodyTime = 10 * time.Second
@@ -49,10 +58,11 @@ const (
 
 // API is an http.Handler. It may be used concurrently.
 type API struct {
-	config Config
-	mux    *http.ServeMux
-	rates  *rates
-	turns  *turns
+	config   Config
+	mux      *http.ServeMux
+	rates    *rates
+	throttle *throttle
+	turns    *turns
 
 	patterns []string // of what handle was given
 }
@@ -68,13 +78,16 @@ func New(c Config) (*API, error) {
 	if c.Scanned <= 0 {
 		c.Scanned = defaultScanned
 	}
+	if c.WrongKeys == nil {
+		c.WrongKeys = func() int { return defaultWrongKeys }
+	}
 	if c.Live == nil {
 		c.Live = nothing{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now), turns: newTurns()}
+	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now), throttle: newThrottle(c.WrongKeys, c.Now), turns: newTurns()}
 	front, err := newFront(c)
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "the API cannot be described").Because(err)
@@ -118,6 +131,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a.fail(w, r, &postern.Error{Code: postern.CodeInternal})
 		}
 	}()
+	if a.crossOrigin(w, r) {
+		return
+	}
 	// ServeMux would redirect paths that are not clean and answer 405; clients expect 404.
 	if _, pattern := a.mux.Handler(r); pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
 		a.notRouted(w, r)
@@ -128,7 +144,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve lets the caller in and answers.
 func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) {
-	caller, err := a.authenticate(r)
+	caller, err := a.authenticate(w, r)
 	if err != nil {
 		a.fail(w, r, err)
 		return

@@ -10,19 +10,33 @@ import (
 )
 
 // authenticate finds the caller of a request. The key is never part of an answer.
-func (a *API) authenticate(r *http.Request) (service.Caller, error) {
+// Whoever only may look changes nothing, by whichever route. Where the request is to be
+// sent again later, w says when.
+func (a *API) authenticate(w http.ResponseWriter, r *http.Request) (service.Caller, error) {
 	key, err := bearer(r.Header.Values("Authorization"))
 	if err != nil {
 		return service.Caller{}, err
 	}
+	var from netip.Addr
+	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		from = at.Addr().Unmap()
+	}
+	if retry, err := a.throttle.admits(from, key); err != nil {
+		w.Header().Set("Retry-After", retry)
+		return service.Caller{}, err
+	}
 	caller, err := a.config.Service.AuthenticateKey(r.Context(), key)
+	wrong := postern.HasCode(err, postern.CodeKeyMalformed) || postern.HasCode(err, postern.CodeKeyInvalid)
+	if wrong || err == nil {
+		a.throttle.heard(from, key, err == nil)
+	}
 	if err != nil {
 		return service.Caller{}, err
 	}
-	caller.Source = service.SourceAPI
-	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		caller.Addr = at.Addr().Unmap()
+	if r.Method != http.MethodGet && !caller.Role.MayWrite() {
+		return service.Caller{}, postern.Errorf(postern.CodeOwnerReadOnly, "the role %q of the key's owner does not allow %s requests", caller.Role, r.Method)
 	}
+	caller.Source, caller.Addr = service.SourceAPI, from
 	return caller, nil
 }
 

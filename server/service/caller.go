@@ -29,9 +29,6 @@ const (
 
 // may refuses what the caller's role does not allow.
 func (c Caller) may(a postern.Action) error {
-	if c.Account != "" && a == postern.Write && c.Role == postern.ReadOnly && c.Key != "" {
-		return postern.Errorf(postern.CodeOwnerReadOnly, "the role %q does not allow this", c.Role)
-	}
 	if c.Account == "" || !c.Role.Allows(a) {
 		return postern.Errorf(postern.CodeNotPermitted, "the role %q does not allow this", c.Role)
 	}
