@@ -3,6 +3,7 @@ package mux
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Budget is the memory that received, unread data may take, of one session or of
@@ -14,14 +15,15 @@ type Budget struct {
 
 	lent      atomic.Int64 // window granted above the initial one, half of limit at most
 	borrowers atomic.Int64 // streams that have such a window
-	short     atomic.Int64 // when one last could not have its share, Unix nanoseconds
+	began     time.Time
+	short     atomic.Int64 // when one last could not have its share, in nanoseconds since began; 0 for never
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 }
 
 // NewBudget makes a budget; the Buffered of its sessions' Limits bounds it.
-func NewBudget() *Budget { return &Budget{sessions: make(map[*Session]struct{}, 1)} }
+func NewBudget() *Budget { return &Budget{began: time.Now(), sessions: make(map[*Session]struct{}, 1)} }
 
 // SetBudget has the streams that begin from now on count against b, whose limit
 // the caller has set with another session: a connection that turns out to belong

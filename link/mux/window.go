@@ -99,7 +99,7 @@ func (st *Stream) enlarge(wanted int64, now time.Time) {
 	room := b.limit.Load()/2 - b.lent.Load()
 	if share := b.share(initial); st.window < share {
 		if st.window+room < wanted {
-			b.short.Store(now.UnixNano())
+			b.short.Store(int64(now.Sub(b.began)))
 			wanted = min(wanted, share)
 		}
 	} else if b.isShort(now, st.session.roundTrip()) {
@@ -133,7 +133,8 @@ func (b *Budget) share(initial int64) int64 {
 // isShort tells whether a stream could not have its share of late. It tells so again
 // every few of its round trips.
 func (b *Budget) isShort(now time.Time, rtt time.Duration) bool {
-	return now.UnixNano()-b.short.Load() < int64(max(4*rtt, 100*time.Millisecond))
+	short := b.short.Load()
+	return short != 0 && now.Sub(b.began)-time.Duration(short) < max(4*rtt, 100*time.Millisecond)
 }
 
 // settle ends the giving of credit, when the stream has left the session.

@@ -67,7 +67,8 @@ func (r *rates) rateOf(account postern.AccountID) *rate {
 		one = &rate{tokens: full, at: now}
 		r.accounts[account] = one
 	}
-	one.tokens = min(full, one.tokens+full*now.Sub(one.at).Minutes())
+	// A clock that was set back gives nothing, and takes nothing away.
+	one.tokens = min(full, one.tokens+full*max(0, now.Sub(one.at)).Minutes())
 	one.at = now
 	return one
 }

@@ -15,10 +15,11 @@ type Live struct {
 	Session  link.Session
 
 	// Client is the agent's process behind the session, "" where that is not known, and
-	// Since is when the session began. What two processes of this node hold of one
+	// Since is when the session began, by the machine's monotonic clock: the other one may
+	// be set back between two sessions. What two processes of this node hold of one
 	// client's, the newer session has.
 	Client string
-	Since  time.Time
+	Since  time.Duration
 
 	// Borrowed says that the session is another process's of this node, which hands over
 	// to us or to which we have handed over.
@@ -28,7 +29,7 @@ type Live struct {
 // succeeds tells whether l is of a newer session of the agent that other is of, where
 // the two are in different processes: the agent has gone over from one to the other.
 func (l Live) succeeds(other Live) bool {
-	return l.sameAgent(other) && l.Since.After(other.Since)
+	return l.sameAgent(other) && l.Since > other.Since
 }
 
 func (l Live) sameAgent(other Live) bool {

@@ -195,10 +195,9 @@ func TestLocalRemembersWhatWasLost(t *testing.T) {
 // An agent that goes over from one process to another is there twice for a while: its
 // newer session has the address, whichever of the two is heard of first.
 func TestLocalFollowsAnAgentToAnotherProcess(t *testing.T) {
-	began := time.Now()
 	of := func(id int, s link.Session, borrowed bool, since time.Duration) cluster.Live {
 		one := live(id, https("a.example"), s, func(e *postern.Endpoint) { e.Pooling = false })
-		one.Client, one.Since, one.Borrowed = "client/0", began.Add(since), borrowed
+		one.Client, one.Since, one.Borrowed = "client/0", since, borrowed
 		return one
 	}
 	l := cluster.New()

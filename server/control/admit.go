@@ -119,6 +119,7 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 			Region:     c.config.Region,
 			StartedAt:  time.Now().UTC(),
 		},
+		began: time.Now(), since: uptime(),
 		endpoints: make(map[string]*endpoint),
 	}
 }

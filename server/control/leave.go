@@ -109,7 +109,7 @@ func (s *session) awaitSuccessor(ctx context.Context) {
 		switch {
 		case gone > 0 && moved.IsZero():
 			moved = time.Now()
-		case here == 0 && gone == 0 && moved.IsZero() && time.Since(s.info.StartedAt) > movedFor:
+		case here == 0 && gone == 0 && moved.IsZero() && time.Since(s.began) > movedFor:
 			moved = time.Now() // has nothing that could be succeeded
 		}
 		if !moved.IsZero() && (here == 0 && gone > 0 || time.Since(moved) > movedFor) {

@@ -59,7 +59,7 @@ func (w *world) succeed(t *testing.T, c *connected, bound link.Bound) {
 		return
 	}
 	next := before
-	next.Endpoint.ID, next.Since, next.Borrowed, next.Session = "ep_next", time.Now().Add(time.Second), true, newAgent("198.51.100.8:1")
+	next.Endpoint.ID, next.Since, next.Borrowed, next.Session = "ep_next", before.Since+time.Second, true, newAgent("198.51.100.8:1")
 	if _, err := w.cluster.Register(next); err != nil {
 		t.Error(err)
 	}

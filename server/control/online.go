@@ -152,7 +152,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 // live is how an endpoint of the session is registered.
 func (s *session) live(details postern.Endpoint, bindID string) cluster.Live {
 	return cluster.Live{Endpoint: details, BindID: bindID, Session: s.link,
-		Client: s.client.id + "/" + strconv.Itoa(s.client.leg), Since: s.info.StartedAt}
+		Client: s.client.id + "/" + strconv.Itoa(s.client.leg), Since: s.since}
 }
 
 func (c *Control) session(id postern.SessionID) *session {

@@ -22,6 +22,10 @@ type session struct {
 	client  client
 	info    postern.Session
 	meter   *quota.Meter // of the credential
+	// began and since are when the session began, by clocks that nobody sets, as the one
+	// of info.StartedAt may be: for this process, and for all of the machine.
+	began time.Time
+	since time.Duration
 
 	mu        sync.Mutex
 	holder    postern.Credential   // as it is now; its id never changes
@@ -175,7 +179,7 @@ func (s *session) Release(why error) {
 	s.control.delist(s)
 	s.control.record(ctx, s, s.control.config.Service.SessionStopped)
 	s.control.log.InfoContext(ctx, "session ended", "reason", why, "endpoints", len(endpoints),
-		"duration", time.Since(s.info.StartedAt).Round(time.Millisecond))
+		"duration", time.Since(s.began).Round(time.Millisecond))
 }
 
 // end releases what the session has and closes it.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,12 +51,17 @@ func (e *Edge) tunnelRefused(v *visitor, r *route.Route, why *postern.Error) {
 
 // refusals keeps those who knock at a full endpoint from filling the log. The zero value
 // is ready.
-type refusals struct{ next, quiet atomic.Int64 }
+type refusals struct {
+	began       sync.Once
+	first       time.Time
+	next, quiet atomic.Int64 // next is counted from first on
+}
 
 // note tells whether a refusal is to be logged, and how many were not since the last.
 func (r *refusals) note(now time.Time) (also int64, log bool) {
-	next := r.next.Load()
-	if now.UnixNano() < next || !r.next.CompareAndSwap(next, now.Add(time.Second).UnixNano()) {
+	r.began.Do(func() { r.first = now })
+	at, next := now.Sub(r.first), r.next.Load()
+	if int64(at) < next || !r.next.CompareAndSwap(next, int64(at+time.Second)) {
 		r.quiet.Add(1)
 		return 0, false
 	}

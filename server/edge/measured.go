@@ -31,7 +31,7 @@ func (e *measured) follow(x *Exchange) Follower {
 		at = e.metrics.endpoint(e.route)
 		e.at.Store(at)
 	}
-	if now := x.times.Started.Unix(); at.used.Load() != now {
+	if now := e.metrics.age(x.times.Started); at.used.Load() != now {
 		at.used.Store(now)
 	}
 	return at

@@ -20,6 +20,7 @@ const mostEndpoints = 1000
 // that it gives, count nothing and cost a comparison.
 type metrics struct {
 	registerer prometheus.Registerer
+	began      time.Time
 
 	mu        sync.Mutex
 	endpoints map[string]*endpointMetrics
@@ -29,7 +30,7 @@ type metrics struct {
 // endpointMetrics counts for one endpoint's URL. It follows the exchanges of its routes.
 type endpointMetrics struct {
 	Passive
-	used     atomic.Int64 // when last, Unix seconds
+	used     atomic.Int64 // when last, in seconds since metrics.began
 	classes  [6]atomic.Uint64
 	buckets  [len(durations) + 1]atomic.Uint64
 	duration atomic.Int64 // nanoseconds, all together
@@ -67,6 +68,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	}
 	m := &metrics{
 		registerer: registerer,
+		began:      time.Now(),
 		endpoints:  make(map[string]*endpointMetrics),
 		rejects:    make(map[string]*atomic.Uint64),
 	}
@@ -101,7 +103,7 @@ func (m *metrics) endpoint(r *route.Route) *endpointMetrics {
 		return nil
 	}
 	name := r.URL.String()
-	now := time.Now().Unix()
+	now := m.age(time.Now())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := m.endpoints[name]
@@ -115,6 +117,9 @@ func (m *metrics) endpoint(r *route.Route) *endpointMetrics {
 	at.used.Store(now)
 	return at
 }
+
+// age is a time in seconds since the beginning, whatever becomes of the wall clock.
+func (m *metrics) age(at time.Time) int64 { return int64(at.Sub(m.began) / time.Second) }
 
 // dropIdle makes room by a tenth, so that it is not called for every newcomer.
 func (m *metrics) dropIdle() {

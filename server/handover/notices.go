@@ -25,7 +25,7 @@ type lent struct {
 	Endpoint  postern.Endpoint
 	Key       string // Endpoint's KeyPEM, which masks itself
 	Client    string
-	Since     time.Time
+	Since     time.Duration
 	Transport string
 	Remote    netip.AddrPort
 }

@@ -45,6 +45,7 @@ type LocalConfig struct {
 	// nobody is asked to trust, because the first may not vouch for them.
 	Custom func(postern.Hostname) bool
 
+	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger
 }
 
@@ -82,6 +83,9 @@ type generation struct {
 func OpenLocalCA(c LocalConfig) (*LocalCA, error) {
 	if len(c.Domains) == 0 {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "the local CA needs at least one domain")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if err := makeDir(c.Dir); err != nil {
 		return nil, err
@@ -165,7 +169,7 @@ func (ca *LocalCA) ours(name postern.Hostname) bool {
 // leaf returns a certificate for the name ("" is the default one) that is good for a
 // third of its life at least.
 func (ca *LocalCA) leaf(g *generation, name postern.Hostname, issuer *authority) (*tls.Certificate, error) {
-	now := time.Now().Round(0) // the wall clock, as verifiers see it: it may be set
+	now := ca.config.Now().Round(0) // the wall clock, as verifiers see it: it may be set
 	if kept := g.leaves.get(name, now); kept != nil {
 		return kept, nil
 	}

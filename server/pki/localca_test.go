@@ -278,6 +278,40 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	})
 }
 
+// B5-16: certificates are judged anew when the clock is set, by a day too far or back:
+// who asks gets one that is good by the new time, of the same CA.
+func TestClockIsSet(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, jump := range []time.Duration{day, -day, 100 * day, -3 * day} {
+		off := time.Duration(0)
+		c := config(t.TempDir())
+		c.Now = func() time.Time { return time.Now().Add(off) }
+		ca := open(t, c)
+		first := ask(t, ca, "app.example.com")
+		for _, off = range []time.Duration{jump, 0} { // and right again
+			cert := ask(t, ca, "app.example.com")
+			if now := c.Now(); now.Before(cert.Leaf.NotBefore) || now.Add(leastLeft).After(cert.Leaf.NotAfter) {
+				t.Errorf("%s: the certificate is good from %s to %s", jump, cert.Leaf.NotBefore, cert.Leaf.NotAfter)
+			}
+			if jump.Abs() <= day { // no further back than certificates are dated back
+				verify(t, ca, cert, c.Now())
+			}
+		}
+		if jump == day && ask(t, ca, "app.example.com") != first {
+			t.Error("a day made all certificates new")
+		}
+	}
+}
+
+const leastLeft = 30 * 24 * time.Hour
+
+func verify(t *testing.T, ca *pki.LocalCA, cert *tls.Certificate, at time.Time) {
+	t.Helper()
+	if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: trusting(ca), DNSName: "app.example.com", CurrentTime: at}); err != nil {
+		t.Errorf("at %s: %v", at, err)
+	}
+}
+
 func TestManyNamesAtOnce(t *testing.T) {
 	ca := open(t, config(t.TempDir()))
 	var all sync.WaitGroup

@@ -22,6 +22,7 @@ func TestTheHouse(t *testing.T) {
 	}
 	t.Run("imports", func(t *testing.T) { report(t, module.CheckImports()) })
 	t.Run("habits", func(t *testing.T) { report(t, module.CheckHabits()) })
+	t.Run("clocks", func(t *testing.T) { report(t, module.CheckClocks()) }) // B5-16
 }
 
 func report(t *testing.T, faults []string) {
@@ -34,6 +35,12 @@ func report(t *testing.T, faults []string) {
 
 // build writes a small module and checks it.
 func build(t *testing.T, files map[string]string) []string {
+	t.Helper()
+	module := load(t, files)
+	return append(module.CheckImports(), module.CheckHabits()...)
+}
+
+func load(t *testing.T, files map[string]string) *arch.Module {
 	t.Helper()
 	root := t.TempDir()
 	files["doc.go"] = "package postern"
@@ -50,7 +57,7 @@ func build(t *testing.T, files map[string]string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(module.CheckImports(), module.CheckHabits()...)
+	return module
 }
 
 func TestFaultsAreFound(t *testing.T) {
@@ -120,5 +127,19 @@ func TestFaultsAreFound(t *testing.T) {
 				t.Errorf("found %q, want a fault with %q", faults, c.want)
 			}
 		})
+	}
+}
+
+// B5-16: what loses the monotonic reading is found.
+func TestClocksAreFound(t *testing.T) {
+	for text, want := range map[string]bool{
+		"at.UTC()": true, "at.UnixNano()": true, "time.Now().Round(0)": true, "at.Unix() - 3": true,
+		"at.UTC().Format(time.RFC3339)": false, "took.Round(time.Second)": false, "time.Unix(1, 0)": false, "at.Sub(began)": false,
+	} {
+		module := load(t, map[string]string{"relay/pipe.go": "package relay\nvar x = " + text})
+		found := strings.Contains(strings.Join(module.CheckClocks(), "\n"), "relay/pipe.go:2 takes the monotonic reading off")
+		if found != want {
+			t.Errorf("%s: found %t", text, found)
+		}
 	}
 }
