@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -41,7 +42,7 @@ func (b *bodyFlags) registerAll(flags *pflag.FlagSet, t reflect.Type, above []st
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		path := append(slices.Clone(above), name)
 		kind := fieldKind(f.Type)
-		if kind.Kind() == reflect.Struct {
+		if kind.Kind() == reflect.Struct && kind != reflect.TypeFor[time.Time]() {
 			b.registerAll(flags, kind, path)
 		}
 		b.registerOne(flags, kind, path, usage(f))
@@ -72,7 +73,7 @@ func (b *bodyFlags) registerOne(flags *pflag.FlagSet, kind reflect.Type, path []
 	name := strings.ReplaceAll(strings.Join(path, "."), "_", "-")
 	field := &bodyField{path: path}
 	switch {
-	case kind.Kind() == reflect.String:
+	case kind.Kind() == reflect.String || kind == reflect.TypeFor[time.Time](): // of a time, the API says what is wrong with it
 		field.text = flags.String(name, "", usage)
 		field.value = func() (any, error) { return *field.text, nil }
 	case kind.Kind() == reflect.Bool:
