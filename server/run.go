@@ -75,6 +75,7 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("credentials", run.StopServices, func(ctx context.Context) error { return s.credentials.follow(ctx, s.bus) }, nil)
 	group.Add("usage", run.StopServices, s.meters.Run, nil)
 	group.Add("limits", run.StopServices, s.watchLimits, nil)
+	group.Add("doors", run.StopServices, s.watchDoors, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("rest", run.StopServices, s.returnMemory, nil)
 	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)

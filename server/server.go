@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
@@ -70,6 +71,7 @@ type Server struct {
 	builder     *routebuild.Builder
 	edge        *edge.Edge
 	api         *api.API
+	doors       access.Current // who may come from where
 	control     *control.Control
 	credentials *liveCredentials
 	files       *pki.Files   // nil in the mode local_ca
@@ -141,6 +143,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
 		s.meters.OverrideAll(all)
 	}
+	if err := s.readDoors(ctx); err != nil { // nobody is served who would be refused
+		return err
+	}
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
@@ -170,9 +175,12 @@ func (s *Server) openCertificates() error {
 	return err
 }
 
-// custom tells whether an endpoint has a name, for certificates of names that are not
-// below the server's own domains.
-func (s *Server) custom(name postern.Hostname) bool { return s.routes.Load().Secure(name) != nil }
+// custom tells whether an endpoint or an agent ingress has a name, for certificates of
+// names that are not below the server's own domains.
+func (s *Server) custom(name postern.Hostname) bool {
+	_, _, ingress := s.doors.Ingress(name)
+	return ingress || s.routes.Load().Secure(name) != nil
+}
 
 // certificate is the edge's source.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -205,7 +213,7 @@ func (s *Server) assembleTraffic() error {
 }
 
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, Live: live{s}, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
+	return api.Config{Service: s.service, Live: live{s}, Access: &s.doors, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
 		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent,
 		WrongKeys: func() int { return s.settings().Limits.FailuresPerMinute }, AllowedOrigins: s.config.APIOrigins, Logger: s.log}
 }
@@ -216,6 +224,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 	live.Limits.HeaderBytes, live.Limits.HTTP2Streams = c.Limits.HeaderBytes, c.Limits.HTTP2Streams
 	return edge.Config{
 		Domain:      c.Domain,
+		Access:      &s.doors,
 		Hosts:       map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
 		Routes:      s.routes,
 		Recent:      s.cluster.Recent(),
@@ -276,6 +285,7 @@ func proxyListeners(names []string) edge.ProxyListeners {
 func (s *Server) controlConfig(key []byte) control.Config {
 	c := s.config
 	return control.Config{
+		Access:  &s.doors,
 		Service: s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
 		TCPPorts:   control.PortRange{First: c.Listen.TCPPorts.First, Last: c.Listen.TCPPorts.Last},

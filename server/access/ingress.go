@@ -36,7 +36,10 @@ func (i *Ingresses) Owner(name postern.Hostname) (owner postern.AccountID, ingre
 // SetIngresses puts ingresses into force.
 func (c *Current) SetIngresses(i *Ingresses) { c.ingresses.Store(i) }
 
-// Ingress is Ingresses.Owner of those in force.
+// Ingress is Ingresses.Owner of those in force; nil has none.
 func (c *Current) Ingress(name postern.Hostname) (owner postern.AccountID, ingress postern.Hostname, found bool) {
+	if c == nil {
+		return "", "", false
+	}
 	return c.ingresses.Load().Owner(name)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/segmentio/ksuid"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/service"
 )
 
@@ -20,6 +21,9 @@ type Config struct {
 
 	// Live is what is online; nil: nothing is.
 	Live Live
+
+	// Access says from which addresses an account's API may be used; nil: from all.
+	Access *access.Current
 
 	// URL is where clients find the API, without a slash at its end.
 	URL string
@@ -146,6 +150,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) serve(w http.ResponseWriter, r *http.Request, h handler) {
 	caller, err := a.authenticate(w, r)
 	if err != nil {
+		a.fail(w, r, err)
+		return
+	}
+	if err := a.mayCome(r, caller); err != nil {
 		a.fail(w, r, err)
 		return
 	}

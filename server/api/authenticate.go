@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/service"
 )
 
@@ -38,6 +39,20 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) (service.Call
 	}
 	caller.Source, caller.Addr = service.SourceAPI, from
 	return caller, nil
+}
+
+// mayCome refuses a caller from whose address the account's IP restriction does not let
+// the API be used.
+func (a *API) mayCome(r *http.Request, by service.Caller) error {
+	switch a.config.Access.Check(by.Account, access.API, by.Addr) {
+	case access.Refused:
+		return postern.Errorf(postern.CodeAPIAddressRefused, "Your IP %s does not match the IP policies of this account's restriction for the API", by.Addr)
+	case access.Noted:
+		a.config.Logger.WarnContext(r.Context(), "a caller's address does not pass the account's IP restriction, which is not enforced",
+			"account", by.Account, "client", by.Addr.String())
+	case access.Passes:
+	}
+	return nil
 }
 
 // bearer takes the key out of the Authorization header (RFC 6750 §2.1).

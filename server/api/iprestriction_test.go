@@ -1,12 +1,16 @@
 package api_test
 
 import (
+	"net/http"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/event"
 )
 
@@ -139,4 +143,26 @@ func TestLastRuleOfTheDashboard(t *testing.T) {
 	w.refused(400, postern.CodeIPRuleLast, "DELETE", second, nil)
 	w.does(200, "PATCH", restriction, object{"enforced": false})
 	w.does(204, "DELETE", second, nil)
+}
+
+func TestAPIIsRestrictedByAddress(t *testing.T) {
+	var doors access.Current
+	w := newWorld(t, func(c *api.Config) { c.Access = &doors })
+	from := func(addr string) func(*http.Request) {
+		return func(r *http.Request) { r.RemoteAddr = addr }
+	}
+	table := func(enforced bool) *access.Table {
+		return access.NewTable([]access.Restriction{{Account: w.first.AccountID, Part: access.API, Enforced: enforced,
+			Rules: []access.Rule{{Network: netip.MustParsePrefix("192.0.2.0/24")}}}})
+	}
+	doors.Set(table(true))
+	w.does(200, "GET", "/ip_policies", nil, from("192.0.2.9:1"))
+	w.does(200, "GET", "/ip_policies", nil, from("[::ffff:192.0.2.9]:1"))
+	w.refused(403, postern.CodeAPIAddressRefused, "GET", "/ip_policies", nil, from("198.51.100.1:1"))
+	w.refused(403, postern.CodeAPIAddressRefused, "POST", "/ip_policies", object{}, from("198.51.100.1:1"))
+	w.refused(403, postern.CodeKeyInvalid, "GET", "/ip_policies", nil, from("198.51.100.1:1"), header("Authorization", "Bearer "+strings.Repeat("0", 27)+"_"+strings.Repeat("0", 21)))
+	other := w.stranger()
+	other.does(200, "GET", "/ip_policies", nil, from("198.51.100.1:1"))
+	doors.Set(table(false))
+	w.does(200, "GET", "/ip_policies", nil, from("198.51.100.1:1"))
 }

@@ -27,6 +27,9 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 	ctx = obs.With(ctx, slog.String("transport", s.Transport()))
 	began := time.Now()
 	credential, account, err := c.authenticate(ctx, s, h.Token)
+	if err == nil {
+		err = c.mayCome(ctx, s, account.ID)
+	}
 	if err != nil {
 		c.metrics.refused(err)
 		c.log.InfoContext(ctx, "agent refused", "error", err, "user_agent", h.Agent.UserAgent)

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
@@ -111,6 +112,10 @@ type Config struct {
 	Region          string
 	Banner          string // a line that agents show
 	Version         string // of this server, for agents' logs
+
+	// Access says from which addresses an account's agents may come, and whose agent
+	// ingresses are; nil: from all, and there are none.
+	Access *access.Current
 
 	SigningKey      []byte // 32 random bytes; agents lose their names when it is lost
 	Limits          Limits

@@ -24,17 +24,18 @@ func newAdmission() *admission { return &admission{by: make(map[netip.Addr]int)}
 
 // Reasons for which a connection is turned away, also labels in metrics.
 const (
-	rejectTotal     = "connections"
-	rejectAddress   = "connections_per_address"
-	rejectPeer      = "untrusted_peer"
-	rejectProxy     = "proxy_header"
-	rejectFirst     = "first_bytes"
-	rejectHandshake = "handshake"
-	rejectName      = "unknown_name"
-	rejectFiles     = "file_descriptors"
-	rejectMemory    = "memory"
-	rejectWaiting   = "memory_waiting" // was served before, see Relieve
-	rejectLimit     = "limit"          // of an account or credential
+	rejectTotal      = "connections"
+	rejectAddress    = "connections_per_address"
+	rejectPeer       = "untrusted_peer"
+	rejectProxy      = "proxy_header"
+	rejectFirst      = "first_bytes"
+	rejectHandshake  = "handshake"
+	rejectName       = "unknown_name"
+	rejectFiles      = "file_descriptors"
+	rejectMemory     = "memory"
+	rejectWaiting    = "memory_waiting" // was served before, see Relieve
+	rejectLimit      = "limit"          // of an account or credential
+	rejectRestricted = "ip_restriction"
 )
 
 // group is the unit of the per-address cap: an IPv4 address, or the /64 that one

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	// the session has ended. alpn is "postern/1", or "" for an SDK. ctx ends when the
 	// edge has drained.
 	Agents func(ctx context.Context, conn net.Conn, alpn string)
+	// Access says which addresses endpoints are open to, and which names are agent
+	// ingresses; nil: to all, and none.
+	Access *access.Current
 	// Hosts are the server's own sites, by name; they win over routes.
 	Hosts map[postern.Hostname]http.Handler
 

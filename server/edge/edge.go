@@ -36,6 +36,7 @@ type Edge struct {
 	agents        atomic.Int64 // connections that are agents'
 	retired       atomic.Bool  // another process accepts
 	refusals      refusals
+	restrictions  refusals    // of addresses
 	draining      atomic.Bool // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}

@@ -202,6 +202,9 @@ const mostMoves = 3
 // serveRoute shows the request to the route's followers by begin, and forwards it.
 func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 	for moves := 0; ; moves++ {
+		if refusal := x.edge.restricted(x.visitor, x.route); refusal != nil {
+			return refusal
+		}
 		err := x.enter(x.route.Meter)
 		if err == nil {
 			err = begin()

@@ -76,9 +76,14 @@ func (e *Edge) handleTLS(v *visitor) {
 func (e *Edge) connectHost() postern.Hostname { return "connect." + e.config.Domain }
 
 // maybeAgent tells whether an SDK may have dialled the name: an address (which gives
-// no server name at all), or our bare domain. Names with a route are visitors'.
+// no server name at all), our bare domain, or an account's agent ingress. Names with a
+// route are visitors'.
 func (e *Edge) maybeAgent(name postern.Hostname) bool {
-	return name == "" || name == e.config.Domain && e.config.Routes.Load().HTTP(name, true) == nil
+	if name == "" {
+		return true
+	}
+	_, _, ingress := e.config.Access.Ingress(name)
+	return (ingress || name == e.config.Domain) && e.config.Routes.Load().HTTP(name, true) == nil
 }
 
 // handshake ends TLS within the deadline of the first bytes. It runs on a goroutine
@@ -202,7 +207,7 @@ func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
 	e.agents.Add(1)
 	defer e.agents.Add(-1)
 	defer v.Close()
-	e.config.Agents(e.ctx, conn, alpn)
+	e.config.Agents(link.WithServerName(e.ctx, v.serverName), conn, alpn)
 }
 
 // handleNotTLS answers plain HTTP with advice, and everything else not at all.

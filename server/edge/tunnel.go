@@ -23,6 +23,10 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 	}
 	defer e.relays.Done()
 	v.paced(e.live.Load().pace())
+	if refusal := e.restricted(v, r); refusal != nil {
+		e.tunnelRestricted(v, r, refusal)
+		return
+	}
 	var visit quota.Visit
 	defer visit.Leave()
 	if _, refusal := visit.Enter(r.Meter, quota.Connection); refusal != nil {
