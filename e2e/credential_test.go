@@ -193,6 +193,56 @@ func TestNarrowedToken(t *testing.T) {
 	})
 }
 
+// During an upgrade the sessions that the old process still has obey what the new one is
+// told.
+func TestNarrowedTokenDuringAnUpgrade(t *testing.T) {
+	s := startServer(t)
+	credentials := client.For(s.api(), resource.Credentials())
+	made, err := credentials.Create(t.Context(), resource.CredentialCreate{})
+	if err != nil || made.Token == nil {
+		t.Fatal(made, err)
+	}
+	sdk := s.as(*made.Token).sdk()
+	tcp := listen(t, sdk, ngrok.WithURL("tcp://"))
+	go echoAll(tcp)
+	gone := ending(listen(t, sdk, ngrok.WithURL("https://b."+domain)))
+	conn, err := net.Dial("tcp", "127.0.0.1:"+tcp.URL().Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	echo := func() error {
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(conn, "ping\n"); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(conn, make([]byte, len("ping\n")))
+		return err
+	}
+	if err := echo(); err != nil { // from here on the session is not quiet, and stays where it is
+		t.Fatal(err)
+	}
+	old := s.upgrade()
+
+	rules := []string{"bind:" + tcp.URL().Host}
+	if _, err := client.For(s.api(), resource.Credentials()).Update(t.Context(), made.ID, resource.CredentialUpdate{ACL: &rules}); err != nil {
+		t.Fatal(err)
+	}
+	s.offline("b", time.Now())
+	awaitCode(t, gone, "ERR_NGROK_316")
+	if err := echo(); err != nil || old.exited() {
+		t.Errorf("what is covered: %v; the old process has ended: %v", err, old.exited())
+	}
+	if err := client.For(s.api(), resource.Credentials()).Delete(t.Context(), made.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := echo(); err == nil {
+		t.Error("a connection outlives its token")
+	}
+}
+
 // A service user that is made inactive takes its agents offline, and its agents come back
 // when it is active again.
 func TestInactiveServiceUser(t *testing.T) {

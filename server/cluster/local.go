@@ -45,7 +45,12 @@ func (l *Local) Recent() *route.Recent { return l.recent }
 
 // Forget notes that a URL that has gone offline did so on purpose: visitors need not
 // wait for its return.
-func (l *Local) Forget(u postern.URL) { l.recent.Forget(u) }
+func (l *Local) Forget(u postern.URL) {
+	l.recent.Dismiss(u)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.announce() // the other processes of the node are told
+}
 
 // Register takes an endpoint online until release is called or its session ends,
 // whichever comes first. release may be called any number of times. Visitors reach

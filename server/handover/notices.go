@@ -17,6 +17,7 @@ type notice struct {
 	Add      *lent              `json:",omitempty"` // or its details have changed
 	Remove   postern.EndpointID `json:",omitempty"`
 	Lost     *postern.URL       `json:",omitempty"` // nobody serves it right now, and it may return
+	Gone     *postern.URL       `json:",omitempty"` // went offline on purpose: nobody need wait for it
 	Complete bool               `json:",omitempty"` // all that there was at the start has been told
 }
 
@@ -47,10 +48,11 @@ func (p *peer) tell() {
 		return // the link has ended
 	}
 	defer st.Close()
-	told := make(map[postern.EndpointID]postern.Endpoint)
+	told, gone := make(map[postern.EndpointID]postern.Endpoint), make(map[postern.URL]time.Time)
 	for first := true; ; first = false {
 		changed := p.peers.config.Cluster.Changed()
 		notices := difference(told, p.peers.config.Cluster.Lent())
+		notices = append(notices, news(gone, p.peers.config.Cluster.Recent().Forgotten())...) // behind its removal
 		if first {
 			for _, u := range p.peers.config.Cluster.Recent().Lost() { // asked after Lent: nothing is in neither
 				notices = append(notices, notice{Lost: &u})
@@ -85,6 +87,23 @@ func difference(told map[postern.EndpointID]postern.Endpoint, lives []cluster.Li
 		if _, still := now[id]; !still {
 			delete(told, id)
 			notices = append(notices, notice{Remove: id})
+		}
+	}
+	return notices
+}
+
+// news finds what has gone for good since told, and brings told up to date.
+func news(told, now map[postern.URL]time.Time) []notice {
+	var notices []notice
+	for u, at := range now {
+		if told[u] != at {
+			told[u] = at
+			notices = append(notices, notice{Gone: &u})
+		}
+	}
+	for u := range told {
+		if _, still := now[u]; !still {
+			delete(told, u)
 		}
 	}
 	return notices
@@ -167,6 +186,8 @@ func (p *peer) apply(notices []notice) {
 			p.remove(n.Remove)
 		case n.Lost != nil:
 			p.peers.config.Cluster.Recent().Lose(*n.Lost)
+		case n.Gone != nil:
+			p.peers.config.Cluster.Recent().Forget(*n.Gone)
 		case n.Complete:
 			p.once.Do(func() { close(p.complete) })
 		}

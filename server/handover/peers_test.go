@@ -259,6 +259,18 @@ func TestPeersLendEachOther(t *testing.T) {
 	release()
 	old.eventually("it is gone", func() bool { _, there := old.cluster.Find("ep_2"); return !there && old.users(2222) == 0 })
 
+	// What goes offline on purpose nobody waits for, in the other process neither.
+	third := live("ep_3", "https://c.example", theirs)
+	release, err = old.cluster.Register(third)
+	must(t, err)
+	fresh.eventually("it is there", func() bool { _, there := fresh.cluster.Find("ep_3"); return there })
+	release()
+	old.cluster.Forget(third.Endpoint.URL)
+	fresh.eventually("nobody waits for it", func() bool {
+		_, there := fresh.cluster.Find("ep_3")
+		return !there && fresh.cluster.Recent().HTTP("c.example", true).IsZero()
+	})
+
 	theirs.Close(nil)
 	fresh.eventually("the session is over", func() bool { _, there := fresh.cluster.Find("ep_1"); return !there })
 	if fresh.cluster.Recent().HTTP("a.example", true).IsZero() {

@@ -16,9 +16,10 @@ const ReturnTime = 3 * time.Second
 // connection broke, or moves from one process to another. The zero value is ready;
 // all methods may be called from anywhere at once. A nil Recent remembers nothing.
 type Recent struct {
-	mu     sync.Mutex
-	lost   map[Key]loss
-	pruned time.Time
+	mu        sync.Mutex
+	lost      map[Key]loss
+	forgotten map[Key]loss // what was dismissed
+	pruned    time.Time
 }
 
 type loss struct {
@@ -34,18 +35,27 @@ func (r *Recent) Lose(u postern.URL) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.prune(now)
+	delete(r.forgotten, KeyOf(u))
+	r.lost[KeyOf(u)] = loss{u, now}
+}
+
+// prune makes room now and then. r.mu is held.
+func (r *Recent) prune(now time.Time) {
 	if r.lost == nil {
-		r.lost = make(map[Key]loss)
+		r.lost, r.forgotten = make(map[Key]loss), make(map[Key]loss)
 	}
-	if now.Sub(r.pruned) > ReturnTime {
-		r.pruned = now
-		for key, l := range r.lost {
+	if now.Sub(r.pruned) <= ReturnTime {
+		return
+	}
+	r.pruned = now
+	for _, entries := range []map[Key]loss{r.lost, r.forgotten} {
+		for key, l := range entries {
 			if now.Sub(l.at) > ReturnTime {
-				delete(r.lost, key)
+				delete(entries, key)
 			}
 		}
 	}
-	r.lost[KeyOf(u)] = loss{u, now}
 }
 
 // Forget notes that u went offline on purpose: nobody need wait for it.
@@ -56,6 +66,37 @@ func (r *Recent) Forget(u postern.URL) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.lost, KeyOf(u))
+}
+
+// Dismiss is Forget for what went offline in this very process: the others of the node
+// learn of it by Forgotten.
+func (r *Recent) Dismiss(u postern.URL) {
+	if r == nil {
+		return
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.prune(now)
+	delete(r.lost, KeyOf(u))
+	r.forgotten[KeyOf(u)] = loss{u, now}
+}
+
+// Forgotten lists what was dismissed within ReturnTime, and when.
+func (r *Recent) Forgotten() map[postern.URL]time.Time {
+	if r == nil {
+		return nil
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	forgotten := make(map[postern.URL]time.Time, len(r.forgotten))
+	for _, l := range r.forgotten {
+		if now.Sub(l.at) < ReturnTime {
+			forgotten[l.url] = l.at
+		}
+	}
+	return forgotten
 }
 
 // Lost lists what was lost and may return.

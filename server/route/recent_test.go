@@ -17,7 +17,9 @@ func TestRecent(t *testing.T) {
 		r.Lose(postern.URL{Scheme: postern.TLS, Host: "t.example"})
 		r.Lose(postern.URL{Scheme: postern.TCP, Host: "tcp.example", Port: 7})
 		r.Lose(postern.URL{Scheme: postern.HTTP, Host: "b.example"})
-		r.Forget(postern.URL{Scheme: postern.HTTP, Host: "b.example"})
+		r.Dismiss(postern.URL{Scheme: postern.HTTP, Host: "b.example"})
+		r.Lose(postern.URL{Scheme: postern.HTTP, Host: "d.example"})
+		r.Forget(postern.URL{Scheme: postern.HTTP, Host: "d.example"})
 		check := func(lost bool) {
 			t.Helper()
 			for what, until := range map[string]time.Time{
@@ -30,7 +32,7 @@ func TestRecent(t *testing.T) {
 			}
 			for what, until := range map[string]time.Time{
 				"http of an https name": r.HTTP("a.example", false), "https of a tls name": r.HTTP("t.example", true),
-				"forgotten": r.HTTP("b.example", false), "another": r.HTTP("c.example", true),
+				"dismissed": r.HTTP("b.example", false), "forgotten": r.HTTP("d.example", false), "another": r.HTTP("c.example", true),
 				"above the wildcard": r.HTTP("w.example", true), "another port": r.Port(8),
 			} {
 				if !until.IsZero() {
@@ -39,16 +41,28 @@ func TestRecent(t *testing.T) {
 			}
 		}
 		check(true)
+		if forgotten := r.Forgotten(); len(forgotten) != 1 || forgotten[postern.URL{Scheme: postern.HTTP, Host: "b.example"}].IsZero() {
+			t.Errorf("forgotten is %v", forgotten)
+		}
 		time.Sleep(route.ReturnTime - time.Nanosecond)
 		check(true)
 		time.Sleep(time.Nanosecond)
 		check(false)
 		r.Lose(postern.URL{Scheme: postern.HTTPS, Host: "n.example"}) // sweeps
 		check(false)
+		if forgotten := r.Forgotten(); len(forgotten) != 0 {
+			t.Errorf("in the end forgotten is %v", forgotten)
+		}
+		r.Dismiss(postern.URL{Scheme: postern.HTTP, Host: "c.example"})
+		r.Lose(postern.URL{Scheme: postern.HTTP, Host: "c.example"})
+		if forgotten := r.Forgotten(); len(forgotten) != 0 || r.HTTP("c.example", false).IsZero() {
+			t.Errorf("what was lost later is forgotten: %v", forgotten)
+		}
 		var none *route.Recent
 		none.Lose(postern.URL{Scheme: postern.TCP, Port: 7})
 		none.Forget(postern.URL{Scheme: postern.TCP, Port: 7})
-		if !none.Port(7).IsZero() {
+		none.Dismiss(postern.URL{Scheme: postern.TCP, Port: 7})
+		if !none.Port(7).IsZero() || none.Forgotten() != nil {
 			t.Error("nobody remembers something")
 		}
 	})
