@@ -321,3 +321,40 @@ func TestDomainsNeedProof(t *testing.T) {
 	w.does(201, "POST", "/reserved_domains", object{"domain": "below"})
 	dns.txt["_postern-challenge.shop.org."] = nil
 }
+
+// An uploaded certificate takes a policy's place, and a policy that of a certificate.
+func TestReservedDomainWithUploadedCertificate(t *testing.T) {
+	w := newWorld(t)
+	chain, key := certificate(t)
+	upload := func(w *world) string {
+		return idIn(w.does(201, "POST", "/tls_certificates", object{"certificate_pem": chain, "private_key_pem": key}))
+	}
+	mine, theirs := upload(w), upload(w.stranger())
+	made := w.does(201, "POST", "/reserved_domains", object{"domain": "a.org", "certificate_id": mine})
+	shaped(t, "the certificate", made["certificate"], object{"id": mine, "uri": base + "/tls_certificates/" + mine})
+	if made["certificate_management_policy"] != nil || made["certificate_management_status"] != nil || made["cname_target"] == nil {
+		t.Errorf("made %v", made)
+	}
+	path := "/reserved_domains/" + idIn(made)
+	w.refused(400, postern.CodeValueInvalid, "POST", "/reserved_domains", object{"domain": "b.org", "certificate_id": theirs})
+	w.refused(400, postern.CodeValueInvalid, "PATCH", path, object{"certificate_id": theirs})
+	w.refused(400, postern.CodeCertificateInUse, "DELETE", "/tls_certificates/"+mine, nil)
+
+	w.does(200, "PATCH", path, object{"description": "x"})
+	if got := w.does(200, "GET", path, nil); got["certificate"] == nil {
+		t.Errorf("another change took the certificate away: %v", got)
+	}
+	policy := object{"authority": "letsencrypt", "private_key_type": "ecdsa"}
+	if got := w.does(200, "PATCH", path, object{"certificate_management_policy": policy}); got["certificate"] != nil || got["certificate_management_status"] == nil {
+		t.Errorf("with a policy: %v", got)
+	}
+	if got := w.does(200, "PATCH", path, object{"certificate_id": mine}); got["certificate"] == nil || got["certificate_management_policy"] != nil {
+		t.Errorf("with a certificate again: %v", got)
+	}
+	w.refused(400, postern.CodeCertificateTwofold, "PATCH", path, object{"certificate_id": mine, "certificate_management_policy": policy})
+	w.does(204, "DELETE", path+"/certificate", nil)
+	if got := w.does(200, "GET", path, nil); got["certificate"] != nil || got["certificate_management_policy"] != nil {
+		t.Errorf("without one: %v", got)
+	}
+	w.does(204, "DELETE", "/tls_certificates/"+mine, nil)
+}

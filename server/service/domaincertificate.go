@@ -2,20 +2,20 @@ package service
 
 import (
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/store"
 )
 
-// attachCertificate has a domain show an uploaded certificate; "" takes it away.
-func (s *Service) attachCertificate(_ *draft, row *store.ReservedDomain, id string) error {
+// attachCertificate has a domain show one of its account's certificates; "" takes it
+// away.
+func (s *Service) attachCertificate(d *draft, row *store.ReservedDomain, id string) error {
 	if id != "" {
-		return postern.Errorf(postern.CodeValueInvalid, "certificate_id is %.60q; your account has no such certificate", id)
+		if _, err := d.TLSCertificates().Get(d.ctx, row.Account, id); err != nil {
+			if postern.HasCode(err, postern.CodeNotFound) {
+				return postern.Errorf(postern.CodeValueInvalid, "certificate_id is %.60q; your account has no such certificate", id)
+			}
+			return err
+		}
 	}
-	row.Certificate = ""
+	row.Certificate = id
 	return nil
-}
-
-// certificateRef points to a certificate.
-func (s *Service) certificateRef(id string) *resource.Ref {
-	return &resource.Ref{ID: id, URI: s.apiURL + "/tls_certificates/" + id}
 }

@@ -280,9 +280,7 @@ func (s *Service) showDomain(_ reader, row *store.ReservedDomain) (resource.Rese
 		shown.ResolvesTo[i].Value = place
 	}
 	shown.CertificateManagementPolicy, shown.CertificateManagementStatus = showPolicy(row.Policy, row.PolicySince, row.Certificate != "")
-	if row.Certificate != "" {
-		shown.Certificate = s.certificateRef(row.Certificate)
-	}
+	shown.Certificate = s.ref(resource.TLSCertificates().Definition, row.Certificate)
 	return shown, nil
 }
 
