@@ -150,9 +150,10 @@ func TestConnectionLimitOfUpgraded(t *testing.T) {
 	must(t, conn.Write(ctx, websocket.MessageBinary, make([]byte, 10_000)))
 	_, _, err = conn.Read(ctx)
 	must(t, err)
-	if u := m.meter.Usage(); u.Connections != 1 || u.Total.BytesIn < 10_000 || u.Total.BytesOut < 10_000 {
-		t.Errorf("while it is open: %+v", u)
-	}
+	eventually(t, "it is counted while it is open", func() bool {
+		u := m.meter.Usage()
+		return u.Connections == 1 && u.Total.BytesIn > 10_000 && u.Total.BytesOut > 10_000
+	})
 	_, r, err := websocket.Dial(ctx, "wss://app."+domain, options)
 	if err == nil || r == nil {
 		t.Fatal("a second one was let through")
@@ -209,9 +210,10 @@ func TestConnectionLimitOfTunnels(t *testing.T) {
 	must(t, err)
 	_, err = io.ReadFull(again, make([]byte, 5))
 	must(t, err)
-	if u := m.meter.Account().Usage(); u.Total.Connections != 2 || u.Total.Refused != 2 || u.Total.BytesIn != 10 || u.Total.BytesOut != 10 {
-		t.Errorf("usage %+v", u)
-	}
+	eventually(t, "all of it is counted", func() bool {
+		u := m.meter.Account().Usage()
+		return u.Total.Connections == 2 && u.Total.Refused == 2 && u.Total.BytesIn == 10 && u.Total.BytesOut == 10
+	})
 }
 
 // helloFor is a ClientHello.

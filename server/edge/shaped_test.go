@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -202,4 +203,43 @@ func TestPausesEnd(t *testing.T) {
 		}
 		eventually(t, "its place is free", func() bool { return m.meter.Usage().Connections == 0 })
 	})
+}
+
+// Many who share a rate each wait for longer than anybody has patience with visitors.
+func TestManyAreShapedTogether(t *testing.T) {
+	const streams, size, rate = 8, 256 << 10, 384 << 10
+	whole := bytes.Repeat([]byte("0123456789abcdef"), size/16)
+	for _, protocol := range []string{"http/1.1", "h2"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, hurried)
+			s.serve("https://app."+domain, s.upstream(func(w http.ResponseWriter, r *http.Request) {
+				if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, whole) {
+					t.Errorf("the service got %d bytes, %v", len(got), err)
+				}
+				_, _ = w.Write(whole[:size/4])
+			}), metered(postern.Limits{BytesPerSecond: rate}, postern.Limits{}))
+			client := s.client(protocol)
+			client.Timeout = 3 * patience
+			var all sync.WaitGroup
+			began := time.Now()
+			for range streams {
+				all.Go(func() {
+					r, err := client.Post("https://app."+domain, "application/octet-stream", bytes.NewReader(whole))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer r.Body.Close()
+					if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, whole[:size/4]) {
+						t.Errorf("got %d and %d bytes, %v", r.StatusCode, len(got), err)
+					}
+				})
+			}
+			all.Wait()
+			if took, least := time.Since(began), time.Duration(streams*size*5/4/rate-1)*time.Second; took < least-300*time.Millisecond {
+				t.Errorf("took %v, want at least %v", took, least)
+			}
+		})
+	}
 }

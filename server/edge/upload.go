@@ -141,6 +141,11 @@ func (u *upload) end(n int, took time.Duration, err error) error {
 	defer u.mu.Unlock()
 	u.patience.spend(took)
 	u.patience.earn(int64(n))
+	if err == nil && u.http2 && !u.over && u.patience.most > 0 {
+		// An HTTP/2 stream's deadline ends its body when it passes, also while nobody
+		// reads: what follows is the service's time, or a pause of ours.
+		_ = u.control.SetReadDeadline(time.Time{})
+	}
 	if err == nil || u.over {
 		return err
 	}

@@ -279,7 +279,7 @@ func TestHistory(t *testing.T) {
 		if len(u.Hours) != 1 || u.Hours[0].BytesIn != 61*60/2 { // of the minutes 1 to 60: hours begin with the first use
 			t.Errorf("hours %v", u.Hours)
 		}
-		if u := idle.Usage(); u.Minutes != nil || u.Hours != nil {
+		if u := idle.Usage(); len(u.Minutes) != 0 || len(u.Hours) != 0 {
 			t.Errorf("idle %+v", u)
 		}
 		if all := meters.Usage(); len(all) != 4 || all[0].Account != account || all[0].Credential != "" || all[1].Credential != credential {

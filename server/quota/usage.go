@@ -103,8 +103,8 @@ func appended(all []Counts, one Counts, most int) []Counts {
 func (h *history) fill(u *Usage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	u.Minutes = append(u.Minutes, h.minutes...)
-	u.Hours = append(u.Hours, h.hours...)
+	u.Minutes = append([]Counts{}, h.minutes...)
+	u.Hours = append([]Counts{}, h.hours...)
 }
 
 func (m *Meter) total() Counts {
