@@ -107,6 +107,10 @@ func TestACLOfAToken(t *testing.T) {
 	})
 }
 
+// soon is the second in which a change of a token is felt, and one more for machines that
+// have other things to do.
+const soon = 2 * time.Second
+
 // offline waits until a name has no endpoint any more, and wants that soon after began.
 func (s *server) offline(name string, began time.Time) {
 	s.t.Helper()
@@ -121,7 +125,7 @@ func (s *server) offline(name string, began time.Time) {
 		}
 		return nil
 	})
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > soon {
 		s.t.Errorf("%s was online for another %v", name, took)
 	}
 }
@@ -238,8 +242,11 @@ func TestNarrowedTokenDuringAnUpgrade(t *testing.T) {
 	if err := client.For(s.api(), resource.Credentials()).Delete(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := echo(); err == nil {
-		t.Error("a connection outlives its token")
+	began := time.Now()
+	for echo() == nil {
+		if time.Since(began) > soon {
+			t.Fatal("a connection outlives its token")
+		}
 	}
 }
 
