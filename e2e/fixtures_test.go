@@ -19,8 +19,9 @@ import (
 	"github.com/pires/go-proxyproto"
 )
 
-// selfSigned makes a certificate for a name and a pool that trusts only it.
-func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
+// selfSigned makes a certificate for a name and a pool that trusts only it. edit changes
+// it before.
+func selfSigned(t *testing.T, name string, edit ...func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -28,6 +29,9 @@ func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	for _, change := range edit {
+		change(template)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -44,22 +48,26 @@ func selfSigned(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 // writePair stores a certificate and its key as PEM files.
 func writePair(t *testing.T, certificate tls.Certificate) (certFile, keyFile string) {
 	t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain, key := pairText(t, certificate)
 	dir := t.TempDir()
 	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	blocks := map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]},
-		keyFile:  {Type: "PRIVATE KEY", Bytes: key},
-	}
-	for path, block := range blocks {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	for path, text := range map[string]string{certFile: chain, keyFile: key} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return certFile, keyFile
+}
+
+// pairText is a certificate and its key as PEM text.
+func pairText(t *testing.T, certificate tls.Certificate) (chain, key string) {
+	t.Helper()
+	plain, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))
+	return chain, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
 }
 
 // proxyHeaders is an upstream that requires a PROXY header and reports the source
