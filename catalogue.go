@@ -121,6 +121,23 @@ const (
 	CodeEventTargetsMany           Code = "ERR_NGROK_5115"  // The event destination has more than one target
 	CodeEventAuthsMany             Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
 	CodeEventSourceRepeated        Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
+	CodeEndpointTypeInvalid        Code = "ERR_NGROK_248"   // Endpoints of this type cannot be made through the API
+	CodePolicyNotTerminating       Code = "ERR_NGROK_2235"  // The traffic policy does not answer everything that comes
+	CodeInternalNameInvalid        Code = "ERR_NGROK_9029"  // An internal endpoint has a name that does not end in .internal
+	CodeInternalNameDeep           Code = "ERR_NGROK_9031"  // The name of an internal endpoint has too many parts
+	CodeCloudURLInvalid            Code = "ERR_NGROK_18001" // The URL of the cloud endpoint is not valid
+	CodeCloudPolicyInvalid         Code = "ERR_NGROK_18002" // The traffic policy of the cloud endpoint is not valid
+	CodeCloudPortInvalid           Code = "ERR_NGROK_18003" // The port of the cloud endpoint is missing or not a port
+	CodeCloudEndpointUnchanged     Code = "ERR_NGROK_18004" // The change of a cloud endpoint changes nothing
+	CodeCloudSchemeFixed           Code = "ERR_NGROK_18005" // The scheme of a cloud endpoint cannot be changed
+	CodeCloudNameNotReserved       Code = "ERR_NGROK_18006" // The account has no reserved domain or address for this URL
+	CodeCloudEndpointExists        Code = "ERR_NGROK_18009" // There is an endpoint with this URL already
+	CodeCloudFieldInvalid          Code = "ERR_NGROK_18014" // A field of the cloud endpoint has a value that it cannot have
+	CodeCloudPoolClosed            Code = "ERR_NGROK_18016" // Another endpoint with this URL does not allow pooling
+	CodeCloudPoolRefused           Code = "ERR_NGROK_18017" // Another endpoint with this URL allows pooling, and this one does not
+	CodeKubernetesSchemeInvalid    Code = "ERR_NGROK_18018" // An endpoint for Kubernetes cannot have this scheme
+	CodeCloudSchemeInvalid         Code = "ERR_NGROK_18022" // The URL of the cloud endpoint has no scheme that is known
+	CodeCloudPortNotPublic         Code = "ERR_NGROK_18023" // Public endpoints of this scheme have another port
 	CodeUpstreamInvalidResponse    Code = "ERR_NGROK_3004"  // The service answered with something that is not valid HTTP
 	CodeEndpointOffline            Code = "ERR_NGROK_3200"  // The endpoint is offline
 	CodeVisitorAddressRefused      Code = "ERR_NGROK_3205"  // This endpoint is not open to your address
@@ -474,6 +491,40 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_5116", Status: 400, Title: "The target of the event destination has more than one way to sign in", Fix: "Give either role or creds in \"auth\"."}, true
 	case CodeEventSourceRepeated:
 		return Entry{Code: c, Wire: "ERR_NGROK_5127", Status: 400, Title: "The subscription has a type of events more than once", Fix: "Name each type once."}, true
+	case CodeEndpointTypeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_248", Status: 400, Title: "Endpoints of this type cannot be made through the API", Fix: "Set \"type\" to \"cloud\"; endpoints of agents are made by agents."}, true
+	case CodePolicyNotTerminating:
+		return Entry{Code: c, Wire: "ERR_NGROK_2235", Status: 400, Title: "The traffic policy does not answer everything that comes", Fix: "End it with a rule without expressions whose last action is close-connection, custom-response, deny or forward-internal."}, true
+	case CodeInternalNameInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_9029", Status: 400, Title: "An internal endpoint has a name that does not end in .internal", Fix: "Use a name such as app.internal."}, true
+	case CodeInternalNameDeep:
+		return Entry{Code: c, Wire: "ERR_NGROK_9031", Status: 400, Title: "The name of an internal endpoint has too many parts", Fix: "Use five parts at most, .internal included."}, true
+	case CodeCloudURLInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18001", Status: 400, Title: "The URL of the cloud endpoint is not valid", Fix: "Give scheme, host and port only, such as https://app.example.com."}, true
+	case CodeCloudPolicyInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18002", Status: 400, Title: "The traffic policy of the cloud endpoint is not valid", Fix: "Correct what the message names: YAML or JSON, a list of rules for each phase."}, true
+	case CodeCloudPortInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18003", Status: 400, Title: "The port of the cloud endpoint is missing or not a port", Fix: "Give the port: tcp://host:port."}, true
+	case CodeCloudEndpointUnchanged:
+		return Entry{Code: c, Wire: "ERR_NGROK_18004", Status: 400, Title: "The change of a cloud endpoint changes nothing", Fix: "Give at least one field."}, true
+	case CodeCloudSchemeFixed:
+		return Entry{Code: c, Wire: "ERR_NGROK_18005", Status: 400, Title: "The scheme of a cloud endpoint cannot be changed", Fix: "Delete the endpoint and make another one."}, true
+	case CodeCloudNameNotReserved:
+		return Entry{Code: c, Wire: "ERR_NGROK_18006", Status: 400, Title: "The account has no reserved domain or address for this URL", Fix: "Reserve the domain, or a domain above it, or the TCP address first."}, true
+	case CodeCloudEndpointExists:
+		return Entry{Code: c, Wire: "ERR_NGROK_18009", Status: 400, Title: "There is an endpoint with this URL already", Fix: "Use another URL, or allow pooling on both."}, true
+	case CodeCloudFieldInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18014", Status: 400, Title: "A field of the cloud endpoint has a value that it cannot have", Fix: "Correct the field that the message names."}, true
+	case CodeCloudPoolClosed:
+		return Entry{Code: c, Wire: "ERR_NGROK_18016", Status: 400, Title: "Another endpoint with this URL does not allow pooling", Fix: "Allow pooling there too, or stop it."}, true
+	case CodeCloudPoolRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_18017", Status: 400, Title: "Another endpoint with this URL allows pooling, and this one does not", Fix: "Set \"pooling_enabled\", or stop the other one."}, true
+	case CodeKubernetesSchemeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18018", Status: 400, Title: "An endpoint for Kubernetes cannot have this scheme", Fix: "Use http, tls or tcp."}, true
+	case CodeCloudSchemeInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_18022", Status: 400, Title: "The URL of the cloud endpoint has no scheme that is known", Fix: "Use http, https, tls or tcp."}, true
+	case CodeCloudPortNotPublic:
+		return Entry{Code: c, Wire: "ERR_NGROK_18023", Status: 400, Title: "Public endpoints of this scheme have another port", Fix: "Leave the port away."}, true
 	case CodeUpstreamInvalidResponse:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The service answered with something that is not valid HTTP", Fix: "See that the endpoint's protocol (http1 or http2, TLS or not) is what the service speaks."}, true
 	case CodeEndpointOffline:
@@ -828,6 +879,23 @@ func Codes() []Code {
 		CodeEventTargetsMany,
 		CodeEventAuthsMany,
 		CodeEventSourceRepeated,
+		CodeEndpointTypeInvalid,
+		CodePolicyNotTerminating,
+		CodeInternalNameInvalid,
+		CodeInternalNameDeep,
+		CodeCloudURLInvalid,
+		CodeCloudPolicyInvalid,
+		CodeCloudPortInvalid,
+		CodeCloudEndpointUnchanged,
+		CodeCloudSchemeFixed,
+		CodeCloudNameNotReserved,
+		CodeCloudEndpointExists,
+		CodeCloudFieldInvalid,
+		CodeCloudPoolClosed,
+		CodeCloudPoolRefused,
+		CodeKubernetesSchemeInvalid,
+		CodeCloudSchemeInvalid,
+		CodeCloudPortNotPublic,
 		CodeUpstreamInvalidResponse,
 		CodeEndpointOffline,
 		CodeVisitorAddressRefused,

@@ -15,6 +15,7 @@ func Table() []Definition {
 		SSHCertificateAuthorities().Definition,
 		SSHHostCertificates().Definition,
 		SSHUserCertificates().Definition,
+		Endpoints().Definition,
 		TunnelSessions().Definition,
 		Tunnels().Definition,
 		IPPolicyRules().Definition,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
@@ -83,8 +84,7 @@ func (e errand[In, Out]) stopped(ctx context.Context, dir *dataDir, c Config, lo
 	var nothing Out
 	bus := event.NewBus()
 	defer bus.Close()
-	nobody := func() []postern.Endpoint { return nil }
-	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, nobody, logger)
+	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, cluster.New(), logger)
 	if err != nil {
 		return nothing, err
 	}

@@ -137,7 +137,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster.Endpoints, s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.log); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
@@ -34,7 +35,7 @@ type state struct {
 }
 
 // openState opens the database that c means. public are the ports in URLs.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, online func() []postern.Endpoint, logger *slog.Logger) (*state, error) {
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, live *cluster.Local, logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -52,13 +53,24 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	}
 	uses, err := service.New(ctx, service.Config{
 		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
-		InUse: online, Logger: logger,
+		InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
 		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())
 	}
 	return &state{store: watched, service: uses, sealing: sealing}, nil
+}
+
+// holdersIn finds who is online at a URL.
+func holdersIn(live *cluster.Local) func(postern.URL) []postern.Endpoint {
+	return func(u postern.URL) []postern.Endpoint {
+		var endpoints []postern.Endpoint
+		for _, holder := range live.Holders(u) {
+			endpoints = append(endpoints, holder.Endpoint)
+		}
+		return endpoints
+	}
 }
 
 func (s *state) close(ctx context.Context) error {

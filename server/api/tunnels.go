@@ -66,6 +66,20 @@ func bindTunnels(a *API) {
 	}, nil)
 }
 
+// bindEndpoints makes the routes of endpoints: rows, and what agents have online.
+func bindEndpoints(a *API) {
+	d, s := resource.Endpoints().Definition, a.config.Service.Endpoints()
+	creates(a, d, s.Create)
+	gets(a, d, func(ctx context.Context, by service.Caller, id string) (resource.Endpoint, error) {
+		return s.GetWith(ctx, by, id, a.config.Live.EndpointsOf(by.Account))
+	})
+	lists(a, d, func(ctx context.Context, by service.Caller, p service.Page) (service.List[resource.Endpoint], error) {
+		return s.ListWith(ctx, by, p, a.config.Live.EndpointsOf(by.Account))
+	}, nil)
+	updates(a, d, s.Update)
+	deletes(a, d, s.Delete)
+}
+
 // acts makes the route of an action. Its body is an empty object, or none.
 func acts(a *API, d resource.Definition, action string, act func(context.Context, service.Caller, string) error) {
 	a.handle("POST "+d.Path()+"/{id}/"+action, func(c *call) (int, any, error) {

@@ -33,6 +33,8 @@ type Service interface {
 	// here: a port that is asked for by number is claimed.
 	ClaimPort(ctx context.Context, c postern.Credential, port uint16) error
 	AssignPort(ctx context.Context, a service.Asker, want, low, high uint16, taken func(uint16) bool) (uint16, error)
+	// CheckCloud refuses what is registered where a cloud endpoint is.
+	CheckCloud(account postern.AccountID, u postern.URL, pooling bool) error
 	// KeepName and KeepPort note who has what was assigned online, so that it is given
 	// the same again.
 	KeepName(a service.Asker, host postern.Hostname)

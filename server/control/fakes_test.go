@@ -158,6 +158,13 @@ func (s *service) Authenticate(_ context.Context, token postern.Secret) (postern
 	return credential, postern.Account{ID: credential.Account, Name: "the account"}, nil
 }
 
+func (s *service) CheckCloud(_ postern.AccountID, u postern.URL, pooling bool) error {
+	if u.Host == "cloud.example.com" && !pooling {
+		return postern.Errorf(postern.CodeAlreadyOnline, "a cloud endpoint has it")
+	}
+	return nil
+}
+
 func (s *service) ClaimName(_ context.Context, c postern.Credential, host postern.Hostname) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

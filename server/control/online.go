@@ -119,6 +119,11 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 	if err != nil {
 		return err
 	}
+	if err := s.control.config.Service.CheckCloud(details.Account, u, details.Pooling); err != nil {
+		unregister()
+		s.control.config.Cluster.Forget(u)
+		return err
+	}
 	if u.Scheme == postern.TCP {
 		if err := s.control.config.Ports.OpenPort(u.Port); err != nil {
 			unregister()

@@ -68,4 +68,8 @@ const (
 	SSHUserCertificateCreated      postern.EventType = "ssh_user_certificate_created.v0"
 	SSHUserCertificateUpdated      postern.EventType = "ssh_user_certificate_updated.v0"
 	SSHUserCertificateDeleted      postern.EventType = "ssh_user_certificate_deleted.v0"
+
+	EndpointCreated postern.EventType = "endpoint_created.v0" // of cloud endpoints; ngrok has none of these
+	EndpointUpdated postern.EventType = "endpoint_updated.v0"
+	EndpointDeleted postern.EventType = "endpoint_deleted.v0"
 )

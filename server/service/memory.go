@@ -265,6 +265,9 @@ func (s *Service) recall(ctx context.Context) error {
 		for _, p := range ports {
 			s.known.learnPort(p)
 		}
+		if err := s.recallClouds(ctx, tx); err != nil {
+			return err
+		}
 		if err := s.recallDomains(ctx, tx); err != nil {
 			return err
 		}

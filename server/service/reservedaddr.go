@@ -28,7 +28,7 @@ func (s *Service) ReservedAddrs() *ReservedAddrs {
 		service: s, definition: definition, rows: store.Tx.ReservedAddrs, empty: postern.CodeAddressUnchanged,
 		events: eventTypes{event.AddressCreated, event.AddressUpdated, event.AddressDeleted},
 		stored: map[string]string{"region": "region"},
-		build:  s.buildAddress,
+		build:  s.buildAddress, release: releaseAddress,
 		change: func(_ *draft, _ Caller, row *store.ReservedAddr, u resource.ReservedAddrUpdate) error {
 			set(&row.Description, u.Description)
 			set(&row.Metadata, u.Metadata)

@@ -254,6 +254,9 @@ func (s *Service) changeDomain(d *draft, _ Caller, row *store.ReservedDomain, u 
 }
 
 func (s *Service) releaseDomain(d *draft, _ Caller, row *store.ReservedDomain) error {
+	if err := s.releaseOfCloudEndpoints(d, row); err != nil {
+		return err
+	}
 	s.givenUp(d, row.Domain)
 	return nil
 }

@@ -75,6 +75,10 @@ type Config struct {
 	// 0 means 20,000.
 	MaxKeys int
 
+	// Holders returns what agents have online where an endpoint with a URL would be; nil:
+	// nothing.
+	Holders func(postern.URL) []postern.Endpoint
+
 	// InUse returns the endpoints that are online now: what is used without pause for
 	// longer than its reservation is not given away, and a domain where another account is
 	// online is not reserved. nil: none. It may be called at any time.
@@ -109,6 +113,9 @@ type Service struct {
 	maxKeys  int
 	now      func() time.Time
 	logger   *slog.Logger
+
+	holders func(postern.URL) []postern.Endpoint
+	clouds  *clouds
 
 	publicPort func(postern.Scheme) uint16
 
@@ -173,6 +180,10 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	s.clouds, s.holders = newClouds(), c.Holders
+	if s.holders == nil {
+		s.holders = func(postern.URL) []postern.Endpoint { return nil }
+	}
 	if s.inUse == nil {
 		s.inUse = func() []postern.Endpoint { return nil }
 	}
@@ -228,6 +239,19 @@ type draft struct {
 	// committed holds what must be so in memory once the transaction is in the store,
 	// and before anybody hears of it.
 	committed []func()
+
+	// undone takes back what is so in memory for the time of the transaction, should it
+	// come to nothing.
+	undone []func()
+}
+
+// abandon is for a draft whose transaction was rolled back.
+func (d *draft) abandon() {
+	if d != nil {
+		for _, takeBack := range d.undone {
+			takeBack()
+		}
+	}
 }
 
 // change runs fn in a transaction, together with all that waits to be written, and
@@ -263,9 +287,11 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 		return err
 	}
 	waiting := s.pending.take()
-	var done *draft
+	var done, tried *draft
 	err := s.store.Write(ctx, func(tx store.Tx) error {
+		tried.abandon()
 		d := &draft{Tx: tx, ctx: ctx, now: s.now()}
+		tried = d
 		if err := waiting.write(d); err != nil {
 			return err
 		}
@@ -284,6 +310,7 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 		return s.commit(ctx, fn) // nothing of it is there; ctx ends this
 	}
 	if err != nil {
+		tried.abandon()
 		s.pending.putBack(waiting)
 		return err
 	}

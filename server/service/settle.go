@@ -75,6 +75,7 @@ func (s *Service) settle(ctx context.Context) (committed bool, err error) {
 	if committed {
 		s.finish(open.draft, open.waiting)
 	} else {
+		open.draft.abandon()
 		s.pending.putBack(open.waiting)
 	}
 	return committed, nil

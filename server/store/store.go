@@ -58,4 +58,5 @@ type Tx interface {
 	AgentIngresses() Rows[AgentIngress]
 	EventDestinations() Rows[EventDestination]
 	EventSubscriptions() Rows[EventSubscription]
+	CloudEndpoints() Rows[CloudEndpoint]
 }

@@ -34,6 +34,8 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"SSH certificate authorities": testRows(sshAuthorities()),
 		"SSH host certificates":       testRows(sshCertificates(store.Tx.SSHHostCertificates)),
 		"SSH user certificates":       testRows(sshCertificates(store.Tx.SSHUserCertificates)),
+
+		"cloud endpoints": testRows(cloudEndpoints()),
 	}
 }
 

@@ -1,0 +1,14 @@
+package sqlstore
+
+import "github.com/postern-dev/postern/server/store"
+
+func (t tx) CloudEndpoints() store.Rows[store.CloudEndpoint] {
+	return rowsOf(t, table[store.CloudEndpoint, *store.CloudEndpoint]{
+		name: "cloud_endpoints", what: "cloud endpoint",
+		columns: headColumns(column{"scheme", text}, column{"host", text}, column{"tree_key", text}, column{"port", number},
+			column{"binding", text}, column{"traffic_policy", opaque}, column{"pooling", boolean}, column{"created_by", text}),
+		fields: func(e *store.CloudEndpoint) []any {
+			return headFields(&e.Meta, &e.Scheme, &e.Host, treeKeyOf{&e.Host}, &e.Port, &e.Binding, &e.TrafficPolicy, &e.Pooling, &e.CreatedBy)
+		},
+	})
+}
