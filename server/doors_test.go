@@ -1,11 +1,19 @@
 package server_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
@@ -91,4 +99,65 @@ func TestAgentIngress(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// Visitors of a reserved domain are shown the certificate that its account uploaded, also
+// below a wildcard where it is good for the name, and no longer once it is taken away.
+func TestUploadedCertificates(t *testing.T) {
+	n := start(t, testConfig(t), server.Options{})
+	owner := service.Caller{Account: postern.AccountID(n.Keys().AccountID), Role: postern.Owner, Source: service.SourceServer}
+	chain, key := selfSigned(t, "*.customer1.acme-bank.com")
+	certificate, err := n.Service().TLSCertificates().Create(t.Context(), owner, resource.TLSCertificateCreate{CertificatePEM: chain, PrivateKeyPEM: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	domain, err := n.Service().ReservedDomains().Create(t.Context(), owner, resource.ReservedDomainCreate{Domain: "*.customer1.acme-bank.com", CertificateID: certificate.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(name string) string {
+		conn, err := tls.Dial("tcp", n.HTTPSAddr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: name, NextProtos: []string{"http/1.1"}}) //nolint:gosec // looked at by the test
+		if err != nil {
+			return ""
+		}
+		defer conn.Close()
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: conn.ConnectionState().PeerCertificates[0].Raw}))
+	}
+	n.eventually("the certificate is shown", func() error {
+		if shown("api.customer1.acme-bank.com") != chain {
+			return errors.New("another one is shown")
+		}
+		return nil
+	})
+	if shown("a.b.customer1.acme-bank.com") == chain || shown("customer1.acme-bank.com") == chain || shown("x.acme-bank.com") == chain {
+		t.Error("it is shown for names that it is not good for")
+	}
+	if err := n.Service().ReservedDomains().DetachCertificate(t.Context(), owner, domain.ID); err != nil {
+		t.Fatal(err)
+	}
+	n.eventually("it is gone", func() error {
+		if shown("api.customer1.acme-bank.com") == chain {
+			return errors.New("it is still shown")
+		}
+		return nil
+	})
+}
+
+// selfSigned makes a certificate for a name, and its key.
+func selfSigned(t *testing.T, name string) (chain, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
 }

@@ -72,6 +72,7 @@ type Server struct {
 	edge        *edge.Edge
 	api         *api.API
 	doors       access.Current // who may come from where
+	uploaded    uploaded       // certificates of reserved domains
 	control     *control.Control
 	credentials *liveCredentials
 	files       *pki.Files   // nil in the mode local_ca
@@ -184,6 +185,9 @@ func (s *Server) custom(name postern.Hostname) bool {
 
 // certificate is the edge's source.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if certificate := s.uploaded.find(hello.ServerName); certificate != nil {
+		return certificate, nil
+	}
 	if s.files != nil {
 		return s.files.GetCertificate(hello)
 	}
