@@ -200,6 +200,7 @@ const (
 	CodeStreamReset                Code = "ERR_POSTERN_106" // The other side ended the stream early
 	CodeStreamRefused              Code = "ERR_POSTERN_107" // The agent did not accept the stream
 	CodeIdle                       Code = "ERR_POSTERN_108" // The connection was idle for too long
+	CodeServerTooOld               Code = "ERR_POSTERN_109" // The agent is newer than this server can serve
 	CodeTooManyFailures            Code = "ERR_POSTERN_201" // Too many failed attempts to authenticate
 	CodeOptionUnsupported          Code = "ERR_POSTERN_202" // The endpoint asks for an option that this server does not have
 	CodePortUnavailable            Code = "ERR_POSTERN_203" // The TCP port cannot be had
@@ -649,6 +650,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The agent did not accept the stream", Fix: "Try again."}, true
 	case CodeIdle:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 504, Title: "The connection was idle for too long", Fix: "Send something now and then, or raise timeouts.idle on the server."}, true
+	case CodeServerTooOld:
+		return Entry{Code: c, Wire: "ERR_NGROK_120", Status: 400, Title: "The agent is newer than this server can serve", Fix: "Update the server, or use an agent of its release."}, true
 	case CodeTooManyFailures:
 		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 429, Title: "Too many failed attempts to authenticate", Fix: "Wait a minute, then try once with a valid token."}, true
 	case CodeOptionUnsupported:
@@ -958,6 +961,7 @@ func Codes() []Code {
 		CodeStreamReset,
 		CodeStreamRefused,
 		CodeIdle,
+		CodeServerTooOld,
 		CodeTooManyFailures,
 		CodeOptionUnsupported,
 		CodePortUnavailable,

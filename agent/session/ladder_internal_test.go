@@ -53,6 +53,7 @@ func TestLadderClimbsOnlyWhereItHelps(t *testing.T) {
 		"proxy's 502":  {unreachable.Because(&dial.ProxyAnswer{Status: 502}), false},
 		"server busy":  {postern.Errorf(postern.CodeServerBusy, "x"), false},
 		"login is old": {postern.Errorf(postern.CodeAgentTooOld, "x"), false},
+		"login is new": {postern.Errorf(postern.CodeServerTooOld, "x"), false},
 	} {
 		if got := WorthAnother(TLS, c.err); got != c.want {
 			t.Errorf("%s: %v", name, got)

@@ -60,7 +60,7 @@ func (s *Several) Connect(ctx context.Context, h link.Hello, c Callbacks) (Clien
 func aboutTheAgent(err *postern.Error) bool {
 	switch err.Code {
 	case postern.CodeTokenMalformed, postern.CodeTokenInvalid, postern.CodeTooManyFailures, postern.CodeSessionLimit,
-		postern.CodeCredentialRevoked, postern.CodeAgentTooOld:
+		postern.CodeCredentialRevoked, postern.CodeAgentTooOld, postern.CodeServerTooOld:
 		return true
 	}
 	return false

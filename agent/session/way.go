@@ -191,7 +191,8 @@ func (w *way) handshakeError(err error) error {
 		return w.intercepted("what answers at %s does not speak TLS", w.Server).Because(err)
 	}
 	if alert := remoteAlert(err); slices.Contains(disagreements[:], alert) {
-		return w.intercepted("what answers at %s does not speak %s (%s); is it a Postern server?", w.Server, native.ALPN, alert.Error()).Because(err)
+		return w.intercepted("what answers at %s does not speak %s (%s); is it a Postern server, and of a release that serves this agent's?",
+			w.Server, native.ALPN, alert.Error()).Because(err)
 	}
 	return postern.Errorf(postern.CodeServerUnreachable, "the TLS handshake with the server %s failed", w.Server).Because(cut{err})
 }

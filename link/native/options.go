@@ -3,6 +3,7 @@ package native
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,6 +26,24 @@ type options struct {
 	KeyPEM         sessionmsg.Token `json:",omitempty"`
 
 	Middleware map[string]json.RawMessage `json:",omitempty"` // as link.BindRequest has it
+}
+
+// checkKnown refuses what a newer agent asks for and this server does not know. Nothing
+// is dropped in silence: it might have kept visitors out.
+func checkKnown(raw json.RawMessage) error {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(raw, &all) != nil {
+		return nil // whoever reads the options says so
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		known := slices.ContainsFunc(reflect.VisibleFields(reflect.TypeFor[options]()), func(f reflect.StructField) bool {
+			return strings.EqualFold(f.Name, name)
+		})
+		if !known && string(all[name]) != "null" {
+			return postern.Errorf(postern.CodeOptionUnsupported, "this server does not have the option %.40q; leave it out, or update the server", name)
+		}
+	}
+	return nil
 }
 
 // newBind makes the message that asks for r. r.Unsupported stays here: it is the
@@ -85,6 +104,9 @@ func readBind(b *sessionmsg.Bind) (link.BindRequest, error) {
 	if len(b.Opts) > 0 && string(b.Opts) != "null" {
 		if err := sessionmsg.Decode(b.Opts, &o); err != nil {
 			return link.BindRequest{}, postern.Errorf(postern.CodeBindInvalid, "Opts: %s", postern.AsError(err).Text())
+		}
+		if err := checkKnown(b.Opts); err != nil {
+			return link.BindRequest{}, err
 		}
 	}
 	common := *b

@@ -2,6 +2,7 @@ package sessionmsg
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -50,11 +51,15 @@ func reasonFor(h link.Hello, action link.Action) *string {
 }
 
 // Hello gives what the message says. An agent that speaks none of our versions is
-// CodeAgentTooOld, a leg number beyond reason CodeProtocolViolation.
+// CodeAgentTooOld, or CodeServerTooOld where all of its own are newer; a leg number
+// beyond reason is CodeProtocolViolation.
 func (a *Auth) Hello() (link.Hello, error) {
 	if a.ChosenVersion() == "" {
-		return link.Hello{}, postern.Errorf(postern.CodeAgentTooOld,
-			"the agent speaks protocol versions %.100q; this server speaks 3 and 2", a.Version)
+		code := postern.CodeAgentTooOld
+		if a.newer() {
+			code = postern.CodeServerTooOld
+		}
+		return link.Hello{}, postern.Errorf(code, "the agent speaks protocol versions %.100q; this server speaks 3 and 2", a.Version)
 	}
 	const maxLegs = 16
 	if a.Extra.LegNumber >= maxLegs {
@@ -90,6 +95,17 @@ func (a *Auth) ChosenVersion() string {
 		}
 	}
 	return ""
+}
+
+// newer tells whether all versions that the agent speaks are later than ours.
+func (a *Auth) newer() bool {
+	const newest = 3
+	for _, version := range a.Version {
+		if number, err := strconv.Atoi(version); err != nil || number <= newest {
+			return false
+		}
+	}
+	return len(a.Version) > 0
 }
 
 // unsupported keeps the reasons of what the agent cannot do.
@@ -140,10 +156,15 @@ func RefuseAuth(a *Auth, why *postern.Error) AuthResp {
 	}
 }
 
-// Welcome gives what the reply says, or its error.
+// Welcome gives what the reply says, or its error. A version that NewAuth does not offer
+// is CodeProtocolViolation: nobody knows what it means.
 func (r *AuthResp) Welcome() (link.Welcome, error) {
 	if err := ParseErrorText(r.Error, postern.CodeInternal); err != nil {
 		return link.Welcome{}, err
+	}
+	if r.Version != Version3 && r.Version != Version2 {
+		return link.Welcome{}, postern.Errorf(postern.CodeProtocolViolation,
+			"the server chose protocol version %.20q; this agent offers 3 and 2", r.Version)
 	}
 	return link.Welcome{
 		SessionID:   postern.SessionID(r.Extra.AgentSessionID),

@@ -47,7 +47,9 @@ func TestAuthRefused(t *testing.T) {
 	}{
 		{"no token", sessionmsg.NewAuth(link.Hello{}, nil), postern.CodeTokenMalformed},
 		{"wrong token", sessionmsg.NewAuth(link.Hello{Token: "wrong"}, nil), postern.CodeTokenInvalid},
-		{"unknown version", sessionmsg.Auth{Version: []string{"9"}}, postern.CodeAgentTooOld},
+		{"older versions", sessionmsg.Auth{Version: []string{"1", "0"}}, postern.CodeAgentTooOld},
+		{"no version", sessionmsg.Auth{}, postern.CodeAgentTooOld},
+		{"newer versions", sessionmsg.Auth{Version: []string{"9", "4"}}, postern.CodeServerTooOld},
 		{"a leg beyond reason", sessionmsg.NewAuth(link.Hello{Token: token, Leg: 99}, nil), postern.CodeProtocolViolation},
 	}
 	for _, tt := range tests {
