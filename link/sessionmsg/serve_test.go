@@ -39,6 +39,7 @@ func TestAuthInTime(t *testing.T) {
 	})
 }
 
+// B5-33: who speaks no version of ours is told which end is to be updated.
 func TestAuthRefused(t *testing.T) {
 	tests := []struct {
 		name string
