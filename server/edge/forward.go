@@ -171,7 +171,7 @@ func (x *webExchange) giveBody(out *http.Request, up *upstream) {
 		if x.upload == nil {
 			x.upload = x.newUpload()
 		}
-		x.upload.toMember(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2)
+		x.upload.toMember(out.Trailer, up.member.Options().UpstreamProtocol == postern.HTTP2, up.member.Meter())
 		out.Body, out.GetBody = x.upload, x.upload.again
 	}
 	if x.body != nil {

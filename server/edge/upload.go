@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/quota"
 )
 
 // upload is a request's body on its way to the service. It holds a visitor to making
@@ -33,6 +34,8 @@ type upload struct {
 	mu       sync.Mutex
 	over     bool // stop was called
 	patience patience
+	meter    *quota.Meter  // of the member that it goes to
+	held     time.Duration // how long a read may wait because of us, see begin
 	failure  *postern.Error
 	cancel   func() // ends the request to the service; nil for none yet
 
@@ -77,9 +80,10 @@ func (u *upload) cancels(cancel func()) {
 // toMember says where the body goes. declared is where allowed trailers go once they are
 // known. conversation is true for endpoints whose bodies may be half of a conversation
 // (gRPC), in which silence is no offence; that of a declared length never is.
-func (u *upload) toMember(declared http.Header, conversation bool) {
+func (u *upload) toMember(declared http.Header, conversation bool, meter *quota.Meter) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.meter = meter
 	if u.done.Load() { // a follower has read it
 		for name := range declared {
 			declared[name] = u.trailer[name]
@@ -117,6 +121,9 @@ func (u *upload) again() (io.ReadCloser, error) {
 	return u, nil
 }
 
+// connectionWindow is what an HTTP/2 visitor may have sent without our having read it.
+const connectionWindow = 1 << 20
+
 // begin sets the deadline of one read.
 func (u *upload) begin() error {
 	u.mu.Lock()
@@ -124,8 +131,13 @@ func (u *upload) begin() error {
 	if u.over {
 		return errUploadOver
 	}
+	if u.http2 {
+		// What others of the connection have sent, and we do not take for the sake of a
+		// rate, keeps this one from sending.
+		u.held = u.meter.Takes(connectionWindow)
+	}
 	if u.patience.most > 0 {
-		_ = u.control.SetReadDeadline(time.Now().Add(max(0, u.patience.left)))
+		_ = u.control.SetReadDeadline(time.Now().Add(max(0, u.patience.left) + u.held))
 	}
 	return nil
 }
@@ -139,7 +151,7 @@ var (
 func (u *upload) end(n int, took time.Duration, err error) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.patience.spend(took)
+	u.patience.spend(max(0, took-u.held))
 	u.patience.earn(int64(n))
 	if err == nil && u.http2 && !u.over && u.patience.most > 0 {
 		// An HTTP/2 stream's deadline ends its body when it passes, also while nobody

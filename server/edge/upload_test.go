@@ -107,7 +107,7 @@ func TestConversationsMayBeSilent(t *testing.T) {
 			r:        &http.Request{Body: body, ContentLength: -1, ProtoMajor: 2}, control: http.NewResponseController(body),
 		}
 		u := x.newUpload()
-		u.toMember(nil, true)
+		u.toMember(nil, true, nil)
 		if n, err := io.Copy(io.Discard, u); n != 10 || err != nil {
 			t.Errorf("%d bytes, then %v", n, err)
 		}

@@ -191,6 +191,17 @@ func (m *Meter) Debt() (wait time.Duration, piece int) {
 	return wait, piece
 }
 
+// Takes says how long n more bytes take, behind all that was moved before; 0 where no rate
+// holds.
+func (m *Meter) Takes(n int) (longest time.Duration) {
+	for ; m != nil; m = m.account {
+		if l := m.limits.Load(); l != nil && l.BytesPerSecond > 0 {
+			longest = max(longest, m.byteRate.debt(m.now(), 0)+time.Duration(int64(n)*int64(time.Second)/l.BytesPerSecond))
+		}
+	}
+	return longest
+}
+
 func (m *Meter) kind() string {
 	if m.account == nil {
 		return "account"

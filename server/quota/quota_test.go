@@ -196,6 +196,9 @@ func TestDebt(t *testing.T) {
 		if wait, _ := m.Debt(); wait != 2*time.Second {
 			t.Errorf("after three: %v", wait)
 		}
+		if takes := m.Takes(16 << 10); takes != 4*time.Second {
+			t.Errorf("a second's worth more takes %v", takes)
+		}
 		time.Sleep(time.Second)
 		if wait, _ := m.Debt(); wait != time.Second {
 			t.Errorf("a second later: %v", wait)
