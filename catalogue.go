@@ -93,6 +93,11 @@ const (
 	CodeAPIKeyDescriptionTooLong   Code = "ERR_NGROK_604"   // The description of an API key is too long
 	CodeAPIKeyMetadataTooLong      Code = "ERR_NGROK_605"   // The metadata of an API key is too long
 	CodeCredentialUnchanged        Code = "ERR_NGROK_606"   // The change of a credential changes nothing
+	CodeSSHCredentialYours         Code = "ERR_NGROK_609"   // The account has this SSH key already
+	CodeSSHCredentialTaken         Code = "ERR_NGROK_610"   // The SSH key is in another account
+	CodePublicKeyMissing           Code = "ERR_NGROK_611"   // The SSH public key is missing
+	CodePublicKeyInvalid           Code = "ERR_NGROK_612"   // The SSH public key is not valid
+	CodeSSHCredentialOwnerFixed    Code = "ERR_NGROK_629"   // An SSH key keeps its owner
 	CodeCredentialOwnerFixed       Code = "ERR_NGROK_627"   // A credential keeps its owner
 	CodeAPIKeyOwnerFixed           Code = "ERR_NGROK_628"   // An API key keeps its owner
 	CodeOwnerNotPermitted          Code = "ERR_NGROK_630"   // Your role does not allow this for somebody else
@@ -436,6 +441,16 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_605", Status: 400, Title: "The metadata of an API key is too long", Fix: "Use at most 4096 bytes."}, true
 	case CodeCredentialUnchanged:
 		return Entry{Code: c, Wire: "ERR_NGROK_606", Status: 400, Title: "The change of a credential changes nothing", Fix: "Give at least one of the fields description, metadata and acl."}, true
+	case CodeSSHCredentialYours:
+		return Entry{Code: c, Wire: "ERR_NGROK_609", Status: 400, Title: "The account has this SSH key already", Fix: "Use the one that is there: GET /ssh_credentials shows it."}, true
+	case CodeSSHCredentialTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_610", Status: 400, Title: "The SSH key is in another account", Fix: "Make another key with ssh-keygen, or delete it from the other account."}, true
+	case CodePublicKeyMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_611", Status: 400, Title: "The SSH public key is missing", Fix: "Give the field public_key."}, true
+	case CodePublicKeyInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_612", Status: 400, Title: "The SSH public key is not valid", Fix: "Give the line that a file such as ~/.ssh/id_ed25519.pub holds."}, true
+	case CodeSSHCredentialOwnerFixed:
+		return Entry{Code: c, Wire: "ERR_NGROK_629", Status: 400, Title: "An SSH key keeps its owner", Fix: "Delete it, and add it for the other owner."}, true
 	case CodeCredentialOwnerFixed:
 		return Entry{Code: c, Wire: "ERR_NGROK_627", Status: 400, Title: "A credential keeps its owner", Fix: "Make another credential for the other owner."}, true
 	case CodeAPIKeyOwnerFixed:
@@ -854,6 +869,11 @@ func Codes() []Code {
 		CodeAPIKeyDescriptionTooLong,
 		CodeAPIKeyMetadataTooLong,
 		CodeCredentialUnchanged,
+		CodeSSHCredentialYours,
+		CodeSSHCredentialTaken,
+		CodePublicKeyMissing,
+		CodePublicKeyInvalid,
+		CodeSSHCredentialOwnerFixed,
 		CodeCredentialOwnerFixed,
 		CodeAPIKeyOwnerFixed,
 		CodeOwnerNotPermitted,

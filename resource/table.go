@@ -5,6 +5,7 @@ func Table() []Definition {
 	return []Definition{
 		APIKeys().Definition,
 		Credentials().Definition,
+		SSHCredentials().Definition,
 		BotUsers().Definition,
 		ServiceUsers().Definition,
 		IPPolicies().Definition,
@@ -25,5 +26,8 @@ func Table() []Definition {
 		EventSubscriptions().Definition,
 		ReservedAddrs().Definition,
 		AgentIngresses().Definition,
+		ApplicationUsers().Definition,
+		ApplicationSessions().Definition,
+		Myself().Definition,
 	}
 }

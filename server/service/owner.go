@@ -79,44 +79,34 @@ func (c Caller) mayChangeOf(owner postern.UserID) error {
 	return postern.Errorf(postern.CodeOwnerNotPermitted, "the role %q does not allow to change what belongs to %s", c.Role, owner)
 }
 
-// endAllOf deletes the API keys of a user and revokes the credentials.
+// endAllOf deletes the API keys and SSH credentials of a user and revokes the credentials.
 func (s *Service) endAllOf(d *draft, by Caller, u *store.User) error {
-	of := store.Page{Account: u.Account, Limit: page, Where: store.Equal("owner_id", u.ID)}
-	for {
-		keys, err := d.APIKeys().List(d.ctx, of)
-		if err != nil {
+	of := store.Equal("owner_id", u.ID)
+	err := eachRow(d.ctx, d.APIKeys(), of, func(key *store.APIKey) error {
+		if err := d.recordBy(by, event.APIKeyDeleted, key.Account, key.ID, s.showAPIKey(key)); err != nil {
 			return err
 		}
-		for _, key := range keys {
-			if err := d.recordBy(by, event.APIKeyDeleted, key.Account, key.ID, s.showAPIKey(&key)); err != nil {
-				return err
-			}
-			if err := d.APIKeys().Delete(d.ctx, key.Account, key.ID); err != nil {
-				return err
-			}
-		}
-		if len(keys) < page {
-			break
-		}
+		return d.APIKeys().Delete(d.ctx, key.Account, key.ID)
+	})
+	if err != nil {
+		return err
 	}
-	of.Where = store.And{of.Where, store.Equal("revoked_at", nil)}
-	for {
-		credentials, err := d.Credentials().List(d.ctx, of)
-		if err != nil {
+	err = eachRow(d.ctx, d.SSHCredentials(), of, func(key *store.SSHCredential) error {
+		if err := d.recordBy(by, event.SSHCredentialDeleted, key.Account, key.ID, s.showSSHCredential(key)); err != nil {
 			return err
 		}
-		for _, credential := range credentials {
-			if err := d.recordBy(by, event.CredentialRevoked, credential.Account, credential.ID, s.showCredential(&credential)); err != nil {
-				return err
-			}
-			if err := s.revoke(d, &credential); err != nil {
-				return err
-			}
-		}
-		if len(credentials) < page {
-			return nil
-		}
+		return d.SSHCredentials().Delete(d.ctx, key.Account, key.ID)
+	})
+	if err != nil {
+		return err
 	}
+	valid := store.And{of, store.Equal("revoked_at", nil)}
+	return eachRow(d.ctx, d.Credentials(), valid, func(credential *store.Credential) error {
+		if err := d.recordBy(by, event.CredentialRevoked, credential.Account, credential.ID, s.showCredential(credential)); err != nil {
+			return err
+		}
+		return s.revoke(d, credential)
+	})
 }
 
 // sameOwner refuses to give something another owner.
