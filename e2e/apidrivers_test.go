@@ -54,7 +54,7 @@ func (a apiDriver) drivers() map[string]func(*testing.T) {
 		"ssh_certificate_authorities": a.driveSSHAuthorities, "ssh_host_certificates": a.driveHosts, "ssh_user_certificates": a.driveUsers,
 		"reserved_domains": a.driveDomains, "reserved_addrs": a.driveAddresses, "agent_ingresses": a.driveIngresses,
 		"event_destinations": a.driveDestinations, "event_subscriptions": a.driveSubscriptions,
-		"tunnel_sessions": a.readSessions, "tunnels": a.readTunnels,
+		"tunnel_sessions": a.readSessions, "tunnels": a.readTunnels, "endpoints": a.driveEndpoints,
 	}
 }
 
