@@ -100,6 +100,52 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// B5-29: the same for the control plane's keys: limits are in force at once, a wrong one
+// is refused with its line and changes nothing, and what waits for a restart stays.
+func TestReloadOfTheControlPlane(t *testing.T) {
+	f := newFile(t, testConfig(t))
+	f.write("limits: {requests_per_account: 100}\n")
+	n := f.start(server.Options{})
+	client, _ := n.agent(link.Hello{Token: postern.Secret(n.Keys().Authtoken)})
+	bound := n.online(client, "https://", "still here")
+	inForce := func(when string, want int64) {
+		t.Helper()
+		if u := n.Usage(); len(u) == 0 || u[0].Limits.RequestsPerMinute != want {
+			t.Errorf("%s: %+v", when, u)
+		}
+		if status, body := n.get(n.Visitor(), bound.PublicURL); status != http.StatusOK || body != "still here" {
+			t.Errorf("%s: the visitor gets %d %q", when, status, body)
+		}
+	}
+	inForce("at first", 100)
+	good := "limits: {requests_per_account: 50}\n"
+	f.write(good)
+	if err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inForce("after a change", 50)
+	for bad, where := range map[string]string{
+		"limits:\n  requests_per_account: -1\n":                                     "postern.yml:5:25: limits.requests_per_account",
+		"limits:\n  requests_per_account: 7\n  bytes_per_credential: plenty\n":      "postern.yml:6:25: limits.bytes_per_credential",
+		"limits:\n  requests_per_account: 7\n  api_requests: none\n":                "postern.yml:6:17: limits.api_requests",
+		"limits: {requests_per_account: 7}\napi: {allowed_origins: [nobody]}\n":     "postern.yml:5:",
+		"limits: {requests_per_account: 7}\nsealing: {key: short}\n":                "postern.yml:5:",
+		"limits: {requests_per_account: 7, whatever: 1}\n":                          "postern.yml:4:",
+		"# " + strings.Repeat("x", 2<<20) + "\nlimits: {requests_per_account: 7}\n": "larger than", // B5-30
+	} {
+		f.write(bad)
+		if err := n.Reload(t.Context()); !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), where) {
+			t.Errorf("%.80q: %v, want %s", bad, err, where)
+		}
+		inForce(where, 50)
+	}
+	f.write("limits: {requests_per_account: 60, api_requests: 1}\napi: {allowed_origins: ['https://console.example.org']}\n")
+	if err := n.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	inForce("with keys that wait", 60)
+}
+
 // A file that is valid by itself is refused if the part of it that can take effect at
 // once would be wrong without the part that waits for a restart.
 func TestReloadOfHalfAChange(t *testing.T) {

@@ -145,6 +145,39 @@ func TestSyncKeepsTheLastGoodTable(t *testing.T) {
 	}
 }
 
+// B5-30: ten times the routes that are believed are refused before anything is made of
+// them; the last good table serves on, and a good one follows it.
+func TestTenTimesTheRoutes(t *testing.T) {
+	const believed = 10_000
+	s := newSource()
+	b, current := builder(t, s, func(c *routebuild.Config) { c.MaxRoutes = believed })
+	routes := make([]*route.Route, 10*believed)
+	for i := range routes {
+		host := postern.Hostname(fmt.Sprintf("n%d.example", i))
+		routes[i] = &route.Route{URL: postern.URL{Scheme: postern.HTTPS, Host: host}, Owner: nobody{}}
+	}
+	put := func(n int) { s.routes = routes[:n] }
+	put(believed)
+	if err := b.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	good := current.Load()
+	put(len(routes))
+	if err := b.Sync(t.Context()); !postern.HasCode(err, postern.CodeInternal) || current.Load() != good {
+		t.Fatalf("%v, replaced %t", err, current.Load() != good)
+	}
+	if n := testing.AllocsPerRun(3, func() { _ = b.Sync(t.Context()) }); n > 100 { // a table takes several hundred, and megabytes
+		t.Errorf("the refusal takes %v allocations", n)
+	}
+	if good.HTTP("n9999.example", true) == nil || good.HTTP("n10000.example", true) != nil {
+		t.Error("the last good table is another")
+	}
+	put(believed - 1)
+	if err := b.Sync(t.Context()); err != nil || current.Load().Len() != believed-1 {
+		t.Errorf("good again: %v, %d routes", err, current.Load().Len())
+	}
+}
+
 func TestSyncEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
