@@ -203,3 +203,13 @@ func TestFilteringWhatIsLive(t *testing.T) {
 		t.Errorf("of a session: %v", got)
 	}
 }
+
+// What ngrok has deprecated is not there, and nothing says otherwise.
+func TestEdgesAndBackendsAreNotThere(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/edges/https", "/edges/tls", "/edges/tcp", "/edges/https/edghts_1/routes", "/backends/failover",
+		"/backends/http_response", "/backends/static", "/backends/tunnel_group", "/backends/weighted", "/endpoint_configurations"} {
+		w.refused(404, "", "GET", path, nil)
+		w.refused(404, "", "POST", path, object{})
+	}
+}
