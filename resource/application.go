@@ -59,7 +59,7 @@ type BrowserLocation struct {
 // ApplicationUsers are those who signed in at the account's endpoints.
 func ApplicationUsers() Collection[ApplicationUser, None, None] {
 	return Define[ApplicationUser, None, None](Definition{
-		Name: "app/users", Singular: "application user", ListKey: "application_users", Prefixes: []string{"appusr"}, Operations: ReadOnly | Delete,
+		Name: "app/users", CommandName: "application-users", Singular: "application user", ListKey: "application_users", Prefixes: []string{"appusr"}, Operations: ReadOnly | Delete,
 		Doc: "Somebody who signed in at an endpoint with an identity provider. To delete it ends the person's sessions.",
 	})
 }
@@ -67,7 +67,7 @@ func ApplicationUsers() Collection[ApplicationUser, None, None] {
 // ApplicationSessions are their sessions.
 func ApplicationSessions() Collection[ApplicationSession, None, None] {
 	return Define[ApplicationSession, None, None](Definition{
-		Name: "app/sessions", Singular: "application session", ListKey: "application_sessions", Prefixes: []string{"appsess"}, Operations: ReadOnly | Delete,
+		Name: "app/sessions", CommandName: "application-sessions", Singular: "application session", ListKey: "application_sessions", Prefixes: []string{"appsess"}, Operations: ReadOnly | Delete,
 		Doc: "One sign-in of an application user. To delete it revokes it.",
 	})
 }

@@ -14,6 +14,9 @@ type Definition struct {
 	ListKey  string   // where lists have their items; empty means Name
 	Prefixes []string // of ids: the one that is given, and others that are taken too
 
+	// CommandName is the name on the command line where that is not the path's.
+	CommandName string
+
 	Operations Operations
 	Actions    []Action
 	Routes     []Route
@@ -106,6 +109,9 @@ func (d Definition) ID(id string) (string, bool) {
 
 // Command is the name on the command line: "ip-policies".
 func (d Definition) Command() string {
+	if d.CommandName != "" {
+		return d.CommandName
+	}
 	return strings.NewReplacer("_", "-", "/", "-").Replace(d.Name)
 }
 

@@ -78,6 +78,9 @@ func routeVerb(d resource.Definition, r resource.Route) string {
 			thing = strings.ReplaceAll(part, "_", "-")
 		}
 	}
+	if thing == "" { // of the collection itself
+		return strings.ToLower(r.Method)
+	}
 	switch r.Method {
 	case http.MethodDelete:
 		return "delete-" + thing
