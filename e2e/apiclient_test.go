@@ -162,14 +162,15 @@ func TestEveryResourceWithNgroksClient(t *testing.T) {
 	s := startServer(t)
 	s.agent("http", "9") // whose session and tunnel are there to be read
 	drivers := apiDriver{s.apiClient(s.APIKey)}.drivers()
-	ours := map[string]bool{} // resources that ngrok does not have
+	ours := map[string]bool{"self": true} // what ngrok's client does not know
 	for _, kind := range resource.Table() {
 		run, found := drivers[kind.Name]
-		if !found && !ours[kind.Name] {
+		switch {
+		case found:
+			t.Run(kind.Name, run)
+		case !ours[kind.Name]:
 			t.Errorf("nothing drives %s", kind.Name)
-			continue
 		}
-		t.Run(kind.Name, run)
 	}
 }
 

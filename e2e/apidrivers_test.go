@@ -8,6 +8,8 @@ import (
 	ngrokapi "github.com/ngrok/ngrok-api-go/v9"
 	"github.com/ngrok/ngrok-api-go/v9/agent_ingresses"
 	"github.com/ngrok/ngrok-api-go/v9/api_keys"
+	"github.com/ngrok/ngrok-api-go/v9/application_sessions"
+	"github.com/ngrok/ngrok-api-go/v9/application_users"
 	"github.com/ngrok/ngrok-api-go/v9/bot_users"
 	"github.com/ngrok/ngrok-api-go/v9/certificate_authorities"
 	"github.com/ngrok/ngrok-api-go/v9/credentials"
@@ -54,7 +56,7 @@ func (a apiDriver) drivers() map[string]func(*testing.T) {
 		"ssh_certificate_authorities": a.driveSSHAuthorities, "ssh_host_certificates": a.driveHosts, "ssh_user_certificates": a.driveUsers,
 		"reserved_domains": a.driveDomains, "reserved_addrs": a.driveAddresses, "agent_ingresses": a.driveIngresses,
 		"event_destinations": a.driveDestinations, "event_subscriptions": a.driveSubscriptions,
-		"tunnel_sessions": a.readSessions, "tunnels": a.readTunnels, "endpoints": a.driveEndpoints,
+		"ssh_credentials": a.driveSSHCredentials, "app/users": a.readVisitors, "app/sessions": a.readVisits, "tunnel_sessions": a.readSessions, "tunnels": a.readTunnels, "endpoints": a.driveEndpoints,
 	}
 }
 
@@ -308,6 +310,20 @@ func (a apiDriver) readSessions(t *testing.T) {
 func (a apiDriver) readTunnels(t *testing.T) {
 	c := tunnels.NewClient(a.ClientConfig)
 	read(t, c.Get, c.List(&ngrokapi.Paging{}), 2) // https and http
+}
+
+// Nobody has logged in at an endpoint.
+func (a apiDriver) readVisitors(t *testing.T) {
+	c := application_users.NewClient(a.ClientConfig)
+	read(t, c.Get, c.List(&ngrokapi.Paging{}), 0)
+	_, err := c.Get(t.Context(), "nobody")
+	notFound(t, err)
+}
+
+func (a apiDriver) readVisits(t *testing.T) {
+	c := application_sessions.NewClient(a.ClientConfig)
+	read(t, c.Get, c.List(&ngrokapi.Paging{}), 0)
+	notFound(t, c.Delete(t.Context(), "nobody"))
 }
 
 // read gets each of the things in a list, of which there are so many.

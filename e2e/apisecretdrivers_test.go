@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	ngrokapi "github.com/ngrok/ngrok-api-go/v9"
+	"github.com/ngrok/ngrok-api-go/v9/ssh_credentials"
 	"github.com/ngrok/ngrok-api-go/v9/ssh_host_certificates"
 	"github.com/ngrok/ngrok-api-go/v9/ssh_user_certificates"
 )
@@ -109,7 +110,7 @@ func (a apiDriver) driveSSHAuthorities(t *testing.T) {
 				{}, {PrivateKeyType: "ecdsa", EllipticCurve: "p384"}, {PrivateKeyType: "rsa", KeySize: 2048},
 			}[n])
 		},
-		get: c.Get, remove: c.Delete,
+		get: c.Get, remove: c.Delete, shared: true,
 		list: func(limit, filter *string) ngrokapi.Iter[*ngrokapi.SSHCertificateAuthority] {
 			return c.List(paging(limit, filter))
 		},
@@ -127,6 +128,22 @@ func (a apiDriver) sshAuthority(t *testing.T) *ngrokapi.SSHCertificateAuthority 
 		t.Fatal(err)
 	}
 	return made
+}
+
+func (a apiDriver) driveSSHCredentials(t *testing.T) {
+	c := ssh_credentials.NewClient(a.ClientConfig)
+	driven[ngrokapi.SSHCredential]{
+		create: func(ctx context.Context, n int) (*ngrokapi.SSHCredential, error) {
+			return c.Create(ctx, &ngrokapi.SSHCredentialCreate{PublicKey: a.sshAuthority(t).PublicKey, Description: fmt.Sprint("laptop ", n)})
+		},
+		get: c.Get, remove: c.Delete,
+		list: func(limit, filter *string) ngrokapi.Iter[*ngrokapi.SSHCredential] {
+			return c.List(paging(limit, filter))
+		},
+		update: func(ctx context.Context, id, text string) (*ngrokapi.SSHCredential, error) {
+			return c.Update(ctx, &ngrokapi.SSHCredentialUpdate{ID: id, Description: &text})
+		},
+	}.drive(t)
 }
 
 func (a apiDriver) driveHosts(t *testing.T) {
