@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/throttle"
 )
 
 // Config says what an API works with. Service, URL and Logger are required.
@@ -65,7 +66,7 @@ type API struct {
 	config   Config
 	mux      *http.ServeMux
 	rates    *rates
-	throttle *throttle
+	throttle *throttle.Throttle
 	turns    *turns
 
 	patterns []string // of what handle was given
@@ -91,7 +92,7 @@ func New(c Config) (*API, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now), throttle: newThrottle(c.WrongKeys, c.Now), turns: newTurns()}
+	a := &API{config: c, mux: http.NewServeMux(), rates: newRates(c.RequestsPerMinute, c.Concurrent, c.Now), throttle: throttle.New(c.Now), turns: newTurns()}
 	front, err := newFront(c)
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeInternal, "the API cannot be described").Because(err)

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/postern-dev/postern"
@@ -22,18 +24,20 @@ func (a *API) authenticate(w http.ResponseWriter, r *http.Request) (service.Call
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		from = at.Addr().Unmap()
 	}
-	if retry, err := a.throttle.admits(from, key); err != nil {
-		w.Header().Set("Retry-After", retry)
-		return service.Caller{}, err
+	perMinute := a.config.WrongKeys()
+	if wait := a.throttle.Admits(from, key, perMinute); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		return service.Caller{}, postern.Errorf(postern.CodeTooManyRequests,
+			"too many wrong API keys came from your address, or this one too often; %d a minute are heard from one address", perMinute)
 	}
 	caller, err := a.config.Service.AuthenticateKey(r.Context(), key)
-	wrong := postern.HasCode(err, postern.CodeKeyMalformed) || postern.HasCode(err, postern.CodeKeyInvalid)
-	if wrong || err == nil {
-		a.throttle.heard(from, key, err == nil)
+	if postern.HasCode(err, postern.CodeKeyMalformed) || postern.HasCode(err, postern.CodeKeyInvalid) {
+		a.throttle.Failed(from, key, perMinute)
 	}
 	if err != nil {
 		return service.Caller{}, err
 	}
+	a.throttle.Succeeded(key)
 	if r.Method != http.MethodGet && !caller.Role.MayWrite() {
 		return service.Caller{}, postern.Errorf(postern.CodeOwnerReadOnly, "the role %q of the key's owner does not allow %s requests", caller.Role, r.Method)
 	}

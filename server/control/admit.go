@@ -72,7 +72,7 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 func (c *Control) authenticate(ctx context.Context, s link.Session, token postern.Secret) (postern.Credential, postern.Account, error) {
 	addr, perAddress := s.RemoteAddr().Addr(), c.limits.Load().FailuresPerMinute
 	throttled := func() error {
-		if c.throttle.admits(addr, token, perAddress) {
+		if c.throttle.Admits(addr, token, perAddress) == 0 {
 			return nil
 		}
 		return postern.Errorf(postern.CodeTooManyFailures, "too many failed attempts to authenticate from %s; wait a minute", addr)
@@ -93,9 +93,9 @@ func (c *Control) authenticate(ctx context.Context, s link.Session, token poster
 	credential, account, err := c.config.Service.Authenticate(ctx, token)
 	switch {
 	case err == nil:
-		c.throttle.succeeded(token)
+		c.throttle.Succeeded(token)
 	case postern.HasCode(err, postern.CodeTokenMalformed) || postern.HasCode(err, postern.CodeTokenInvalid):
-		c.throttle.failed(addr, token, perAddress)
+		c.throttle.Failed(addr, token, perAddress)
 	}
 	if err != nil {
 		return credential, account, postern.AsError(err)
@@ -132,10 +132,10 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 func (c *Control) enlist(s *session, began time.Time) (predecessor *session, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, gone := c.revoked.get(s.info.Credential); gone {
+	if _, gone := c.revoked.Get(s.info.Credential); gone {
 		return nil, revocation()
 	}
-	if late, changed := c.changed.get(s.info.Credential); changed && !late.at.Before(began) {
+	if late, changed := c.changed.Get(s.info.Credential); changed && !late.at.Before(began) {
 		if late.suspended {
 			return nil, suspension()
 		}
@@ -180,11 +180,11 @@ func (c *Control) full(s *session, replaces bool) error {
 // the time.
 func (c *Control) endSilent(ctx context.Context, account postern.AccountID) bool {
 	c.mu.Lock()
-	if at, asked := c.roomAsked.get(account); asked && time.Since(at) < roomPause {
+	if at, asked := c.roomAsked.Get(account); asked && time.Since(at) < roomPause {
 		c.mu.Unlock()
 		return false
 	}
-	c.roomAsked.put(account, time.Now())
+	c.roomAsked.Put(account, time.Now())
 	c.mu.Unlock()
 	var pings sync.WaitGroup
 	var ended atomic.Bool

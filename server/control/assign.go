@@ -96,13 +96,13 @@ func (q *search) end() {
 func (c *Control) heard(id postern.SessionID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.answered.put(id, time.Now())
+	c.answered.Put(id, time.Now())
 }
 
 // answering tells whether one of the holders was heard of a moment ago. c.mu is held.
 func (c *Control) answering(holders []cluster.Live) bool {
 	for _, holder := range holders {
-		if at, asked := c.answered.get(holder.Endpoint.Session); asked && time.Since(at) < answeredFor {
+		if at, asked := c.answered.Get(holder.Endpoint.Session); asked && time.Since(at) < answeredFor {
 			return true
 		}
 	}

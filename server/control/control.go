@@ -10,13 +10,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/ledger"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/throttle"
 )
+
+// mostRemembered bounds what control remembers of each kind: about 1 MiB.
+const mostRemembered = 8192
 
 // Service is what control needs of the use cases. Errors are *postern.Error.
 type Service interface {
@@ -135,7 +140,7 @@ type Control struct {
 	config   Config
 	limits   atomic.Pointer[Limits]
 	sealer   sealer
-	throttle *throttle
+	throttle *throttle.Throttle
 	queue    *queue // of authentications
 	places   *queue // of binds that need the store
 	metrics  *metrics
@@ -147,12 +152,12 @@ type Control struct {
 	sessions map[postern.SessionID]*session
 	clients  map[client]*session
 	accounts map[postern.AccountID]int
-	revoked  *ledger[postern.CredentialID, struct{}]
-	changed  *ledger[postern.CredentialID, change]
+	revoked  *ledger.Ledger[postern.CredentialID, struct{}]
+	changed  *ledger.Ledger[postern.CredentialID, change]
 
-	roomAsked *ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
-	answered  *ledger[postern.SessionID, time.Time] // when a session last answered a ping
-	trying    map[postern.URL]*search               // who tries which address right now
+	roomAsked *ledger.Ledger[postern.AccountID, time.Time] // when an account's dead were last looked for
+	answered  *ledger.Ledger[postern.SessionID, time.Time] // when a session last answered a ping
+	trying    map[postern.URL]*search                      // who tries which address right now
 }
 
 // client is who a session belongs to: an agent's process, and which of its
@@ -167,7 +172,7 @@ func New(config Config) *Control {
 	c := &Control{
 		config:   config,
 		sealer:   sealer{key: config.SigningKey},
-		throttle: newThrottle(),
+		throttle: throttle.New(time.Now),
 		queue:    newQueue(config.Authentications),
 		places:   newQueue(config.Authentications),
 		metrics:  newMetrics(config.Metrics),
@@ -175,11 +180,11 @@ func New(config Config) *Control {
 		sessions: make(map[postern.SessionID]*session),
 		clients:  make(map[client]*session),
 		accounts: make(map[postern.AccountID]int),
-		revoked:  newLedger[postern.CredentialID, struct{}](remembered),
-		changed:  newLedger[postern.CredentialID, change](remembered),
+		revoked:  ledger.New[postern.CredentialID, struct{}](mostRemembered),
+		changed:  ledger.New[postern.CredentialID, change](mostRemembered),
 
-		roomAsked: newLedger[postern.AccountID, time.Time](remembered),
-		answered:  newLedger[postern.SessionID, time.Time](remembered),
+		roomAsked: ledger.New[postern.AccountID, time.Time](mostRemembered),
+		answered:  ledger.New[postern.SessionID, time.Time](mostRemembered),
 		trying:    make(map[postern.URL]*search),
 	}
 	c.SetLimits(config.Limits)

@@ -21,7 +21,7 @@ type change struct {
 // authenticated a moment before.
 func (c *Control) CredentialRevoked(id postern.CredentialID) {
 	c.mu.Lock()
-	c.revoked.put(id, struct{}{})
+	c.revoked.Put(id, struct{}{})
 	c.mu.Unlock()
 	var ends sync.WaitGroup
 	for _, s := range c.of(id) {
@@ -56,7 +56,7 @@ func (s *session) dismiss(why *postern.Error) {
 // authenticates them knows better.
 func (c *Control) CredentialSuspended(id postern.CredentialID) {
 	c.mu.Lock()
-	c.changed.put(id, change{suspended: true, at: time.Now()})
+	c.changed.Put(id, change{suspended: true, at: time.Now()})
 	c.mu.Unlock()
 	var ends sync.WaitGroup
 	for _, s := range c.of(id) {
@@ -71,7 +71,7 @@ func (c *Control) CredentialSuspended(id postern.CredentialID) {
 // reaches what is not covered. It does not wait for the agents to hear of it.
 func (c *Control) CredentialChanged(now postern.Credential) {
 	c.mu.Lock()
-	c.changed.put(now.ID, change{credential: now, at: time.Now()})
+	c.changed.Put(now.ID, change{credential: now, at: time.Now()})
 	c.mu.Unlock()
 	var stopped []*endpoint
 	for _, s := range c.of(now.ID) {
