@@ -15,8 +15,7 @@ go list ./... | grep -v '/e2e' | xargs env CGO_ENABLED=1 go test -race -timeout 
 
 echo '== the other path of HTTP/1.1'
 go test ./server/edge -nethttp
-# TestSlowVisitors attacks both paths by itself.
-POSTERN_HTTP1=standard go test ./e2e -skip '^TestSlowVisitors$' -count 1 -timeout 14m
+POSTERN_HTTP1=standard go test ./e2e -count 1 -timeout 14m
 
 echo '== fuzzing'
 FUZZTIME=${FUZZTIME:-5s} scripts/fuzz.sh

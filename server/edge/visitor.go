@@ -44,8 +44,10 @@ type visitor struct {
 
 	lingers atomic.Bool // the visitor is still sending: see linger
 	aborted atomic.Bool
-	closed  atomic.Bool
-	private atomic.Bool // upstream connections must not be shared: NTLM was seen
+	// unwritable says that a write has failed: nobody is there who would read an answer.
+	unwritable atomic.Bool
+	closed     atomic.Bool
+	private    atomic.Bool // upstream connections must not be shared: NTLM was seen
 
 	mu     sync.Mutex
 	owned  map[*upstreamConn]struct{} // upstream connections that die with this one
@@ -79,6 +81,9 @@ func (v *visitor) Write(b []byte) (int, error) {
 		sent += n
 		again := v.writes.end(conn, n, err != nil && timedOut(err))
 		if err == nil || !timedOut(err) || !again {
+			if err != nil {
+				v.unwritable.Store(true)
+			}
 			return sent, err
 		}
 	}
@@ -117,7 +122,13 @@ func (v *visitor) Close() error {
 	if v.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	if v.lingers.Load() && !v.aborted.Load() && !v.edge.ending() {
+	// net/http closes a connection to which it could not write before anybody can abort it.
+	if v.unwritable.Load() && v.writes.exhausted() {
+		relay.Abort(v.NetConn(), &postern.Error{Code: postern.CodeStreamReset})
+		v.release()
+		return nil
+	}
+	if v.lingers.Load() && !v.aborted.Load() && !v.unwritable.Load() && !v.edge.ending() {
 		v.linger()
 	}
 	err := v.NetConn().Close()

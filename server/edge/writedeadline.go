@@ -117,6 +117,13 @@ func (d *writeDeadline) pending() time.Duration {
 	return time.Since(d.writing)
 }
 
+// exhausted tells whether the visitor has used up its patience.
+func (d *writeDeadline) exhausted() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.paced && d.patience.left < leastWait
+}
+
 // waited is how long writes have waited for the visitor so far, the one that is under
 // way included.
 func (d *writeDeadline) waited() time.Duration {
