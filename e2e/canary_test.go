@@ -55,7 +55,11 @@ func (c canaries) addKey(whose, text string, key any) {
 	}
 	switch key := key.(type) {
 	case *ecdsa.PrivateKey:
-		c.add(whose, key.D.FillBytes(make([]byte, 32)))
+		secret, err := key.Bytes()
+		if err != nil {
+			panic(err) // a curve that nobody has
+		}
+		c.add(whose, secret)
 	case ed25519.PrivateKey:
 		c.add(whose, key.Seed())
 	case *rsa.PrivateKey:

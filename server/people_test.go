@@ -103,7 +103,7 @@ func TestKeysOfTheInactive(t *testing.T) {
 		made(t)(server.ChangePerson(t.Context(), c, logger, server.PersonChange{ID: ada.ID, Active: &active}))
 		if held != nil && !active {
 			n.eventually("the agent that is connected is gone", func() error {
-				if cause := held.Cause(); !postern.HasCode(cause, postern.CodeOwnerInactive) {
+				if cause := held.Cause(); cause == nil || !postern.HasCode(cause, postern.CodeOwnerInactive) {
 					return fmt.Errorf("%v", cause)
 				}
 				return nil

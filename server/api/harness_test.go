@@ -35,7 +35,7 @@ func TestMain(m *testing.M) { testkit.Leaks(m, postgreSQL.Close) }
 
 const (
 	domain postern.Hostname = "example.com"
-	base                    = "https://api.example.com"
+	base   string           = "https://api.example.com"
 )
 
 // world is an API over a service with a real database.

@@ -47,10 +47,9 @@ func newGuesses() *guesses { return &guesses{seed: maphash.MakeSeed()} }
 
 // guess is an attempt that is counted before it is known whether it is right.
 type guess struct {
-	of                *guesses
-	there, here, at   uint64
-	provenUntil       time.Time
-	counted, anywhere bool
+	of              *guesses
+	there, here, at uint64
+	anywhere        bool
 }
 
 // take counts an attempt at a person's password. CodeTooManyFailures says that it must

@@ -58,7 +58,7 @@ func TestGuesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		attempt.right(now)
-		if n := tries(g, now, 200, same("a@example.com"), other); n != guessesAt {
+		if n := tries(g, now, 200, same("a@example.com"), other); n > guessesAt || n < guessesAt-5 { // a few share a place
 			t.Errorf("%d were heard", n)
 		}
 		if n := tries(g, now, 1, same("a@example.com"), same(here)); n != 1 {

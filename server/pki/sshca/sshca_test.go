@@ -3,7 +3,8 @@ package sshca_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa" //nolint:staticcheck // keys that nobody takes any more
+	//lint:ignore SA1019 keys that nobody takes any more
+	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
