@@ -56,7 +56,8 @@ func (a apiDriver) drivers() map[string]func(*testing.T) {
 		"ssh_certificate_authorities": a.driveSSHAuthorities, "ssh_host_certificates": a.driveHosts, "ssh_user_certificates": a.driveUsers,
 		"reserved_domains": a.driveDomains, "reserved_addrs": a.driveAddresses, "agent_ingresses": a.driveIngresses,
 		"event_destinations": a.driveDestinations, "event_subscriptions": a.driveSubscriptions,
-		"ssh_credentials": a.driveSSHCredentials, "app/users": a.readVisitors, "app/sessions": a.readVisits, "tunnel_sessions": a.readSessions, "tunnels": a.readTunnels, "endpoints": a.driveEndpoints,
+		"kubernetes_operators": a.driveOperators,
+		"ssh_credentials":      a.driveSSHCredentials, "app/users": a.readVisitors, "app/sessions": a.readVisits, "tunnel_sessions": a.readSessions, "tunnels": a.readTunnels, "endpoints": a.driveEndpoints,
 	}
 }
 

@@ -22,6 +22,7 @@ func Table() []Definition {
 		IPRestrictions().Definition,
 		Vaults().Definition,
 		VaultSecrets().Definition,
+		KubernetesOperators().Definition,
 		EventDestinations().Definition,
 		EventSubscriptions().Definition,
 		SSHCertificateAuthorities().Definition,

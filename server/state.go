@@ -40,6 +40,10 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	if err != nil {
 		return nil, err
 	}
+	operators, err := pki.OpenBindings(dir.file(caName))
+	if err != nil {
+		return nil, err
+	}
 	engine := c.database(dir)
 	engine.Logger = logger
 	database, err := sqlstore.Open(ctx, engine)
@@ -52,7 +56,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 		return nil, errors.Join(err, database.Close())
 	}
 	uses, err := service.New(ctx, service.Config{
-		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
+		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Operators: operators, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
 		InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
 		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
 	})

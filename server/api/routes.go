@@ -25,6 +25,7 @@ func (a *API) routes() {
 	bind(a, resource.SSHUserCertificates(), s.SSHUserCertificates())
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
 	bindEndpoints(a)
+	bindKubernetesOperators(a)
 	bindTunnelSessions(a)
 	bindTunnels(a)
 	bind(a, resource.EventDestinations(), s.EventDestinations())

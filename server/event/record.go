@@ -72,4 +72,8 @@ const (
 	EndpointCreated postern.EventType = "endpoint_created.v0" // of cloud endpoints; ngrok has none of these
 	EndpointUpdated postern.EventType = "endpoint_updated.v0"
 	EndpointDeleted postern.EventType = "endpoint_deleted.v0"
+
+	KubernetesOperatorCreated postern.EventType = "kubernetes_operator_created.v0" // ngrok has none of these
+	KubernetesOperatorUpdated postern.EventType = "kubernetes_operator_updated.v0"
+	KubernetesOperatorDeleted postern.EventType = "kubernetes_operator_deleted.v0"
 )

@@ -62,4 +62,5 @@ type Tx interface {
 	EventDestinations() Rows[EventDestination]
 	EventSubscriptions() Rows[EventSubscription]
 	CloudEndpoints() Rows[CloudEndpoint]
+	KubernetesOperators() Rows[KubernetesOperator]
 }

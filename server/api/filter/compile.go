@@ -16,6 +16,7 @@ type compiler struct {
 	info   *ast.SourceInfo
 	fields Fields
 	now    time.Time
+	also   string // what the resource may be called beside obj
 	cost   int
 }
 
@@ -138,7 +139,7 @@ func (c *compiler) field(e ast.Expr) (string, Field, error) {
 		names = append(names, root.AsSelect().FieldName())
 		root = root.AsSelect().Operand()
 	}
-	if root.AsIdent() != "obj" {
+	if name := root.AsIdent(); name != "obj" && (name == "" || name != c.also) {
 		return "", Field{}, c.fault(e, "there is no %q; fields are written obj.name, and texts in quotes", root.AsIdent())
 	}
 	slices.Reverse(names)

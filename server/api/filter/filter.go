@@ -95,14 +95,23 @@ func (f *Filter) Match(object map[string]any) bool {
 // Blank text is no filter: it gives nil. What cannot be used is CodeFilterInvalid, with a
 // message that says where it is wrong and what may be written instead.
 func Compile(text string, fields Fields, now time.Time) (*Filter, error) {
+	return compile(text, compiler{fields: fields, now: now})
+}
+
+// CompileSelector is Compile of a text in which the resource may be called name, too.
+func CompileSelector(text, name string, fields Fields, now time.Time) (*Filter, error) {
+	return compile(text, compiler{fields: fields, now: now, also: name})
+}
+
+func compile(text string, c compiler) (*Filter, error) {
 	parsed, err := parse(text)
 	if parsed == nil || err != nil {
 		return nil, err
 	}
-	c := compiler{info: parsed.SourceInfo(), fields: fields, now: now}
+	c.info = parsed.SourceInfo()
 	tree, err := c.condition(parsed.Expr())
 	if err != nil {
 		return nil, err
 	}
-	return &Filter{tree: tree, fields: fields}, nil
+	return &Filter{tree: tree, fields: c.fields}, nil
 }

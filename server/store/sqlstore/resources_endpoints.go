@@ -12,3 +12,15 @@ func (t tx) CloudEndpoints() store.Rows[store.CloudEndpoint] {
 		},
 	})
 }
+
+func (t tx) KubernetesOperators() store.Rows[store.KubernetesOperator] {
+	return rowsOf(t, table[store.KubernetesOperator, *store.KubernetesOperator]{
+		name: "kubernetes_operators", what: "Kubernetes operator",
+		columns: headColumns(column{"created_by", text}, column{"features", opaque}, column{"region", text}, column{"name", text},
+			column{"namespace", text}, column{"version", text}, column{"cluster_name", text}, column{"binding", opaque}),
+		fields: func(o *store.KubernetesOperator) []any {
+			return headFields(&o.Meta, &o.CreatedBy, document[[]string]{&o.Features}, &o.Region, &o.Name,
+				&o.Namespace, &o.Version, &o.Cluster, document[*store.KubernetesBinding]{&o.Binding})
+		},
+	})
+}

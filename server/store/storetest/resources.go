@@ -38,7 +38,8 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"SSH host certificates":       testRows(sshCertificates(store.Tx.SSHHostCertificates)),
 		"SSH user certificates":       testRows(sshCertificates(store.Tx.SSHUserCertificates)),
 
-		"cloud endpoints": testRows(cloudEndpoints()),
+		"cloud endpoints":      testRows(cloudEndpoints()),
+		"Kubernetes operators": testRows(kubernetesOperators()),
 	}
 }
 
