@@ -233,6 +233,9 @@ func TestBoundEndpoints(t *testing.T) {
 	if rest := w.does(200, "GET", next, nil); !slices.Equal(ids(rest, "endpoints"), both[1:]) || rest["next_page_uri"] != nil {
 		t.Errorf("the rest is %v", rest)
 	}
+	if list := w.does(200, "GET", filtered(path+"/bound_endpoints", `obj.description == "db"`), nil); !slices.Equal(ids(list, "endpoints"), []string{db}) {
+		t.Errorf("filtered %v", list)
+	}
 	w.does(200, "PATCH", path, object{"enabled_features": []any{"ingress"}})
 	if got := bound(""); got != nil {
 		t.Errorf("without the feature: %v", got)
