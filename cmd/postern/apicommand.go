@@ -40,6 +40,9 @@ func apiCommand(streams ioStreams) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	access.register(command)
+	if !streams.ForAPI {
+		return command // hundreds of commands and flags, which an agent or server would carry for nothing
+	}
 	for _, definition := range resource.Table() {
 		command.AddCommand(resourceCommand(access, definition))
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/postern-dev/postern/internal/run"
 )
@@ -28,7 +29,7 @@ func execute(args []string, streams ioStreams) int {
 	ctx, stop := run.SignalContext(context.Background())
 	defer stop()
 
-	streams.OneDash = hasOneDash(args)
+	streams.OneDash, streams.ForAPI = hasOneDash(args), slices.Contains(args, "api")
 	args, streams.Remarks = firstGenerationArgs(rootCommand(streams), args)
 	root := rootCommand(streams)
 	args, err := normalizeArgs(root, args)

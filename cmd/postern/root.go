@@ -15,6 +15,7 @@ type ioStreams struct {
 	Err  io.Writer
 	Env  func(string) string // os.Getenv's contract
 
+	ForAPI  bool     // the command line may be one for the REST API
 	OneDash bool     // the command line has long flags behind one dash
 	Remarks []string // about the command line, for the log
 }
