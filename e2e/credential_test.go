@@ -264,18 +264,34 @@ func TestInactiveServiceUser(t *testing.T) {
 		t.Fatal(made, err)
 	}
 	theirs := s.as(*made.Token)
-	gone := ending(listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain)))
+	sdk := theirs.sdk()
+	gone := ending(listen(t, sdk, ngrok.WithURL("https://sdk."+domain)))
 	active := false
 	if _, err := users.Update(t.Context(), user.ID, resource.ServiceUserUpdate{Active: &active}); err != nil {
 		t.Fatal(err)
 	}
 	s.offline("sdk", time.Now())
 	awaitCode(t, gone, "ERR_NGROK_636")
+	theirs.refusesSDK(*made.Token, "ERR_NGROK_636")
+	s.offline("sdk", time.Now()) // also now that the first agent has tried to come back
 	active = true
 	if _, err := users.Update(t.Context(), user.ID, resource.ServiceUserUpdate{Active: &active}); err != nil {
 		t.Fatal(err)
 	}
-	serveText(listen(t, theirs.sdk(), ngrok.WithURL("https://sdk."+domain)), "again")
+	// On names of their own: the first agent comes back by itself, and may take its name.
+	serveText(listen(t, theirs.sdk(), ngrok.WithURL("https://another."+domain)), "another")
+	eventually(t, 10*time.Second, func() error {
+		listener, err := sdk.Listen(sdkContext(t), ngrok.WithURL("https://back."+domain))
+		if err == nil {
+			serveText(listener, "back")
+		}
+		return err
+	})
+	for _, name := range []string{"another", "back"} {
+		if _, body := fetch(t, s.visitor(), fmt.Sprintf("https://%s.%s:%d", name, domain, s.https)); body != name {
+			t.Errorf("%s answers %q", name, body)
+		}
+	}
 }
 
 // Sessions of a token that is revoked end within a second, whoever they belong to,

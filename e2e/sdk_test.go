@@ -325,31 +325,29 @@ func TestSDKBadTokenIsRefused(t *testing.T) {
 		"nonsense": "ERR_NGROK_105",
 		"2abcdefghijklmnopqrstuvwxyz_1234567890123456789ab": "ERR_NGROK_107",
 	} {
-		failures := make(chan error, 10)
-		agent := s.sdk(ngrok.WithAuthtoken(token), ngrok.WithEventHandler(func(e ngrok.Event) {
-			if gone, ok := e.(*ngrok.EventAgentDisconnected); ok && gone.Error != nil {
-				select {
-				case failures <- gone.Error:
-				default:
-				}
-			}
-		}))
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		err := agent.Connect(ctx)
-		cancel()
-		if err == nil {
-			t.Fatalf("token %q was admitted", token)
-		}
+		s.refusesSDK(token, code)
 		if s.process.exited() {
 			t.Fatal("the server ended")
 		}
-		select { // the SDK retries for ever; its events say why
-		case err = <-failures:
-		default:
+	}
+}
+
+// refusesSDK wants that an agent with the token is refused. The SDK retries for ever; its
+// events say why.
+func (s *server) refusesSDK(token, code string) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancelCause(sdkContext(s.t))
+	defer cancel(nil)
+	agent := s.sdk(ngrok.WithAuthtoken(token), ngrok.WithEventHandler(func(e ngrok.Event) {
+		if gone, ok := e.(*ngrok.EventAgentDisconnected); ok && gone.Error != nil {
+			cancel(gone.Error)
 		}
-		if !strings.Contains(err.Error(), code) {
-			t.Errorf("token %q: %v, want %s", token, err, code)
-		}
+	}))
+	if err := agent.Connect(ctx); err == nil {
+		s.t.Fatalf("token %q was admitted", token)
+	}
+	if why := context.Cause(ctx); why == nil || !strings.Contains(why.Error(), code) {
+		s.t.Errorf("token %q: %v, want %s", token, why, code)
 	}
 }
 
