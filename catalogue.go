@@ -260,6 +260,16 @@ const (
 	CodeInvitationInvalid          Code = "ERR_POSTERN_541" // The invitation is not valid
 	CodeLastOwner                  Code = "ERR_POSTERN_542" // An account keeps at least one owner
 	CodeEmailTaken                 Code = "ERR_POSTERN_543" // Somebody on this server has the address already
+	CodeGatewayUnknown             Code = "ERR_POSTERN_601" // There is no such private gateway
+	CodeGatewayTokenInvalid        Code = "ERR_POSTERN_602" // The token is not one of this gateway's
+	CodeGatewayPlain               Code = "ERR_POSTERN_603" // The gateway takes no token over plain HTTP
+	CodeGatewayPortRefused         Code = "ERR_POSTERN_604" // The token may not offer this port or this target
+	CodeGatewayPortConflict        Code = "ERR_POSTERN_605" // Another connector offers another target for the port
+	CodeGatewayPortClosed          Code = "ERR_POSTERN_606" // No connector offers the port
+	CodeAccessDenied               Code = "ERR_POSTERN_607" // The credential may not reach this port of the gateway
+	CodeRemoteInvalid              Code = "ERR_POSTERN_608" // A remote cannot be used
+	CodeTargetRefused              Code = "ERR_POSTERN_609" // The connector does not allow the target
+	CodeGatewayAddressInUse        Code = "ERR_POSTERN_610" // An address and port of the gateway cannot be listened on
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -776,6 +786,26 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "An account keeps at least one owner", Fix: "Make somebody else an owner first."}, true
 	case CodeEmailTaken:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "Somebody on this server has the address already", Fix: "Use another address: one is one person's of one account."}, true
+	case CodeGatewayUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_3200", Status: 404, Title: "There is no such private gateway", Fix: "Copy the gateway's address as it was shown when it was created; \"postern api private-gateways list\" shows it again."}, true
+	case CodeGatewayTokenInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 403, Title: "The token is not one of this gateway's", Fix: "Copy the whole token as it was printed once; it may have been revoked, have expired or belong to another gateway. Make a new one with \"postern api private-gateway-tokens create\"."}, true
+	case CodeGatewayPlain:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 403, Title: "The gateway takes no token over plain HTTP", Fix: "Use the gateway's https address; the token that was sent could be read on the way, so replace it."}, true
+	case CodeGatewayPortRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 403, Title: "The token may not offer this port or this target", Fix: "Offer what the token's ports and targets allow, or have the token changed."}, true
+	case CodeGatewayPortConflict:
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "Another connector offers another target for the port", Fix: "Choose another port, stop the other connector, or set the gateway's conflict to \"pool\"."}, true
+	case CodeGatewayPortClosed:
+		return Entry{Code: c, Wire: "ERR_NGROK_3200", Status: 502, Title: "No connector offers the port", Fix: "Start the connector with a remote for this port; the gateway's endpoints list what is offered."}, true
+	case CodeAccessDenied:
+		return Entry{Code: c, Wire: "ERR_NGROK_316", Status: 403, Title: "The credential may not reach this port of the gateway", Fix: "Use a credential whose ACL has access:GATEWAY:PORT for it, or have the rule added."}, true
+	case CodeRemoteInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A remote cannot be used", Fix: "Write R:<local-port>:<remote-host>:<remote-port>, with /udp at the end for UDP."}, true
+	case CodeTargetRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The connector does not allow the target", Fix: "Add the target to the connector's --allow rules, or remove the remote."}, true
+	case CodeGatewayAddressInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "An address and port of the gateway cannot be listened on", Fix: "Stop the program that has it, or give the gateway another listen address."}, true
 	}
 	return Entry{}, false
 }
@@ -1039,5 +1069,15 @@ func Codes() []Code {
 		CodeInvitationInvalid,
 		CodeLastOwner,
 		CodeEmailTaken,
+		CodeGatewayUnknown,
+		CodeGatewayTokenInvalid,
+		CodeGatewayPlain,
+		CodeGatewayPortRefused,
+		CodeGatewayPortConflict,
+		CodeGatewayPortClosed,
+		CodeAccessDenied,
+		CodeRemoteInvalid,
+		CodeTargetRefused,
+		CodeGatewayAddressInUse,
 	}
 }

@@ -20,6 +20,8 @@ type Hello struct {
 	// Unsupported holds, for each Action, why the agent cannot do it; absent or ""
 	// is "it can".
 	Unsupported map[Action]string
+	// Gateway is what a connector of a private gateway says; nil for agents.
+	Gateway *GatewayHello
 }
 
 // Welcome is the server's answer.

@@ -123,6 +123,15 @@ type Extensions struct {
 	Session  string `json:",omitempty"`
 	Secret   Token  `json:",omitempty"`
 	Carriers int    `json:",omitempty"`
+
+	// Gateway is that the other end is no agent but a connector. Only in the offer.
+	Gateway *Gateway `json:",omitempty"`
+}
+
+// Gateway is link.GatewayHello on its way; Plain is the server's to find out.
+type Gateway struct {
+	Gateway  string
+	Instance string `json:",omitempty"`
 }
 
 // SrvInfo asks for SrvInfoResp, before or after Auth.

@@ -39,8 +39,11 @@ func NewAuth(h link.Hello, offered []string) Auth {
 			LegNumber:               uint32(max(h.Leg, 0)),
 		},
 	}
-	if len(offered) > 0 {
+	if len(offered) > 0 || h.Gateway != nil {
 		a.Extra.Postern = &Extensions{Names: offered}
+	}
+	if h.Gateway != nil {
+		a.Extra.Postern.Gateway = &Gateway{Gateway: h.Gateway.Gateway, Instance: h.Gateway.Instance}
 	}
 	return a
 }
@@ -83,7 +86,16 @@ func (a *Auth) Hello() (link.Hello, error) {
 		Heartbeat:   duration(e.HeartbeatInterval),
 		Tolerance:   duration(e.HeartbeatTolerance),
 		Unsupported: e.unsupported(),
+		Gateway:     e.gateway(),
 	}, nil
+}
+
+// gateway is what a connector says of its gateway, nil for an agent.
+func (e *AuthExtra) gateway() *link.GatewayHello {
+	if e.Postern == nil || e.Postern.Gateway == nil {
+		return nil
+	}
+	return &link.GatewayHello{Gateway: shorten(e.Postern.Gateway.Gateway), Instance: shorten(e.Postern.Gateway.Instance)}
 }
 
 // ChosenVersion is the protocol version for the reply, "" if there is none in

@@ -25,6 +25,9 @@ const (
 // Admit implements link.Registrar.
 func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
 	ctx = obs.With(ctx, slog.String("transport", s.Transport()))
+	if h.Gateway != nil {
+		return c.admitConnector(ctx, s, h)
+	}
 	began := time.Now()
 	credential, account, err := c.authenticate(ctx, s, h.Token)
 	if err == nil {

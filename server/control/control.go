@@ -80,6 +80,14 @@ type Ports interface {
 	ClosePort(port uint16, mayReturn bool)
 }
 
+// Gateways are the private gateways of the server.
+type Gateways interface {
+	// Admit is link.Registrar's, for connectors: h.Gateway is not nil.
+	Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error)
+	// Join is link.Consumer's, with who asks.
+	Join(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, st link.Stream, accepted func() error) error
+}
+
 // PublicPorts are the ports that people type, 0 where there is no listener.
 type PublicPorts struct{ HTTPS, HTTP uint16 }
 
@@ -104,7 +112,7 @@ type Limits struct {
 	FailuresPerMinute   int // per address
 }
 
-// Config is what a Control is made of. All but EndpointsDomain, Meters, Metrics and
+// Config is what a Control is made of. All but EndpointsDomain, Gateways, Meters, Metrics and
 // Banner must be given.
 type Config struct {
 	Service Service
@@ -119,6 +127,10 @@ type Config struct {
 	Region          string
 	Banner          string // a line that agents show
 	Version         string // of this server, for agents' logs
+
+	// Gateways admits the connectors of private gateways and joins their consumers; nil:
+	// this server has none.
+	Gateways Gateways
 
 	// Access says from which addresses an account's agents may come, and whose agent
 	// ingresses are; nil: from all, and there are none.
