@@ -16,6 +16,7 @@ require (
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/jpillora/chisel v1.11.7
 	github.com/kardianos/service v1.3.0
 	github.com/ngrok/ngrok-api-go/v9 v9.0.0
 	github.com/pires/go-proxyproto v0.15.0
