@@ -270,6 +270,13 @@ const (
 	CodeRemoteInvalid              Code = "ERR_POSTERN_608" // A remote cannot be used
 	CodeTargetRefused              Code = "ERR_POSTERN_609" // The connector does not allow the target
 	CodeGatewayAddressInUse        Code = "ERR_POSTERN_610" // An address and port of the gateway cannot be listened on
+	CodeRuleInvalid                Code = "ERR_POSTERN_611" // A rule about ports or targets cannot be read
+	CodeGatewayNameTaken           Code = "ERR_POSTERN_612" // Another private gateway of the account has the name
+	CodeGatewayListenRefused       Code = "ERR_POSTERN_613" // Private gateways may not listen there
+	CodeGatewayAddressTaken        Code = "ERR_POSTERN_614" // Another private gateway listens on the address
+	CodeGatewayAddressUnusable     Code = "ERR_POSTERN_615" // The server cannot listen on the address
+	CodeGatewayDomainInvalid       Code = "ERR_POSTERN_616" // The domain cannot be a private gateway's
+	CodeGatewayDomainInUse         Code = "ERR_POSTERN_617" // The domain is a private gateway's
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -806,6 +813,20 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The connector does not allow the target", Fix: "Add the target to the connector's --allow rules, or remove the remote."}, true
 	case CodeGatewayAddressInUse:
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "An address and port of the gateway cannot be listened on", Fix: "Stop the program that has it, or give the gateway another listen address."}, true
+	case CodeRuleInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A rule about ports or targets cannot be read", Fix: "Write ports as 8081, 9000-9100, 53/udp or *, and targets as HOST:PORT, where HOST may be *.corp.example or 10.0.0.0/8."}, true
+	case CodeGatewayNameTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "Another private gateway of the account has the name", Fix: "Choose another name, or use the gateway that is there."}, true
+	case CodeGatewayListenRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Private gateways may not listen there", Fix: "Choose what the server's gateways.listen_allow permits, or leave the field out; the server's operator can permit more."}, true
+	case CodeGatewayAddressTaken:
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "Another private gateway listens on the address", Fix: "Choose another address, or leave listen out for one of the gateway's own."}, true
+	case CodeGatewayAddressUnusable:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The server cannot listen on the address", Fix: "Choose an address that the server's machine has, or leave listen out for a loopback address."}, true
+	case CodeGatewayDomainInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain cannot be a private gateway's", Fix: "Reserve the domain for the account first, and leave it to this gateway alone."}, true
+	case CodeGatewayDomainInUse:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain is a private gateway's", Fix: "Delete the gateway that the message names, or give it another domain, first."}, true
 	}
 	return Entry{}, false
 }
@@ -1079,5 +1100,12 @@ func Codes() []Code {
 		CodeRemoteInvalid,
 		CodeTargetRefused,
 		CodeGatewayAddressInUse,
+		CodeRuleInvalid,
+		CodeGatewayNameTaken,
+		CodeGatewayListenRefused,
+		CodeGatewayAddressTaken,
+		CodeGatewayAddressUnusable,
+		CodeGatewayDomainInvalid,
+		CodeGatewayDomainInUse,
 	}
 }

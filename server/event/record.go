@@ -76,4 +76,12 @@ const (
 	KubernetesOperatorCreated postern.EventType = "kubernetes_operator_created.v0" // ngrok has none of these
 	KubernetesOperatorUpdated postern.EventType = "kubernetes_operator_updated.v0"
 	KubernetesOperatorDeleted postern.EventType = "kubernetes_operator_deleted.v0"
+
+	GatewayCreated      postern.EventType = "private_gateway_created.v0" // ngrok has none of these
+	GatewayUpdated      postern.EventType = "private_gateway_updated.v0"
+	GatewayDeleted      postern.EventType = "private_gateway_deleted.v0"
+	GatewayTokenCreated postern.EventType = "private_gateway_token_created.v0"
+	GatewayTokenUpdated postern.EventType = "private_gateway_token_updated.v0"
+	GatewayTokenDeleted postern.EventType = "private_gateway_token_deleted.v0"
+	GatewayTokenRotated postern.EventType = "private_gateway_token_rotated.v0"
 )

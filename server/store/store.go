@@ -63,4 +63,6 @@ type Tx interface {
 	EventSubscriptions() Rows[EventSubscription]
 	CloudEndpoints() Rows[CloudEndpoint]
 	KubernetesOperators() Rows[KubernetesOperator]
+	Gateways() Rows[Gateway]
+	GatewayTokens() Rows[GatewayToken]
 }

@@ -29,6 +29,7 @@ func house() []room {
 		{path: "internal/ledger", level: 1},
 		{path: "internal/memory", level: 1},
 		{path: "internal/idn", level: 1},
+		{path: "internal/allow", level: 1},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},

@@ -40,6 +40,10 @@ func resources() map[string]func(*testing.T, *fixture) {
 
 		"cloud endpoints":      testRows(cloudEndpoints()),
 		"Kubernetes operators": testRows(kubernetesOperators()),
+
+		"gateways":         testRows(gateways()),
+		"gateway tokens":   testRows(gatewayTokens()),
+		"keys of gateways": testGatewayKeys,
 	}
 }
 

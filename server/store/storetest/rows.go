@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -202,5 +203,7 @@ func compared() cmp.Option {
 		cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }),
 		cmp.Comparer(func(a, b postern.ACL) bool { return fmt.Sprint(a.Strings()) == fmt.Sprint(b.Strings()) }),
 		cmp.Comparer(func(a, b postern.Secret) bool { return a.Reveal() == b.Reveal() }),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	}
 }
