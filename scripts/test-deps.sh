@@ -12,6 +12,7 @@ PATH=$PATH:/usr/sbin:/sbin
 has() { for command; do command -v "$command" >/dev/null 2>&1 || return 1; done; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || has initdb; }
 has_nginx_stream() { [ -e /usr/lib/nginx/modules/ngx_stream_module.so ]; }
+has_nfs_vfs() { compgen -G '/usr/lib/*/ganesha/libfsalvfs.so' >/dev/null || compgen -G '/usr/lib/ganesha/libfsalvfs.so' >/dev/null; }
 
 missing=()
 need() { # need PACKAGE PROBE...
@@ -37,6 +38,15 @@ for_test() {
 	need strace has strace
 	need tinyproxy-bin has tinyproxy
 	need slowhttptest has slowhttptest
+	need samba has smbd
+	need smbclient has smbclient
+	need nfs-ganesha has ganesha.nfsd
+	need nfs-ganesha-vfs has_nfs_vfs
+	need libnfs-utils has nfs-cat
+	need iperf3 has iperf3
+	need dnsmasq-base has dnsmasq
+	need bind9-dnsutils has dig
+	need opensmtpd has smtpd
 	has google-chrome || need chromium has chromium
 }
 
