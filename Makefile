@@ -50,6 +50,10 @@ generate: ## write generated files again
 bench: ## measure against nginx and HAProxy; see docs/performance.md
 	bench/run.sh
 
+.PHONY: bench-gateway
+bench-gateway: ## measure private gateways against chisel; see docs/performance.md
+	SUTS=direct,chisel,postern-chisel,postern-connect PHASES=gateway,idle,thin bench/run.sh
+
 .PHONY: bench-store
 bench-store: ## time reads among 100,000 rows, and look-ups and rebuilds of 100,000 routes
 	scripts/test-deps.sh test

@@ -72,7 +72,7 @@ func TestGoalIsMetOrMissed(t *testing.T) {
 // A run that measured nothing says so for every goal, and claims nothing.
 func TestGoalsWithoutFigures(t *testing.T) {
 	var b strings.Builder
-	(&Result{}).outcome(&b)
+	(&Result{SUTs: []string{judged, judgedChisel, judgedOwn}}).outcome(&b)
 	if got, want := strings.Count(b.String(), "| – | not measured |"), len(goals()); got != want {
 		t.Errorf("%d rows of %d say that they were not measured:\n%s", got, want, &b)
 	}
@@ -89,5 +89,23 @@ func TestReportHasGoals(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &b)
 		}
+	}
+}
+
+// The figures of a private gateway are held against chisel's, and where its systems did
+// not run there is no word of them.
+func TestGoalsAgainstAnotherSystem(t *testing.T) {
+	const metric = "gw.down1.cpu_server_s_per_gib"
+	r := &Result{SUTs: []string{"direct", "chisel", judgedChisel}, Samples: map[string]map[string][]float64{
+		"direct": {metric: {0.1}}, "chisel": {metric: {5, 4, 6}}, judgedChisel: {metric: {3.1, 3.1, 2}}}}
+	var b strings.Builder
+	r.outcome(&b)
+	for _, want := range []string{"| chisel client: gw.down1 server CPU | ≤ 0.6× chisel | 0.620× chisel | **MISSED** |", "0 of 1 measured targets met"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &b)
+		}
+	}
+	if strings.Contains(b.String(), "connector:") || strings.Contains(b.String(), "http.ka16") {
+		t.Errorf("goals of systems that did not run:\n%s", &b)
 	}
 }

@@ -20,6 +20,7 @@ export PATH=$PATH:/usr/sbin:/sbin
 mkdir -p bin certs
 CGO_ENABLED=0 go build -C .. -trimpath -o bench/bin/postern ./cmd/postern
 go build -o bin/tunnelbench .
+case $suts in *chisel* | *connect*) CGO_ENABLED=0 go build -o bin/chisel github.com/jpillora/chisel ;; esac
 
 if [ ! -s certs/both.pem ]; then
 	# Go's own example program: no openssl needed.
