@@ -213,6 +213,8 @@ const (
 	CodeSchemeInvalid              Code = "ERR_POSTERN_205" // The URL's scheme is not known
 	CodeServerBusy                 Code = "ERR_POSTERN_206" // The server cannot take this on right now
 	CodeEndpointUnknown            Code = "ERR_POSTERN_207" // This session has no such endpoint
+	CodeSSHKeyUnknown              Code = "ERR_POSTERN_210" // The SSH key is not known to this server
+	CodeSSHRequestRefused          Code = "ERR_POSTERN_211" // Over SSH this server does remote forwards and nothing else
 	CodeRequestInvalid             Code = "ERR_POSTERN_301" // The request is malformed or ambiguous
 	CodeMisdirected                Code = "ERR_POSTERN_302" // The Host header and the TLS server name belong to different endpoints
 	CodeUpstreamTimeout            Code = "ERR_POSTERN_303" // The service did not answer in time
@@ -699,6 +701,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 503, Title: "The server cannot take this on right now", Fix: "Wait a few seconds and try again."}, true
 	case CodeEndpointUnknown:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "This session has no such endpoint", Fix: "Bind it first."}, true
+	case CodeSSHKeyUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 403, Title: "The SSH key is not known to this server", Fix: "Add the public key once with \"postern api ssh-credentials create --public-key\", or log in with an authtoken as the password."}, true
+	case CodeSSHRequestRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Over SSH this server does remote forwards and nothing else", Fix: "Use ssh -R, such as: ssh -R 80:localhost:8080 connect.DOMAIN"}, true
 	case CodeRequestInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 400, Title: "The request is malformed or ambiguous", Fix: "Correct what the message names; nothing was sent to the service."}, true
 	case CodeMisdirected:
@@ -1043,6 +1049,8 @@ func Codes() []Code {
 		CodeSchemeInvalid,
 		CodeServerBusy,
 		CodeEndpointUnknown,
+		CodeSSHKeyUnknown,
+		CodeSSHRequestRefused,
 		CodeRequestInvalid,
 		CodeMisdirected,
 		CodeUpstreamTimeout,

@@ -10,10 +10,13 @@ import (
 
 // Hello is what an agent says when it connects.
 type Hello struct {
-	Token     postern.Secret // the authtoken
-	ClientID  string         // of the session it had before, "" for none
-	Cookie    string         // proves that ClientID was its own
-	Leg       int            // of a multi-leg session; 0 is the first
+	Token postern.Secret // the authtoken
+	// SSHKey is the public key, in SSH's wire form, that the agent has proven to have;
+	// it stands in for the Token, which is then empty.
+	SSHKey    []byte
+	ClientID  string // of the session it had before, "" for none
+	Cookie    string // proves that ClientID was its own
+	Leg       int    // of a multi-leg session; 0 is the first
 	Agent     postern.AgentInfo
 	Heartbeat time.Duration // the agent's own interval; 0 where it did not say
 	Tolerance time.Duration

@@ -59,7 +59,8 @@ func newLiveCredentials(service credentialReader, sessions credentialSessions, l
 
 // follow does what this process's events say, until ctx ends.
 func (l *liveCredentials) follow(ctx context.Context, bus *event.Bus) error {
-	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated, event.ServiceUserUpdated, event.UserUpdated)
+	changes := bus.Subscribe(1024, event.CredentialRevoked, event.CredentialUpdated, event.SSHCredentialDeleted, event.SSHCredentialUpdated,
+		event.ServiceUserUpdated, event.UserUpdated)
 	defer changes.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	var rereading sync.WaitGroup
@@ -90,7 +91,7 @@ func (l *liveCredentials) apply(ctx context.Context, r event.Record) {
 		return
 	}
 	id := postern.CredentialID(r.Subject)
-	if r.Type == event.CredentialRevoked {
+	if r.Type == event.CredentialRevoked || r.Type == event.SSHCredentialDeleted {
 		l.peers.CredentialRevoked(id)
 		l.sessions.CredentialRevoked(id)
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,7 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 		return c.admitConnector(ctx, s, h)
 	}
 	began := time.Now()
-	credential, account, err := c.authenticate(ctx, s, h.Token)
+	credential, account, err := c.authenticate(ctx, s.RemoteAddr().Addr(), h)
 	if err == nil {
 		err = c.mayCome(ctx, s, account.ID)
 	}
@@ -71,11 +72,11 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 	}, nil
 }
 
-// authenticate checks the token, within the limits on those who guess.
-func (c *Control) authenticate(ctx context.Context, s link.Session, token postern.Secret) (postern.Credential, postern.Account, error) {
-	addr, perAddress := s.RemoteAddr().Addr(), c.limits.Load().FailuresPerMinute
+// authenticate checks the token or key, within the limits on those who guess.
+func (c *Control) authenticate(ctx context.Context, addr netip.Addr, h link.Hello) (postern.Credential, postern.Account, error) {
+	secret, perAddress := proofOf(h), c.limits.Load().FailuresPerMinute
 	throttled := func() error {
-		if c.throttle.Admits(addr, token, perAddress) == 0 {
+		if c.throttle.Admits(addr, secret, perAddress) == 0 {
 			return nil
 		}
 		return postern.Errorf(postern.CodeTooManyFailures, "too many failed attempts to authenticate from %s; wait a minute", addr)
@@ -93,12 +94,12 @@ func (c *Control) authenticate(ctx context.Context, s link.Session, token poster
 	if err := throttled(); err != nil {
 		return postern.Credential{}, postern.Account{}, err
 	}
-	credential, account, err := c.config.Service.Authenticate(ctx, token)
+	credential, account, err := c.credentialOf(ctx, h)
 	switch {
 	case err == nil:
-		c.throttle.Succeeded(token)
+		c.throttle.Succeeded(secret)
 	case postern.HasCode(err, postern.CodeTokenMalformed) || postern.HasCode(err, postern.CodeTokenInvalid):
-		c.throttle.Failed(addr, token, perAddress)
+		c.throttle.Failed(addr, secret, perAddress)
 	}
 	if err != nil {
 		return credential, account, postern.AsError(err)
@@ -232,9 +233,9 @@ func (c *Control) record(ctx context.Context, s *session, tell func(context.Cont
 }
 
 func suspension() *postern.Error {
-	return postern.Errorf(postern.CodeOwnerInactive, "the owner of this session's authtoken is not active")
+	return postern.Errorf(postern.CodeOwnerInactive, "the owner of this session's credential is not active")
 }
 
 func revocation() *postern.Error {
-	return postern.Errorf(postern.CodeCredentialRevoked, "the authtoken of this session has been revoked")
+	return postern.Errorf(postern.CodeCredentialRevoked, "the authtoken or SSH key of this session has been revoked")
 }

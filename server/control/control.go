@@ -28,6 +28,9 @@ type Service interface {
 	// Authenticate finds the credential of a token: CodeTokenMalformed,
 	// CodeTokenInvalid, or CodeStoreUnavailable.
 	Authenticate(ctx context.Context, token postern.Secret) (postern.Credential, postern.Account, error)
+	// AuthenticateSSHKey does that for an SSH public key: CodeSSHKeyUnknown, or
+	// CodeStoreUnavailable.
+	AuthenticateSSHKey(ctx context.Context, key []byte) (postern.Credential, postern.Account, error)
 	// ClaimName reserves a name for the credential's account, or notes that it is
 	// still in use; CodeNameReserved when it is another's.
 	ClaimName(ctx context.Context, c postern.Credential, host postern.Hostname) error

@@ -158,6 +158,16 @@ func (s *service) Authenticate(_ context.Context, token postern.Secret) (postern
 	return credential, postern.Account{ID: credential.Account, Name: "the account"}, nil
 }
 
+// AuthenticateSSHKey takes a key for a token: whoever has proven the one has proven the
+// other.
+func (s *service) AuthenticateSSHKey(ctx context.Context, key []byte) (postern.Credential, postern.Account, error) {
+	credential, account, err := s.Authenticate(ctx, postern.Secret(key))
+	if postern.HasCode(err, postern.CodeTokenInvalid) {
+		err = postern.Errorf(postern.CodeSSHKeyUnknown, "the key is not known")
+	}
+	return credential, account, err
+}
+
 func (s *service) CheckCloud(_ postern.AccountID, u postern.URL, pooling bool) error {
 	if u.Host == "cloud.example.com" && !pooling {
 		return postern.Errorf(postern.CodeAlreadyOnline, "a cloud endpoint has it")

@@ -50,18 +50,32 @@ func (s *Service) holder(ctx context.Context, id postern.CredentialID) (holder, 
 
 // find is holder, and tells whether what it found comes from memory.
 func (s *Service) find(ctx context.Context, id postern.CredentialID) (found holder, remembered bool, err error) {
+	row := func(ctx context.Context, tx store.Tx) (holder, error) {
+		row, err := tx.Credentials().Get(ctx, "", string(id))
+		return holder{credential: row.Credential(), revoked: row.Revoked()}, err
+	}
+	if isSSHCredential(id) {
+		row = func(ctx context.Context, tx store.Tx) (holder, error) {
+			row, err := tx.SSHCredentials().Get(ctx, "", string(id))
+			return keyHolder(row), err
+		}
+	}
+	return s.lookUp(ctx, row, func() (holder, bool) { return s.known.holder(id) })
+}
+
+// lookUp finds a credential by its row, or in memory when the store does not answer.
+func (s *Service) lookUp(ctx context.Context, row func(context.Context, store.Tx) (holder, error), known func() (holder, bool)) (found holder, remembered bool, err error) {
 	since := s.known.now()
 	err = s.read(ctx, func(ctx context.Context, tx store.Tx) error {
-		row, err := tx.Credentials().Get(ctx, "", string(id))
-		if err != nil {
+		var err error
+		if found, err = row(ctx, tx); err != nil {
 			return err
 		}
-		account, err := tx.Accounts().Get(ctx, row.Account)
-		if err != nil {
+		if found.account, err = tx.Accounts().Get(ctx, found.credential.Account); err != nil {
 			return err
 		}
-		owner, err := tx.Users().Get(ctx, row.Account, string(row.Owner))
-		found = holder{credential: row.Credential(), account: account, revoked: row.Revoked(), idle: !owner.Serves()}
+		owner, err := tx.Users().Get(ctx, found.credential.Account, string(found.credential.Owner))
+		found.idle = !owner.Serves()
 		return err
 	})
 	switch {
@@ -70,8 +84,8 @@ func (s *Service) find(ctx context.Context, id postern.CredentialID) (found hold
 	case postern.HasCode(err, postern.CodeNotFound):
 		return holder{}, false, nil
 	}
-	if known, ok := s.known.holder(id); ok {
-		s.logger.WarnContext(ctx, "store down, credential taken from memory", "credential", id, "error", err)
+	if known, ok := known(); ok {
+		s.logger.WarnContext(ctx, "store down, credential taken from memory", "credential", known.credential.ID, "error", err)
 		return known, true, nil
 	}
 	return holder{}, false, err

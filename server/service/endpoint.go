@@ -120,14 +120,24 @@ func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpo
 	}
 	tunnel, session := s.refTo("tunnels", TunnelID(e.ID)), s.refTo("tunnel_sessions", string(e.Session))
 	shown.Tunnel, shown.TunnelSession = &tunnel, &session
-	credential, err := r.Credentials().Get(r.ctx, e.Account, string(e.Credential))
+	owner, err := ownerOf(r, e.Account, e.Credential)
 	switch {
 	case err == nil:
-		shown.Principal = &resource.Ref{ID: string(credential.Owner)}
+		shown.Principal = &resource.Ref{ID: string(owner)}
 	case !postern.HasCode(err, postern.CodeNotFound): // revoked a moment ago
 		return shown, err
 	}
 	return shown, s.showHolding(r, &shown, e.Account, e.URL, bindingPublic)
+}
+
+// ownerOf is whose a credential is: an authtoken's or an SSH key's.
+func ownerOf(r reader, account postern.AccountID, id postern.CredentialID) (postern.UserID, error) {
+	if isSSHCredential(id) {
+		row, err := r.SSHCredentials().Get(r.ctx, account, string(id))
+		return row.Owner, err
+	}
+	row, err := r.Credentials().Get(r.ctx, account, string(id))
+	return row.Owner, err
 }
 
 // showURL shows what follows from an endpoint's URL.

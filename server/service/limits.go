@@ -107,6 +107,10 @@ func owns(ctx context.Context, tx store.Tx, account postern.AccountID, subject s
 		_, err := tx.Accounts().Get(ctx, account)
 		return err
 	}
+	if isSSHCredential(postern.CredentialID(subject)) {
+		_, err := tx.SSHCredentials().Get(ctx, account, subject)
+		return err
+	}
 	credential, err := tx.Credentials().Get(ctx, account, subject)
 	if err == nil && credential.Revoked() {
 		err = postern.Errorf(postern.CodeNotFound, "there is no credential %q", subject)

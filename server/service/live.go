@@ -20,11 +20,19 @@ func (s *Service) TunnelSession(session postern.Session) resource.TunnelSession 
 	}
 	return resource.TunnelSession{
 		AgentVersion: session.Agent.Version,
-		Credential:   s.refTo("credentials", string(session.Credential)),
+		Credential:   s.refTo(credentialsOf(session.Credential), string(session.Credential)),
 		ID:           string(session.ID), IP: address, Metadata: session.Agent.Metadata, OS: session.Agent.OS,
 		Region: session.Region, StartedAt: resource.Moment(session.StartedAt), Transport: session.Transport,
 		URI: s.uri(resource.TunnelSessions().Definition, string(session.ID)),
 	}
+}
+
+// credentialsOf is the collection that a session's credential is in.
+func credentialsOf(id postern.CredentialID) string {
+	if isSSHCredential(id) {
+		return "ssh_credentials"
+	}
+	return "credentials"
 }
 
 // Tunnel shows an endpoint that an agent has online.

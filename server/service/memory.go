@@ -22,6 +22,7 @@ type memory struct {
 	mu      sync.RWMutex
 	changes uint64 // of credentials, by this process
 	holders map[postern.CredentialID]holder
+	keys    map[string]postern.CredentialID // SSH credentials by the fingerprints of their keys
 	owners  map[postern.UserID]owner
 	names   map[postern.Hostname]store.Name
 	series  map[seriesKey][]postern.Hostname // the assigned ones among names
@@ -35,6 +36,7 @@ type holder struct {
 	account    postern.Account
 	revoked    bool
 	idle       bool   // its owner is not active
+	key        string // the fingerprint of an SSH credential's key; "" for an authtoken
 	changed    uint64 // the memory's count when this process changed it last, 0 for never
 }
 
@@ -54,6 +56,7 @@ type seriesKey struct {
 func newMemory() *memory {
 	return &memory{
 		holders: make(map[postern.CredentialID]holder),
+		keys:    make(map[string]postern.CredentialID),
 		owners:  make(map[postern.UserID]owner),
 		names:   make(map[postern.Hostname]store.Name),
 		series:  make(map[seriesKey][]postern.Hostname),
@@ -82,9 +85,24 @@ func (m *memory) learn(h holder, since uint64) holder {
 	h.revoked = h.revoked || known.revoked
 	h.changed = known.changed
 	h.idle = m.learnOwner(h.credential.Owner, h.idle, since)
-	makeRoom(m.holders, h.credential.ID, nil)
-	m.holders[h.credential.ID] = h
+	m.keep(h)
 	return h
+}
+
+// keep puts h where it is found, by its key, too. m.mu is held.
+func (m *memory) keep(h holder) {
+	makeRoom(m.holders, h.credential.ID, m.forgetKey)
+	m.holders[h.credential.ID] = h
+	if h.key != "" && !h.revoked {
+		m.keys[h.key] = h.credential.ID
+	}
+}
+
+// forgetKey forgets by which key a credential is found. m.mu is held.
+func (m *memory) forgetKey(h holder) {
+	if h.key != "" && m.keys[h.key] == h.credential.ID {
+		delete(m.keys, h.key)
+	}
 }
 
 // learnOwner is learn for a credential's owner. m.mu is held.
@@ -113,8 +131,7 @@ func (m *memory) change(h holder) {
 	defer m.mu.Unlock()
 	m.changes++
 	h.changed, h.revoked = m.changes, m.holders[h.credential.ID].revoked
-	makeRoom(m.holders, h.credential.ID, nil)
-	m.holders[h.credential.ID] = h
+	m.keep(h)
 }
 
 func (m *memory) holder(id postern.CredentialID) (holder, bool) {
@@ -125,13 +142,24 @@ func (m *memory) holder(id postern.CredentialID) (holder, bool) {
 	return h, ok
 }
 
+// holderOf is holder for who has an SSH key, by its fingerprint.
+func (m *memory) holderOf(key string) (holder, bool) {
+	m.mu.RLock()
+	id, ok := m.keys[key]
+	m.mu.RUnlock()
+	if !ok {
+		return holder{}, false
+	}
+	return m.holder(id)
+}
+
 func (m *memory) revoke(id postern.CredentialID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := m.holders[id]
+	m.forgetKey(h)
 	h.credential.ID, h.revoked = id, true
-	makeRoom(m.holders, id, nil)
-	m.holders[id] = h
+	m.keep(h)
 }
 
 func (m *memory) name(host postern.Hostname) (store.Name, bool) {
@@ -256,6 +284,9 @@ func (s *Service) recall(ctx context.Context) error {
 	accounts := make(map[postern.AccountID]postern.Account)
 	return s.store.Read(ctx, func(tx store.Tx) error {
 		if err := s.recallCredentials(ctx, tx, accounts); err != nil {
+			return err
+		}
+		if err := s.recallKeys(ctx, tx); err != nil {
 			return err
 		}
 		ports, err := tx.Ports().Held(ctx, 0, 65535, s.expiry())

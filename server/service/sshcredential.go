@@ -17,6 +17,10 @@ const maxPublicKey = 4096
 
 // SSHCredentials are the use cases of SSH credentials. Who may not administer the account
 // makes, changes and deletes their own.
+//
+// Nobody is admitted with a deleted one from the moment Delete returns, and binds obey a
+// new ACL from the moment Update does; live sessions learn of both by
+// event.SSHCredentialDeleted and event.SSHCredentialUpdated on the bus.
 type SSHCredentials = Collection[store.SSHCredential, resource.SSHCredential, resource.SSHCredentialCreate, resource.SSHCredentialUpdate, *store.SSHCredential]
 
 // SSHCredentials returns the use cases of SSH credentials.
@@ -24,8 +28,13 @@ func (s *Service) SSHCredentials() *SSHCredentials {
 	return &SSHCredentials{
 		service: s, definition: resource.SSHCredentials().Definition, rows: store.Tx.SSHCredentials,
 		events: eventTypes{event.SSHCredentialCreated, event.SSHCredentialUpdated, event.SSHCredentialDeleted},
-		build:  buildSSHCredential,
-		change: func(_ *draft, by Caller, row *store.SSHCredential, u resource.SSHCredentialUpdate) (err error) {
+		build: func(d *draft, by Caller, row *store.SSHCredential, c resource.SSHCredentialCreate) error {
+			if err := buildSSHCredential(d, by, row, c); err != nil {
+				return err
+			}
+			return s.keyChanged(d, row)
+		},
+		change: func(d *draft, by Caller, row *store.SSHCredential, u resource.SSHCredentialUpdate) (err error) {
 			if err := by.mayChangeOf(row.Owner); err != nil {
 				return err
 			}
@@ -36,9 +45,16 @@ func (s *Service) SSHCredentials() *SSHCredentials {
 					return err
 				}
 			}
-			return sameOwner(postern.CodeSSHCredentialOwnerFixed, row.Owner, u.OwnerID)
+			if err := sameOwner(postern.CodeSSHCredentialOwnerFixed, row.Owner, u.OwnerID); err != nil {
+				return err
+			}
+			return s.keyChanged(d, row)
 		},
-		release: func(_ *draft, by Caller, row *store.SSHCredential) error { return by.mayChangeOf(row.Owner) },
+		release: func(d *draft, by Caller, row *store.SSHCredential) error {
+			id := postern.CredentialID(row.ID)
+			d.committed = append(d.committed, func() { s.known.revoke(id) })
+			return by.mayChangeOf(row.Owner)
+		},
 		show: func(_ reader, row *store.SSHCredential) (resource.SSHCredential, error) {
 			return s.showSSHCredential(row), nil
 		},
