@@ -28,12 +28,18 @@ type GatewayPort struct {
 
 // Consumer is implemented by Binders whose session may reach ports of private gateways.
 type Consumer interface {
+	// Check tells what Join would refuse now, without a connection: CodeAccessDenied,
+	// CodeGatewayUnknown, or, last, CodeGatewayPortClosed where no connector offers the
+	// port.
+	Check(ctx context.Context, p GatewayPort) error
+
 	// Join connects st, which the session's other end has opened, with a port of a
 	// gateway, and relays until one of them has ended. accepted is called once, before a
 	// byte comes back, when a connector has taken the connection; its error ends it.
 	// What Join refuses is an error before accepted was called: CodeAccessDenied,
-	// CodeGatewayUnknown, CodeGatewayPortClosed or what the connector's link says. Join
-	// closes st.
+	// CodeGatewayUnknown, CodeGatewayPortClosed or what the connector's link says. The
+	// caller tells it to the other end, and st is the caller's to end then; once accepted
+	// was called, Join closes st.
 	Join(ctx context.Context, p GatewayPort, st Stream, accepted func() error) error
 }
 

@@ -34,12 +34,14 @@ type Admitted struct {
 	key       string
 	released  chan struct{}
 	changed   chan struct{} // holds one after a bind
+	joined    chan *Joined
 
 	mu       sync.Mutex // taken after the registrar's
 	requests []link.BindRequest
 	bound    map[string]link.Bound // by bind id
 	patches  []link.Patch
 	why      error
+	refuses  func(link.GatewayPort) error
 }
 
 var (
@@ -98,6 +100,7 @@ func (r *Registrar) add(s link.Session, h link.Hello) (a, before *Admitted) {
 		key:       fmt.Sprintf("%s/%d", id, h.Leg),
 		released:  make(chan struct{}),
 		changed:   make(chan struct{}, 1),
+		joined:    make(chan *Joined),
 		bound:     map[string]link.Bound{},
 		Welcome: link.Welcome{
 			SessionID:   postern.SessionID(fmt.Sprintf("ts_%d", r.serial)),

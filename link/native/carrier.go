@@ -21,6 +21,10 @@ const (
 	// is large; the agent trusts the server that it dialled.
 	agentBacklog = 16 << 10
 
+	// serverBacklog is how many streams of an agent may come in one instant: a consumer's
+	// programs connect all at once. Strangers are kept to their limit of streams.
+	serverBacklog = mostAccepted
+
 	// usualBacklog is mux's own, where the peer opens few streams besides legs.
 	usualBacklog = 0
 

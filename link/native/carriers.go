@@ -295,7 +295,7 @@ func (c *carriers) end(why *postern.Error) {
 
 // open starts a stream on carrier 0.
 func (c *carriers) open(ctx context.Context, streamType uint32, first ...[]byte) (link.Stream, error) {
-	if streamType != sessionmsg.TypeProxy {
+	if streamType != sessionmsg.TypeProxy && streamType != sessionmsg.TypeDial {
 		return c.zero.Open(ctx, streamType, first...)
 	}
 	var rest []byte

@@ -55,6 +55,7 @@ type Client struct {
 	config   ClientConfig
 	commands sync.WaitGroup
 	slots    chan struct{}
+	dials    bool // the extension is in force
 	end      context.CancelFunc
 	closed   chan struct{}
 }
@@ -105,7 +106,7 @@ func (c *Client) endWithCarrier() {
 }
 
 func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
-	offered := []string{extensionDrain}
+	offered := []string{extensionDrain, extensionDial}
 	if c.config.Dial != nil {
 		offered = append(offered, extensionCarriers)
 	}
@@ -116,6 +117,12 @@ func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
 	}
 	welcome, err := response.Welcome()
 	agreed := response.Extra.Postern
+	if err == nil && agreed != nil && slices.Contains(agreed.Names, extensionDial) {
+		c.dials = true
+		limits := clientLimits
+		limits.OpenStreams += mostDialled
+		c.zero.SetLimits(limits)
+	}
 	if err == nil && agreed != nil && c.config.Dial != nil && slices.Contains(agreed.Names, extensionCarriers) {
 		c.dial, c.session, c.secret = c.config.Dial, agreed.Session, agreed.Secret
 		c.more, c.closes = c.dialMore, true

@@ -82,9 +82,15 @@ func Known(end any) (streams, parked int) {
 	return len(c.streams), len(c.parked)
 }
 
+// ReadAnswer reads what the server answered to a stream of DialEarly.
+func ReadAnswer(st link.Stream) error { return st.(*dialled).readAnswer() }
+
+// MostDialled is how many streams to gateways an agent opens.
+const MostDialled = mostDialled
+
 // CarrierOf is the carrier that st writes to.
 func CarrierOf(st link.Stream) uint32 {
-	s := st.(*stream)
+	s := movable(st)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.number()
@@ -92,10 +98,17 @@ func CarrierOf(st link.Stream) uint32 {
 
 // Moves counts the moves of what st writes.
 func Moves(st link.Stream) uint32 {
-	s := st.(*stream)
+	s := movable(st)
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	return s.legs
+}
+
+func movable(st link.Stream) *stream {
+	if d, ok := st.(*dialled); ok {
+		st = d.Stream
+	}
+	return st.(*stream)
 }
 
 // Cut breaks a further carrier of an end.

@@ -59,7 +59,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	start := time.Now()
 	patience := cmp.Or(c.AuthTimeout, authTimeout)
 	budget := mux.NewBudget()
-	zero := newCarrier(conn, false, strangerLimits, budget, usualBacklog, c.Logger)
+	zero := newCarrier(conn, false, strangerLimits, budget, serverBacklog, c.Logger)
 	first, err := firstStream(ctx, zero, patience)
 	if err != nil {
 		<-zero.Closed()
@@ -80,6 +80,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 			Request:   readBind,
 			Reply:     reply,
 			Admitted:  s.admitted,
+			Dials:     true,
 		},
 	}.Serve(ctx, s, sessionmsg.Remote(conn))
 	if c.Hub != nil {
@@ -136,6 +137,7 @@ type server struct {
 	hub      *Hub
 	first    *incoming // until Accept has returned it
 	drains   atomic.Bool
+	dials    atomic.Bool // the agent may open streams to gateways
 	draining atomic.Bool // ours has begun, and the agent does not know
 
 	name, secret string // of the hub
@@ -148,11 +150,16 @@ var (
 )
 
 // admitted lifts the limits of strangers and picks from the agent's extensions.
-func (s *server) admitted(a *sessionmsg.Auth, _ link.Hello) *sessionmsg.Extensions {
+func (s *server) admitted(a *sessionmsg.Auth, h link.Hello) *sessionmsg.Extensions {
 	s.zero.SetLimits(admittedLimits)
 	agreed := &sessionmsg.Extensions{Names: []string{}}
 	if a.Extra.Postern == nil {
 		return agreed
+	}
+	if slices.Contains(a.Extra.Postern.Names, extensionDial) && h.Gateway == nil {
+		s.zero.SetLimits(consuming(admittedLimits))
+		s.dials.Store(true)
+		agreed.Names = append(agreed.Names, extensionDial)
 	}
 	if slices.Contains(a.Extra.Postern.Names, extensionDrain) {
 		s.drains.Store(true)
@@ -174,11 +181,18 @@ func (s *server) Accept(ctx context.Context) (uint32, link.Stream, error) {
 		s.first = nil
 		return first.streamType, first.stream, nil
 	}
-	streamType, st, err := s.zero.Accept(ctx)
-	if err != nil {
-		return 0, nil, err
+	for {
+		streamType, st, err := s.zero.Accept(ctx)
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case streamType != sessionmsg.TypeDial:
+			return streamType, st, nil
+		}
+		if wrapped, ok := s.acceptDialled(st); ok {
+			return streamType, wrapped, nil
+		}
 	}
-	return streamType, st, nil
 }
 
 // Drain tells the agent only if it understands; Open fails either way.

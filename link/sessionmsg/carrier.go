@@ -40,6 +40,9 @@ type Dialect struct {
 	// Request reads a Bind, Reply answers it.
 	Request func(*Bind) (link.BindRequest, error)
 	Reply   func(*Bind, link.Bound) (BindResp, error)
+	// Dials has the agent's streams of TypeDial joined with private gateways. The carrier
+	// bounds their number, and refuses them where the agent may not use them.
+	Dials bool
 	// Admitted is called once, after the Registrar said yes and before the agent
 	// hears of it: the place to lift the limits of strangers. It returns what of
 	// the agent's offered extensions is in force, nil for none.

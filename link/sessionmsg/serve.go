@@ -111,6 +111,10 @@ func (w *worker) accept(ctx context.Context) {
 			}
 			return
 		}
+		if streamType == TypeDial && w.Dialect.Dials {
+			w.requests.Go(func() { w.consume(ctx, stream) })
+			continue
+		}
 		select {
 		case w.slots <- struct{}{}:
 		case <-w.carrier.Done():

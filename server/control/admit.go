@@ -128,6 +128,7 @@ func (c *Control) newSession(s link.Session, h link.Hello, credential postern.Cr
 		},
 		began: time.Now(), since: uptime(),
 		endpoints: make(map[string]*endpoint),
+		consumers: make(map[*consuming]struct{}),
 	}
 }
 

@@ -87,7 +87,8 @@ type Ports interface {
 type Gateways interface {
 	// Admit is link.Registrar's, for connectors: h.Gateway is not nil.
 	Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error)
-	// Join is link.Consumer's, with who asks.
+	// Check and Join are link.Consumer's, with who asks.
+	Check(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort) error
 	Join(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, st link.Stream, accepted func() error) error
 }
 

@@ -92,6 +92,7 @@ func (s *session) obey(now postern.Credential) (stopped []*endpoint) {
 	s.mu.Lock()
 	s.holder = now
 	s.mu.Unlock()
+	s.endUncovered(now.ACL)
 	for _, e := range s.bindings() {
 		if now.ACL.Allows(e.snapshot().URL) || !s.remove(e) {
 			continue

@@ -28,8 +28,9 @@ type session struct {
 	since time.Duration
 
 	mu        sync.Mutex
-	holder    postern.Credential   // as it is now; its id never changes
-	endpoints map[string]*endpoint // by bind id; one that is being bound has no release
+	holder    postern.Credential      // as it is now; its id never changes
+	endpoints map[string]*endpoint    // by bind id; one that is being bound has no release
+	consumers map[*consuming]struct{} // streams to gateways' ports
 	released  bool
 }
 
