@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/postern-dev/postern/link"
+)
+
+// counted is the stream of a visit. What moves on it counts for the visit, the connector,
+// the gateway and the account; where the account has a rate it pauses.
+type counted struct {
+	link.Stream
+	visit   *visit
+	quit    <-chan struct{} // ends a pause
+	in, out atomic.Int64    // from the consumer, to the consumer
+}
+
+// Read implements net.Conn.
+func (c *counted) Read(b []byte) (int, error) {
+	if piece := c.await(); piece > 0 && piece < len(b) {
+		b = b[:piece]
+	}
+	n, err := c.Stream.Read(b)
+	if n > 0 {
+		v, g := c.visit, c.visit.endpoint.gateway
+		c.out.Add(int64(n))
+		v.member.connector.out.Add(int64(n))
+		g.count.out.Add(int64(n))
+		g.meter.Out(n)
+		v.member.answered()
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *counted) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		part := b[n:]
+		if piece := c.await(); piece > 0 && piece < len(part) {
+			part = part[:piece]
+		}
+		var sent int
+		sent, err = c.Stream.Write(part)
+		n += sent
+		c.wrote(sent)
+		if err != nil {
+			break
+		}
+	}
+	return n, err
+}
+
+// wrote counts what was sent to the connector.
+func (c *counted) wrote(n int) {
+	g := c.visit.endpoint.gateway
+	c.in.Add(int64(n))
+	c.visit.member.connector.in.Add(int64(n))
+	g.count.in.Add(int64(n))
+	g.meter.In(n)
+}
+
+// await pauses while the account has moved more than its rate allows. piece is how much
+// to move at once; 0 is any.
+func (c *counted) await() (piece int) {
+	wait, piece := c.visit.endpoint.gateway.meter.Debt()
+	if wait <= 0 {
+		return piece
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.quit:
+	}
+	return piece
+}

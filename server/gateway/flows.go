@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/relay/flow"
+)
+
+// flowRetry is for how long a source is not heard that was refused.
+const flowRetry = time.Second
+
+// listenUDP opens a UDP port. Every source's flow is a visit, and one connector's for as
+// long as it lasts.
+func (e *endpoint) listenUDP(at netip.AddrPort) *postern.Error {
+	r := e.gateway.runtime
+	conn, err := r.config.Sockets.ListenUDP(r.ctx, at)
+	if err != nil {
+		return cannotListen(at, e.key, err)
+	}
+	e.opened = append(e.opened, openSocket{Closer: conn, at: at})
+	limits := r.live.Load().Limits
+	server := flow.NewServer(conn, flow.Config{
+		Open: e.openFlow, Ended: e.flowEnded, HoldOff: flowRetry, FlowsPerSource: limits.ConnectionsPerAddress, Counters: &e.gateway.count.flows,
+	})
+	r.start(func() {
+		if err := server.Serve(r.ctx); err != nil {
+			r.log.Error("a gateway's UDP port failed", "gateway", e.gateway.definition.Load().ID, "port", e.key.String(), "error", err)
+		}
+	})
+	return nil
+}
+
+// flowStream is the stream of one source's flow.
+type flowStream struct {
+	counted
+	stop func() bool // of what ends it by force
+}
+
+// openFlow takes the first datagram of a source.
+func (e *endpoint) openFlow(ctx context.Context, source netip.AddrPort, first []byte) (net.Conn, error) {
+	source = netip.AddrPortFrom(source.Addr().Unmap(), source.Port())
+	allowed := func() bool { return e.gateway.definition.Load().admits(source.Addr()) }
+	v, why := e.begin(e.gateway.ctx, Consumer{Addr: source}, allowed)
+	if why != nil {
+		return nil, why
+	}
+	stop := context.AfterFunc(ctx, func() { v.cancel(context.Cause(ctx)) })
+	m, stream, why := v.connect(first)
+	stop()
+	if why != nil {
+		v.end(why)
+		return nil, why
+	}
+	s := &flowStream{counted: counted{Stream: stream, visit: v, quit: v.ctx.Done()}}
+	s.counted.wrote(len(first))
+	s.stop = v.follow(m, s)
+	return s, nil
+}
+
+// follow resets a stream once its visit is ended by force, or its offer taken back.
+func (v *visit) follow(m *member, s link.Stream) (stop func() bool) {
+	byOffer := context.AfterFunc(m.ctx, func() { v.cancel(context.Cause(m.ctx)) })
+	reset := context.AfterFunc(v.ctx, func() { s.Reset(postern.AsError(context.Cause(v.ctx))) })
+	return func() bool { return byOffer() && reset() }
+}
+
+// flowEnded takes leave of a source.
+func (e *endpoint) flowEnded(_ netip.AddrPort, stream net.Conn, r flow.Result) {
+	s, ok := stream.(*flowStream)
+	if !ok {
+		return
+	}
+	v := s.visit
+	var why *postern.Error
+	if cause := context.Cause(v.ctx); cause != nil {
+		why = postern.AsError(cause)
+	} else if r.Why == flow.Failed && r.Err != nil {
+		why = postern.AsError(r.Err)
+	}
+	s.stop()
+	v.member.judge(why, &s.counted)
+	v.leave(v.member)
+	v.in, v.out = r.BytesIn, r.BytesOut
+	v.end(why)
+}

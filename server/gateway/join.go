@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+)
+
+// Join connects a consumer's stream, which it closes, with a port of a gateway of his
+// account, and blocks until both have ended. See link.Consumer. A UDP flow's datagrams
+// travel as they come.
+func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, st link.Stream, accepted func() error) error {
+	e, allowed, why := r.resolve(who, p)
+	from, _ := netip.ParseAddrPort(who.RemoteAddr)
+	consumer := Consumer{Addr: from, Session: who.Session, Account: who.Account, Credential: who.Credential}
+	if why != nil {
+		r.metrics.refused(why.Code)
+		r.log.InfoContext(ctx, "consumer refused", "gateway", clip(p.Gateway), "network", p.Network, "port", p.Port,
+			"remote", who.RemoteAddr, "session", who.Session, "credential", who.Credential, "error", why)
+		st.Reset(why)
+		_ = st.Close()
+		return why
+	}
+	v, why := e.begin(ctx, consumer, allowed)
+	if why != nil {
+		st.Reset(why)
+		_ = st.Close()
+		return why
+	}
+	return v.relay(st, accepted)
+}
+
+// resolve finds the endpoint, for those who may have it. Whether a gateway exists is told
+// only to those who may reach one of that name, or who know what cannot be guessed.
+func (r *Runtime) resolve(who link.ConsumerIdentity, p link.GatewayPort) (*endpoint, func() bool, *postern.Error) {
+	k, ok := keyOf(p.Network, p.Port)
+	if !ok {
+		return nil, nil, postern.Errorf(postern.CodeGatewayPortClosed, "a private gateway has ports from 1 to 65535 of TCP and UDP; %s:%d is none", clip(string(p.Network)), p.Port)
+	}
+	refusal := postern.Errorf(postern.CodeAccessDenied, "the credential may not reach port %s of gateway %s", k, clip(p.Gateway))
+	d := r.table.Load().find(who.Account, p.Gateway)
+	if d == nil {
+		name, err := postern.ParseHostname(p.Gateway)
+		if err == nil && !who.Allows(name, p.Port) {
+			return nil, nil, refusal
+		}
+		return nil, nil, postern.Errorf(postern.CodeGatewayUnknown, "there is no private gateway %s", clip(p.Gateway))
+	}
+	id := d.ID
+	allowed := func() bool {
+		now := r.table.Load().byID[id] // it may have another name
+		return now != nil && who.Allows(now.Name, k.port)
+	}
+	if !allowed() {
+		return nil, nil, refusal
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := r.gateways[id]; g != nil && g.endpoints[k] != nil {
+		return g.endpoints[k], allowed, nil
+	}
+	return nil, nil, postern.Errorf(postern.CodeGatewayPortClosed, "no connector offers port %s of gateway %s", k, d.Name)
+}
+
+// RecheckConsumers ends the connections of consumers that may not have them any more. It
+// is to be called when what a credential may do has changed.
+func (r *Runtime) RecheckConsumers() {
+	r.mu.Lock()
+	gateways := make([]*gateway, 0, len(r.gateways))
+	for _, g := range r.gateways {
+		gateways = append(gateways, g)
+	}
+	r.mu.Unlock()
+	for _, g := range gateways {
+		for _, v := range g.addresses.visits() {
+			if !v.allowed() {
+				v.cancel(denied(v.endpoint))
+			}
+		}
+	}
+}

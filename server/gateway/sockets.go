@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/relay"
+)
+
+// Sockets opens ports for consumers.
+type Sockets interface {
+	// ListenTCP gives connections that are relay.Conns.
+	ListenTCP(ctx context.Context, at netip.AddrPort) (net.Listener, error)
+	ListenUDP(ctx context.Context, at netip.AddrPort) (net.PacketConn, error)
+}
+
+// machine is this machine's network.
+type machine struct{}
+
+func (machine) ListenTCP(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
+	var config net.ListenConfig // keep-alive on: a consumer that vanished is noticed
+	return config.Listen(ctx, tcp, at.String())
+}
+
+func (machine) ListenUDP(ctx context.Context, at netip.AddrPort) (net.PacketConn, error) {
+	var config net.ListenConfig
+	return config.ListenPacket(ctx, udp, at.String())
+}
+
+// openSocket is a port that is open at one address.
+type openSocket struct {
+	io.Closer
+	at netip.AddrPort
+	ln net.Listener // of TCP
+}
+
+// listen opens the port at every address, or at none. Runtime.mu is held.
+func (e *endpoint) listen(d *definition) *postern.Error {
+	for _, addr := range d.Listen {
+		at := netip.AddrPortFrom(addr, e.key.port)
+		var why *postern.Error
+		if e.key.network == tcp {
+			why = e.listenTCP(at)
+		} else {
+			why = e.listenUDP(at)
+		}
+		if why != nil {
+			e.close()
+			return why
+		}
+	}
+	return nil
+}
+
+func (e *endpoint) listenTCP(at netip.AddrPort) *postern.Error {
+	r := e.gateway.runtime
+	ln, err := r.config.Sockets.ListenTCP(r.ctx, at)
+	if err != nil {
+		return cannotListen(at, e.key, err)
+	}
+	e.opened = append(e.opened, openSocket{Closer: ln, at: at, ln: ln})
+	r.start(func() { e.accept(ln) })
+	return nil
+}
+
+// cannotListen says why a port cannot be opened.
+func cannotListen(at netip.AddrPort, k key, err error) *postern.Error {
+	reason := err.Error()
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		reason = "another program of the server's machine has it"
+	case errors.Is(err, syscall.EACCES):
+		reason = "the server may not open ports below 1024"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		reason = "the server's machine does not have the address"
+	}
+	return postern.Errorf(postern.CodeGatewayAddressInUse, "the gateway's address %s/%s cannot be listened on: %s", at, k.network, reason).Because(err)
+}
+
+// accept takes consumers until the listener is closed.
+func (e *endpoint) accept(ln net.Listener) {
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	var pause time.Duration
+	r := e.gateway.runtime
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			e.admit(conn)
+			continue
+		case errors.Is(err, net.ErrClosed) || r.ctx.Err() != nil:
+			return
+		}
+		pause = min(max(2*pause, shortest), longest)
+		r.log.Warn("a gateway's port takes no connections for a moment", "gateway", e.gateway.definition.Load().ID, "port", e.key.String(), "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// admit gives a consumer's connection a goroutine.
+func (e *endpoint) admit(conn net.Conn) {
+	r := e.gateway.runtime
+	c, ok := conn.(relay.Conn)
+	if !ok {
+		_ = conn.Close()
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.start(func() { e.visit(c) }) {
+		relay.Abort(conn, postern.Errorf(postern.CodeLinkDraining, "the server is stopping"))
+	}
+}

@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/quota"
+)
+
+const (
+	// openTime is how long a connector's session may have no room for a stream.
+	openTime = 10 * time.Second
+	// takeTime is how long a consumer may take nothing of what is sent to it. One that has
+	// nothing to say and nothing to take may be silent for ever.
+	takeTime = 5 * time.Minute
+)
+
+// Consumer is who a connection is from.
+type Consumer struct {
+	Addr netip.AddrPort // that connected, or from which its session comes
+
+	// Of consumers that came through Runtime.Join.
+	Session    postern.SessionID
+	Account    postern.AccountID
+	Credential postern.CredentialID
+}
+
+// visit is one consumer's connection, or UDP flow, while it is under way.
+type visit struct {
+	endpoint *endpoint
+	consumer Consumer
+	allowed  func() bool
+	began    time.Time
+	quota    quota.Visit
+	member   *member // that has it, nil for none
+	in, out  int64   // bytes, when it is over
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+}
+
+// visit serves a consumer who has connected to the gateway's own address.
+func (e *endpoint) visit(conn relay.Conn) {
+	from := addrPort(conn.RemoteAddr())
+	allowed := func() bool { return e.gateway.definition.Load().admits(from.Addr()) }
+	v, why := e.begin(e.gateway.ctx, Consumer{Addr: from}, allowed)
+	if why != nil {
+		relay.Abort(conn, why)
+		return
+	}
+	_ = v.relay(&punctual{conn}, func() error { return nil })
+}
+
+// begin gives a consumer a place; one that gets none is written down. allowed tells
+// whether he may have the port, now and later.
+func (e *endpoint) begin(ctx context.Context, c Consumer, allowed func() bool) (*visit, *postern.Error) {
+	v := &visit{endpoint: e, consumer: c, allowed: allowed, began: time.Now()}
+	g, r := e.gateway, e.gateway.runtime
+	why := v.enter()
+	if why != nil {
+		r.record(v, why)
+		return nil, why
+	}
+	v.ctx, v.cancel = context.WithCancelCause(ctx)
+	g.addresses.add(v)
+	g.count.open.Add(1)
+	if !allowed() { // it ceased to be between the question and now
+		v.cancel(denied(e))
+	}
+	return v, nil
+}
+
+func (v *visit) enter() *postern.Error {
+	g, r := v.endpoint.gateway, v.endpoint.gateway.runtime
+	if !v.allowed() {
+		return denied(v.endpoint)
+	}
+	if r.config.Busy != nil && r.config.Busy() {
+		return postern.Errorf(postern.CodeServerBusy, "the server has no memory for further connections")
+	}
+	if why := g.addresses.enter(v.consumer.Addr.Addr(), r.live.Load().Limits); why != nil {
+		return why
+	}
+	if _, refusal := v.quota.Enter(g.meter, quota.Connection); refusal != nil {
+		g.addresses.leave(v.consumer.Addr.Addr())
+		return refusal
+	}
+	return nil
+}
+
+func denied(e *endpoint) *postern.Error {
+	return postern.Errorf(postern.CodeAccessDenied, "this consumer may not reach port %s of gateway %s", e.key, e.gateway.definition.Load().Name)
+}
+
+// end gives the place back and writes down what became of the connection.
+func (v *visit) end(why *postern.Error) {
+	g := v.endpoint.gateway
+	g.addresses.remove(v)
+	g.addresses.leave(v.consumer.Addr.Addr())
+	g.count.open.Add(-1)
+	v.quota.Leave()
+	v.cancel(nil)
+	g.runtime.record(v, why)
+}
+
+// relay joins conn, which it closes, with a connector, from when accepted was called
+// until both have ended. The error is one before a byte was relayed.
+func (v *visit) relay(conn relay.Conn, accepted func() error) error {
+	m, stream, why := v.connect(nil)
+	if why != nil {
+		v.end(why)
+		relay.Abort(conn, why)
+		return why
+	}
+	s := &counted{Stream: stream, visit: v, quit: v.ctx.Done()}
+	if err := accepted(); err != nil {
+		why := postern.AsError(err)
+		relay.Abort(s, why)
+		relay.Abort(conn, why)
+		v.leave(m)
+		v.end(why)
+		return why
+	}
+	stop := context.AfterFunc(m.ctx, func() { v.cancel(context.Cause(m.ctx)) })
+	result := relay.Pipe(v.ctx, conn, s, relay.Options{})
+	stop()
+	m.judge(result.Err, s)
+	v.leave(m)
+	v.in, v.out = s.in.Load(), s.out.Load()
+	v.end(result.Err)
+	return nil
+}
+
+// leave gives the member's stream back.
+func (v *visit) leave(m *member) {
+	m.streams.Add(-1)
+	m.settle()
+}
+
+// connect opens a stream to the best connector, or to the next where that fails: nothing
+// was sent then, first included. Where there is none it waits for one, for as long as the port is held.
+func (v *visit) connect(first []byte) (*member, link.Stream, *postern.Error) {
+	e := v.endpoint
+	hold := max(e.gateway.definition.Load().Hold, returnTime)
+	ctx, cancel := context.WithTimeout(v.ctx, hold)
+	defer cancel()
+	header := link.Header{ClientAddr: v.consumer.Addr}
+	var tried []*member
+	var failed *postern.Error
+	for {
+		m, why := e.take(ctx, tried, failed == nil || away(failed))
+		if why != nil {
+			if failed != nil {
+				why = failed // says more
+			}
+			return nil, nil, why
+		}
+		opening, cancel := context.WithTimeout(v.ctx, openTime)
+		s, err := m.open(opening, header, first)
+		cancel()
+		if err == nil {
+			v.member = m
+			m.served.Add(1)
+			return m, s, nil
+		}
+		v.leave(m)
+		failed = postern.AsError(err)
+		m.failed(failed)
+		if v.ctx.Err() != nil {
+			return nil, nil, failed
+		}
+		tried = append(tried, m)
+	}
+}
+
+// away tells whether an open failed because of the session: the connector may come back.
+func away(err *postern.Error) bool {
+	return err.Code == postern.CodeLinkLost || err.Code == postern.CodeLinkDraining
+}
+
+// failed notes that a stream could not be opened.
+func (m *member) failed(why *postern.Error) {
+	switch why.Code {
+	case postern.CodeUpstreamUnreachable, postern.CodeStreamRefused, postern.CodeTargetRefused:
+		m.learn(HealthDown, why)
+	default:
+		m.connector.suspect()
+	}
+}
+
+// judge learns of a connection that is over whether the target was reached.
+func (m *member) judge(why *postern.Error, s *counted) {
+	if s.out.Load() > 0 || why == nil {
+		return
+	}
+	switch why.Code {
+	case postern.CodeUpstreamUnreachable, postern.CodeStreamRefused, postern.CodeTargetRefused:
+		m.learn(HealthDown, why)
+	}
+}
+
+// punctual is a consumer's connection that must take what is sent to it.
+type punctual struct{ relay.Conn }
+
+// Write implements net.Conn.
+func (p *punctual) Write(b []byte) (int, error) {
+	_ = p.SetWriteDeadline(time.Now().Add(takeTime))
+	return p.Conn.Write(b)
+}
+
+// NetConn gives the connection below.
+func (p *punctual) NetConn() net.Conn { return p.Conn }
+
+// addrPort converts what package net gives; the zero value for what has no port.
+func addrPort(addr net.Addr) netip.AddrPort {
+	if addr == nil {
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
