@@ -1,0 +1,164 @@
+package chisel
+
+import (
+	"time"
+)
+
+// kick has somebody send what there is to send. mu is held.
+func (s *stream) kick() {
+	if s.channel == nil || s.draining || s.told || s.why != nil {
+		return
+	}
+	if s.outN > 0 || s.closed || s.half.asked && s.half.due && !s.half.told {
+		s.draining = true
+		go s.drain()
+	}
+}
+
+// drain sends what was written, then the end.
+func (s *stream) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.why == nil && !s.told {
+		switch {
+		case s.outN > 0 && s.writeError == nil:
+			s.drainOnce()
+		case s.closed:
+			s.told = true
+			s.mu.Unlock()
+			_ = s.channel.Close() // fails only where all has ended
+			s.mu.Lock()
+			s.forget()
+		case s.half.asked && s.half.due && !s.half.told:
+			s.half.told = true
+			s.mu.Unlock()
+			_ = s.channel.CloseWrite()
+			s.mu.Lock()
+		default:
+			s.draining = false
+			return
+		}
+	}
+	s.draining = false
+}
+
+// drainOnce sends one buffer. mu is held, and given up meanwhile.
+func (s *stream) drainOnce() {
+	out, n := s.out, s.outN
+	s.out, s.outN = nil, 0
+	s.turn.Broadcast()
+	s.mu.Unlock()
+	_, err := s.channel.Write(out[:n])
+	slabs.Put(out)
+	if err != nil {
+		err = s.broken(err)
+	}
+	s.mu.Lock()
+	if err != nil && s.writeError == nil {
+		s.writeError = err
+		s.discardOut()
+		s.turn.Broadcast()
+	}
+}
+
+// discardOut throws away what was written and not yet sent. mu is held.
+func (s *stream) discardOut() {
+	if s.out != nil {
+		slabs.Put(s.out)
+		s.out, s.outN = nil, 0
+	}
+}
+
+// tellReset ends the channel abnormally.
+func (s *stream) tellReset() {
+	s.mu.Lock()
+	channel, why := s.channel, s.why
+	told := s.told
+	s.told = true
+	s.mu.Unlock()
+	if told {
+		return
+	}
+	if s.tunnel.conn.own {
+		_, _ = channel.SendRequest(resetRequest, false, resetPayload(why))
+	}
+	_ = channel.Close() // both fail only where all has ended
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+}
+
+const (
+	// replyWait is how long the end of our direction is held back while the target is
+	// silent: it may need time for its answer, and it may wait for the end.
+	replyWait = 10 * time.Second
+	// replyQuiet is how long a target that has begun to answer may pause.
+	replyQuiet = time.Second
+)
+
+// halfClose is the end of our direction. chisel up to 1.11, and outsystemscc, close the
+// target's connection when they hear of it, so that an answer which is still to come is
+// lost. Towards them it is held back until the target has answered and been quiet for
+// replyQuiet, or been silent for replyWait: an answer that comes without the end being
+// needed is then complete, and a target that waits for the end gets it, if late.
+type halfClose struct {
+	asked bool
+	due   bool
+	told  bool
+
+	timer    *time.Timer
+	answered bool
+	last     time.Time // when a byte came, or the end was asked for
+}
+
+// ask begins to wait. The stream's mu is held, in all methods.
+func (h *halfClose) ask(s *stream) {
+	h.asked = true
+	if s.tunnel.halfCloses || s.finished || !s.outbound {
+		h.due = true
+		return
+	}
+	h.last = time.Now()
+	h.timer = time.AfterFunc(replyWait, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		h.look(s)
+	})
+}
+
+// heard notes that the target answers.
+func (h *halfClose) heard(*stream) {
+	if h.timer == nil {
+		return
+	}
+	h.last = time.Now()
+	if !h.answered {
+		h.answered = true
+		h.timer.Reset(replyQuiet)
+	}
+}
+
+// look sends the end, or waits for longer.
+func (h *halfClose) look(s *stream) {
+	allowed := replyWait
+	if h.answered {
+		allowed = replyQuiet
+	}
+	wait := allowed - time.Since(h.last)
+	switch {
+	case h.due || s.closed || s.why != nil:
+	case len(s.unread) > 0: // our own reader is slow: nothing is known of the target
+		h.timer.Reset(replyQuiet)
+	case wait > 0:
+		h.timer.Reset(wait)
+	default:
+		h.due = true
+		s.kick()
+	}
+}
+
+func (h *halfClose) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
