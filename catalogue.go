@@ -80,7 +80,7 @@ const (
 	CodeDomainUnderscore           Code = "ERR_NGROK_438"   // The domain has an underscore
 	CodeOwnDomainPolicy            Code = "ERR_NGROK_439"   // Names below the server's own domain have no certificate management policy
 	CodeOwnDomainCertificate       Code = "ERR_NGROK_440"   // Names below the server's own domain have no uploaded certificate
-	CodeDomainReferenced           Code = "ERR_NGROK_446"   // The domain is in use by a cloud endpoint
+	CodeDomainReferenced           Code = "ERR_NGROK_446"   // The domain is in use
 	CodeDomainNotQualified         Code = "ERR_NGROK_448"   // The domain is not a fully qualified name
 	CodeDomainNamedTwice           Code = "ERR_NGROK_449"   // The request has both name and domain
 	CodeDomainNotAllowed           Code = "ERR_NGROK_450"   // Names below this domain cannot be reserved by you
@@ -278,7 +278,7 @@ const (
 	CodeGatewayAddressTaken        Code = "ERR_POSTERN_614" // Another private gateway listens on the address
 	CodeGatewayAddressUnusable     Code = "ERR_POSTERN_615" // The server cannot listen on the address
 	CodeGatewayDomainInvalid       Code = "ERR_POSTERN_616" // The domain cannot be a private gateway's
-	CodeGatewayDomainInUse         Code = "ERR_POSTERN_617" // The domain is a private gateway's
+	CodeGatewayDomainInUse         Code = "ERR_POSTERN_617" // Something else has the domain
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -436,7 +436,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeOwnDomainCertificate:
 		return Entry{Code: c, Wire: "ERR_NGROK_440", Status: 400, Title: "Names below the server's own domain have no uploaded certificate", Fix: "Leave certificate_id away: the server's own certificate covers the name."}, true
 	case CodeDomainReferenced:
-		return Entry{Code: c, Wire: "ERR_NGROK_446", Status: 400, Title: "The domain is in use by a cloud endpoint", Fix: "Delete the cloud endpoint that the message names first."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_446", Status: 400, Title: "The domain is in use", Fix: "Delete the cloud endpoint or private gateway that the message names first."}, true
 	case CodeDomainNotQualified:
 		return Entry{Code: c, Wire: "ERR_NGROK_448", Status: 400, Title: "The domain is not a fully qualified name", Fix: "Write the whole name, as in app.example.com, or a single word for a name below the server's own domain. An address is no name."}, true
 	case CodeDomainNamedTwice:
@@ -830,9 +830,9 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeGatewayAddressUnusable:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The server cannot listen on the address", Fix: "Choose an address that the server's machine has, or leave listen out for a loopback address."}, true
 	case CodeGatewayDomainInvalid:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain cannot be a private gateway's", Fix: "Reserve the domain for the account first, and leave it to this gateway alone."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain cannot be a private gateway's", Fix: "Reserve the domain, or one above it, for the account first; a wildcard is no domain of a gateway."}, true
 	case CodeGatewayDomainInUse:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain is a private gateway's", Fix: "Delete the gateway that the message names, or give it another domain, first."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "Something else has the domain", Fix: "Choose another domain, or delete what the message names first."}, true
 	}
 	return Entry{}, false
 }

@@ -23,6 +23,8 @@ func Table() []Definition {
 		Vaults().Definition,
 		VaultSecrets().Definition,
 		KubernetesOperators().Definition,
+		PrivateGateways().Definition,
+		PrivateGatewayTokens().Definition,
 		EventDestinations().Definition,
 		EventSubscriptions().Definition,
 		SSHCertificateAuthorities().Definition,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/allow"
 )
 
 // Config is everything that an operator decides. Load makes one from a file, the
@@ -32,6 +33,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Public         Public
 	TLS            TLS
+	Gateways       Gateways
 	HTTP1          string // HTTP1Relay or HTTP1Standard
 	Limits         Limits
 	Timeouts       Timeouts
@@ -85,6 +87,11 @@ const (
 // CertificateFiles are two PEM files that belong together.
 type CertificateFiles struct{ Certificate, Key string }
 
+// Gateways are the operator's rules for private gateways.
+type Gateways struct {
+	ListenAllow []allow.Place // where they may listen
+}
+
 // Limits bound what visitors and agents can take.
 type Limits struct {
 	Connections           int // visitors' and agents' connections at once
@@ -126,8 +133,9 @@ func Default() Config {
 		Region:  "local",
 		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
-		TLS:   TLS{Mode: ModeLocalCA},
-		HTTP1: HTTP1Relay,
+		TLS:      TLS{Mode: ModeLocalCA},
+		Gateways: Gateways{ListenAllow: allow.Loopback()},
+		HTTP1:    HTTP1Relay,
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
 			HTTP2Streams: 100, LeastRate: 64, SessionsPerAccount: 10_000, EndpointsPerSession: 200,
 			Authentications: 32, APIRequests: 1200, APIConcurrent: 32, FailuresPerMinute: 60},

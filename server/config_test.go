@@ -15,6 +15,7 @@ import (
 	"net/netip"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/server"
 )
 
@@ -50,7 +51,7 @@ func TestExample(t *testing.T) {
 		want := server.Default()
 		want.Domain = "example.com"
 		ignore := cmp.Options{cmpopts.IgnoreFields(server.Config{}, "Notes"), cmpopts.IgnoreUnexported(server.Config{})}
-		if diff := cmp.Diff(want, c, ignore, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, c, ignore, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b allow.Place) bool { return a == b })); diff != "" {
 			t.Errorf("the example is not the default:\n%s", diff)
 		}
 		// S0: what does nothing says so.
@@ -105,7 +106,7 @@ func chosen() map[string]string {
 		"listen.https": "127.0.0.1:8443", "listen.http": "[::1]:8880", "listen.agent": ":4443", "listen.tcp": "10.0.0.1",
 		"listen.tcp_ports": "30000-30100", "listen.admin": "127.0.0.1:9191",
 		"proxy_protocol": "https,http", "trusted_proxies": "10.0.0.0/8,2001:db8::/32",
-		"public.https_port": "443", "public.http_port": "80",
+		"public.https_port": "443", "public.http_port": "80", "gateways.listen_allow": "127.0.0.0/8,10.0.0.0/8:8000-8999,[fd00::/8]:*",
 		"tls.mode": "files", "tls.certificates": "a.pem=a.key,b.pem=b.key",
 		"limits.connections": "1000", "limits.connections_per_address": "10", "limits.header_bytes": "64KiB",
 		"limits.http2_streams": "50", "limits.least_rate": "32", "limits.sessions_per_account": "5", "limits.endpoints_per_session": "6",
@@ -200,7 +201,7 @@ func asYAML(key, value string) string {
 		return "[{name: " + value + "}]"
 	case "tls.certificates":
 		return "[{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key}]"
-	case "proxy_protocol", "trusted_proxies", "sealing.key":
+	case "proxy_protocol", "trusted_proxies", "sealing.key", "gateways.listen_allow":
 		return "[\"" + strings.ReplaceAll(value, ",", "\", \"") + "\"]"
 	}
 	return "'" + value + "'"

@@ -19,6 +19,7 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/quota"
+	"github.com/postern-dev/postern/server/service"
 )
 
 const (
@@ -84,7 +85,7 @@ func (e errand[In, Out]) stopped(ctx context.Context, dir *dataDir, c Config, lo
 	var nothing Out
 	bus := event.NewBus()
 	defer bus.Close()
-	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, cluster.New(), logger)
+	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, cluster.New(), service.GatewayConfig{}, logger)
 	if err != nil {
 		return nothing, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/cluster"
@@ -138,7 +139,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.gatewayConfig(), s.log); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
@@ -214,6 +215,11 @@ func (s *Server) assembleTraffic() error {
 	s.control = control.New(s.controlConfig(key))
 	s.registerMemory()
 	return nil
+}
+
+// gatewayConfig is what the service needs for private gateways. It follows reloads.
+func (s *Server) gatewayConfig() service.GatewayConfig {
+	return service.GatewayConfig{Listen: func() allow.Listen { return s.settings().Gateways.ListenAllow }}
 }
 
 func (s *Server) apiConfig() api.Config {

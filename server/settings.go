@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/internal/obs"
 )
 
@@ -17,7 +18,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "tcp"}
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {
@@ -111,6 +112,21 @@ func publicSettings() []Setting {
 		scalar("http1", "WHO", "Who serves HTTP/1.1: relay, or standard for Go's net/http, which costs twice as much and is there to compare with when a request looks wrong.",
 			func(c *Config) *string { return &c.HTTP1 }, oneOf(HTTP1Relay, HTTP1Standard), plain),
 	}
+}
+
+func gatewaySettings() []Setting {
+	return []Setting{
+		sequence("gateways.listen_allow", "NETWORK[:PORTS]", "Where private gateways may listen: networks such as 10.1.2.0/24 or [fd00::/8]:8000-8999; without ports those from 1024. What users of the API choose must be among it.",
+			func(c *Config) *[]allow.Place { return &c.Gateways.ListenAllow }, parsePlace, allow.Place.String).live(),
+	}
+}
+
+func parsePlace(s string) (allow.Place, error) {
+	place, err := allow.ParsePlace(s)
+	if err != nil {
+		return place, fmt.Errorf("%s", postern.AsError(err).Text())
+	}
+	return place, nil
 }
 
 func parseMode(s string) (string, error) {

@@ -35,7 +35,7 @@ type state struct {
 }
 
 // openState opens the database that c means. public are the ports in URLs.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, live *cluster.Local, logger *slog.Logger) (*state, error) {
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, live *cluster.Local, gateways service.GatewayConfig, logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 		return nil, errors.Join(err, database.Close())
 	}
 	uses, err := service.New(ctx, service.Config{
-		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Operators: operators, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
+		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Gateways: gateways, Operators: operators, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Region: c.Region,
 		InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
 		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
 	})

@@ -79,3 +79,20 @@ func (l Listen) Allows(addr netip.Addr, port uint16) bool {
 	}
 	return false
 }
+
+// Covers tells whether a gateway may listen on all ports of a rule, at an address.
+func (l Listen) Covers(addr netip.Addr, rule Port) bool {
+	for port := int(rule.first); port <= int(rule.last); {
+		last := 0
+		for _, place := range l {
+			if place.network.Contains(addr.Unmap()) && place.ports.holds(uint16(port)) { //nolint:gosec // a port's
+				last = max(last, int(place.ports.last))
+			}
+		}
+		if last == 0 {
+			return false
+		}
+		port = last + 1
+	}
+	return rule.first != 0
+}

@@ -1,6 +1,8 @@
 package allow
 
 import (
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +56,31 @@ func (p Port) Allows(network string, port uint16) bool {
 
 func (p Port) holds(port uint16) bool { return port != 0 && p.first <= port && port <= p.last }
 
+// Any tells whether the rule is "*", alone or of one network: every port that there may be.
+func (p Port) Any() bool { return p.first == 1 && p.last == 65535 }
+
+// Meets tells whether there is a port that both rules are about.
+func (p Port) Meets(other Port) bool {
+	return p.first != 0 && other.first != 0 && p.first <= other.last && other.first <= p.last &&
+		(p.network == "" || other.network == "" || p.network == other.network)
+}
+
+// Each yields the network and number of each port, those of TCP first.
+func (p Port) Each() iter.Seq2[string, uint16] {
+	return func(yield func(string, uint16) bool) {
+		for _, network := range []string{TCP, UDP} {
+			if p.network != "" && p.network != network || p.first == 0 {
+				continue
+			}
+			for port := int(p.first); port <= int(p.last); port++ {
+				if !yield(network, uint16(port)) { //nolint:gosec // a port's
+					return
+				}
+			}
+		}
+	}
+}
+
 // String is the rule in its shortest form.
 func (p Port) String() string {
 	text := p.ports()
@@ -65,7 +92,7 @@ func (p Port) String() string {
 
 func (p Port) ports() string {
 	switch {
-	case p.first == 1 && p.last == 65535:
+	case p.Any():
 		return "*"
 	case p.first == p.last:
 		return strconv.Itoa(int(p.first))
@@ -118,6 +145,19 @@ func (p Ports) Allows(network string, port uint16) bool {
 	}
 	for _, rule := range p {
 		if rule.Allows(network, port) {
+			return true
+		}
+	}
+	return false
+}
+
+// Meet tells whether there is a port that both allow.
+func (p Ports) Meet(other Ports) bool {
+	if len(p) == 0 || len(other) == 0 {
+		return true
+	}
+	for _, one := range p {
+		if slices.ContainsFunc(other, one.Meets) {
 			return true
 		}
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	// Live is what is online; nil: nothing is.
 	Live Live
 
+	// Gateways is what is live of private gateways; nil: nothing is.
+	Gateways Gateways
+
 	// Access says from which addresses an account's API may be used; nil: from all.
 	Access *access.Current
 
@@ -88,6 +91,9 @@ func New(c Config) (*API, error) {
 	}
 	if c.Live == nil {
 		c.Live = nothing{}
+	}
+	if c.Gateways == nil {
+		c.Gateways = idle{}
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -26,6 +26,7 @@ func (a *API) routes() {
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
 	bindEndpoints(a)
 	bindKubernetesOperators(a)
+	bindPrivateGateways(a)
 	bindTunnelSessions(a)
 	bindTunnels(a)
 	bind(a, resource.EventDestinations(), s.EventDestinations())

@@ -23,6 +23,9 @@ type Collection[R, T, C, U any, P store.Headed[R]] struct {
 	// build makes a row of a creation; its Meta is filled besides the description and
 	// metadata.
 	build func(d *draft, by Caller, row P, c C) error
+	// made makes what belongs to a row that was just stored, and is shown with it; nil
+	// where there is nothing.
+	made func(d *draft, by Caller, row P) error
 	// change applies a change to a row.
 	change func(d *draft, by Caller, row P, u U) error
 	// scope says which of the table's rows are of this kind; nil: all.
@@ -92,7 +95,13 @@ func (k *Collection[R, T, C, U, P]) create(ctx context.Context, by Caller, c C, 
 			return err
 		}
 		var err error
-		shown, err = k.tell(d, by, k.events.created, row)
+		if shown, err = k.tell(d, by, k.events.created, row); err != nil || k.made == nil {
+			return err
+		}
+		if err := k.made(d, by, row); err != nil {
+			return err
+		}
+		shown, err = k.show(reader{d.Tx, d.ctx}, row)
 		return err
 	})
 	return shown, err

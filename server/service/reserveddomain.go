@@ -257,6 +257,9 @@ func (s *Service) releaseDomain(d *draft, _ Caller, row *store.ReservedDomain) e
 	if err := s.releaseOfCloudEndpoints(d, row); err != nil {
 		return err
 	}
+	if err := releaseOfGateways(d, row); err != nil {
+		return err
+	}
 	s.givenUp(d, row.Domain)
 	return nil
 }

@@ -84,6 +84,9 @@ type Config struct {
 	// online is not reserved. nil: none. It may be called at any time.
 	InUse func() []postern.Endpoint
 
+	// Gateways is what private gateways need.
+	Gateways GatewayConfig
+
 	// Operators signs the keys of Kubernetes operators; nil: none can have a binding.
 	Operators OperatorSigner
 
@@ -125,6 +128,7 @@ type Service struct {
 	sealing *seal.Keyring
 	sealed  []sealedTable
 
+	gateways  gateways
 	operators OperatorSigner
 	passwords *password.Hasher
 	guesses   *guesses
@@ -163,7 +167,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
-		operators: c.Operators, passwords: c.Passwords, guesses: newGuesses(), known: newMemory(), pending: newBacklog(),
+		gateways: newGateways(c.Gateways), operators: c.Operators, passwords: c.Passwords, guesses: newGuesses(), known: newMemory(), pending: newBacklog(),
 		turn: make(chan struct{}, 1), generating: make(chan struct{}, 1), stop: make(chan struct{}), finished: make(chan struct{}),
 	}
 	if s.passwords == nil {
