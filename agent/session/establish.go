@@ -73,6 +73,7 @@ func (s *Supervisor) connect(ctx, work context.Context) (*live, error) {
 	s.mu.Lock()
 	s.hello.ClientID, s.hello.Cookie = welcome.ClientID, welcome.Cookie
 	s.current = l
+	announce(&s.reached)
 	s.mu.Unlock()
 	s.backoff.began = time.Time{}
 	s.log.InfoContext(ctx, "client session established", logObject)

@@ -48,12 +48,15 @@ type Supervisor struct {
 	streams inFlight
 	stop    context.CancelFunc
 	stopped context.Context // ends when the server stops the agent, or Stop is called
+	over    chan struct{}   // closed when Run has ended
 
 	mu       sync.Mutex
 	bindings []*binding
 	added    chan struct{} // closed and replaced when there is more to bind
 	answered chan struct{} // closed and replaced when a bind was answered, or a binding has gone
+	reached  chan struct{} // closed and replaced when there is a new session
 	current  *live
+	failure  error // of Run
 	status   Status
 	hello    link.Hello
 
@@ -80,6 +83,8 @@ func New(c Config) *Supervisor {
 		backoff:  backoff{random: c.Random},
 		added:    make(chan struct{}),
 		answered: make(chan struct{}),
+		reached:  make(chan struct{}),
+		over:     make(chan struct{}),
 		status:   Status{State: Connecting},
 		hello:    c.Hello,
 	}
@@ -98,6 +103,15 @@ func New(c Config) *Supervisor {
 // token, an untrusted certificate), or none of the endpoints was granted in it.
 // Whatever happens after that, it keeps trying.
 func (s *Supervisor) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	s.mu.Lock()
+	s.failure = err
+	s.mu.Unlock()
+	close(s.over)
+	return err
+}
+
+func (s *Supervisor) run(ctx context.Context) error {
 	ctx, cancel := joinDone(ctx, s.stopped)
 	defer cancel()
 	// Sessions and streams outlive ctx: they end by drain.

@@ -37,10 +37,14 @@ func (c *Client) Dial(ctx context.Context, p link.GatewayPort) (link.Stream, err
 	return c.await(ctx, p, false)
 }
 
-// DialEarly is Dial without waiting for the answer: first, which may be empty, leaves
-// with the question. Where the server refuses, Read and Write fail with its reason.
-func (c *Client) DialEarly(ctx context.Context, p link.GatewayPort, first []byte) (link.Stream, error) {
-	return c.openDialled(ctx, sessionmsg.NewDial(p, false), first)
+// DialEarly is Dial without waiting for the answer: what is written follows the question
+// at once. Where the server refuses, Read and Write fail with its reason.
+func (c *Client) DialEarly(ctx context.Context, p link.GatewayPort) (link.Stream, error) {
+	st, err := c.openDialled(ctx, sessionmsg.NewDial(p, false))
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
 }
 
 // Check tells what Dial would fail with now, see link.Consumer.
@@ -53,7 +57,7 @@ func (c *Client) Check(ctx context.Context, p link.GatewayPort) error {
 }
 
 func (c *Client) await(ctx context.Context, p link.GatewayPort, check bool) (link.Stream, error) {
-	st, err := c.openDialled(ctx, sessionmsg.NewDial(p, check), nil)
+	st, err := c.openDialled(ctx, sessionmsg.NewDial(p, check))
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +77,7 @@ func (c *Client) await(ctx context.Context, p link.GatewayPort, check bool) (lin
 	return nil, postern.AsError(err)
 }
 
-func (c *Client) openDialled(ctx context.Context, d sessionmsg.Dial, first []byte) (*dialled, error) {
+func (c *Client) openDialled(ctx context.Context, d sessionmsg.Dial) (*dialled, error) {
 	if !c.dials {
 		return nil, postern.Errorf(postern.CodeServerTooOld, "the server is too old to reach private gateways for an agent")
 	}
@@ -81,7 +85,7 @@ func (c *Client) openDialled(ctx context.Context, d sessionmsg.Dial, first []byt
 	if err != nil {
 		return nil, err
 	}
-	st, err := c.open(ctx, sessionmsg.TypeDial, head, first)
+	st, err := c.open(ctx, sessionmsg.TypeDial, head)
 	if err != nil {
 		return nil, err
 	}

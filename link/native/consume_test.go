@@ -33,15 +33,18 @@ type consumer struct {
 
 func (c *consumer) Open(ctx context.Context, h link.Header, first []byte) (link.Stream, error) {
 	c.opening.Lock()
-	st, err := c.client.DialEarly(ctx, gatewayPort, first)
+	st, err := c.client.DialEarly(ctx, gatewayPort)
 	if err == nil {
 		c.headers <- h
 	}
 	c.opening.Unlock()
-	if err == nil {
-		err = native.ReadAnswer(st)
+	if err != nil {
+		return nil, err
 	}
-	return st, err
+	if _, err := st.Write(first); err != nil {
+		return nil, err
+	}
+	return st, native.ReadAnswer(st)
 }
 
 func (c *consumer) Accept(ctx context.Context) (link.Header, link.Stream, error) {
@@ -87,7 +90,7 @@ func TestLinkOfConsumers(t *testing.T) {
 // dialled opens a stream and gives both its ends.
 func (e *ends) dial(t testing.TB) (consumer link.Stream, service *linktest.Joined) {
 	t.Helper()
-	consumer, err := e.client.DialEarly(t.Context(), gatewayPort, nil)
+	consumer, err := e.client.DialEarly(t.Context(), gatewayPort)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +122,7 @@ func TestRefusedPorts(t *testing.T) {
 				if err := e.client.Check(t.Context(), gatewayPort); !postern.HasCode(err, code) {
 					t.Errorf("Check = %v", err)
 				}
-				st, err := e.client.DialEarly(t.Context(), gatewayPort, []byte("hello"))
+				st, err := e.client.DialEarly(t.Context(), gatewayPort)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -152,8 +155,11 @@ func TestDeadlineBeforeTheAnswer(t *testing.T) {
 		free := sync.OnceFunc(func() { close(held) })
 		defer free()
 		e.admitted.Refuse(func(link.GatewayPort) error { <-held; return nil })
-		st, err := e.client.DialEarly(t.Context(), gatewayPort, []byte("hello"))
+		st, err := e.client.DialEarly(t.Context(), gatewayPort)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := st.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
 		_ = st.SetReadDeadline(time.Now().Add(time.Second))

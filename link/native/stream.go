@@ -1,7 +1,7 @@
 package native
 
 import (
-	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -13,20 +13,7 @@ import (
 	"github.com/postern-dev/postern/link/mux"
 )
 
-// leg is a part of one direction of a stream: a stream of one carrier.
-type leg struct {
-	*mux.Stream
-	on *further // nil: carrier 0
-}
-
-func (l leg) number() uint32 {
-	if l.on == nil {
-		return 0
-	}
-	return l.on.number
-}
-
-// stream is a visitor's stream that can move. It starts as one stream of carrier 0
+// stream is a visitor's stream, or a consumer's, that can move. It starts as one stream of carrier 0
 // in both directions. Each end moves the direction that it writes: it opens a leg on
 // another carrier and ends the old one with a frame that says so. The reader reads
 // the old leg to its end and goes on with the new one, so the order of bytes never
@@ -205,6 +192,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	for {
 		n, err := s.in.Read(p)
 		if err != io.EOF {
+			if err != nil {
+				s.broken(err)
+			}
 			return n, err
 		}
 		number, moved := s.in.Moved()
@@ -369,6 +359,20 @@ func (s *stream) Reset(why *postern.Error) {
 	s.carriers.forget(s)
 }
 
+// broken ends the stream whose present leg the peer has reset: it resets all that it has,
+// but those on other carriers may be heard of later.
+func (s *stream) broken(err error) {
+	coded, ok := errors.AsType[*postern.Error](err)
+	if !ok {
+		return // a deadline, or it is closed
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failure == nil {
+		s.fail(coded)
+	}
+}
+
 // fail resets every leg. mu is held.
 func (s *stream) fail(why *postern.Error) {
 	s.failure = why
@@ -421,15 +425,3 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 
 // errCarrierLost is what a stream ends with whose carrier failed.
 var errCarrierLost = postern.Errorf(postern.CodeLinkLost, "The connection that carried the stream failed.")
-
-// continueSize is the bytes that a leg begins with: the stream's id on carrier 0,
-// then the number of the leg in its direction, from 1.
-const continueSize = 8
-
-func appendContinue(b []byte, root, number uint32) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, root), number)
-}
-
-func readContinue(b [continueSize]byte) (root, number uint32) {
-	return binary.BigEndian.Uint32(b[:]), binary.BigEndian.Uint32(b[4:])
-}
