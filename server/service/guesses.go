@@ -3,6 +3,7 @@ package service
 import (
 	"hash/maphash"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ const (
 // Who guesses at a person from everywhere cannot lock that person out: a network from
 // which the password was right lately is not held to what others have guessed.
 type guesses struct {
-	seed maphash.Seed
+	hash func(text string) uint64 // keyed: nobody outside can tell what shares a place
 
 	mu     sync.Mutex
 	counts [1 << 13]guessCount
@@ -43,7 +44,10 @@ type provenNetwork struct {
 	until time.Time
 }
 
-func newGuesses() *guesses { return &guesses{seed: maphash.MakeSeed()} }
+func newGuesses() *guesses {
+	seed := maphash.MakeSeed()
+	return &guesses{hash: func(text string) uint64 { return maphash.String(seed, text) }}
+}
 
 // guess is an attempt that is counted before it is known whether it is right.
 type guess struct {
@@ -112,15 +116,7 @@ func (c *guessCount) add(now time.Time, forget time.Duration) {
 }
 
 // key is a hash of texts, none of which has a NUL.
-func (g *guesses) key(parts ...string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(g.seed)
-	for _, part := range parts {
-		_, _ = h.WriteString(part)
-		_ = h.WriteByte(0)
-	}
-	return h.Sum64()
-}
+func (g *guesses) key(parts ...string) uint64 { return g.hash(strings.Join(parts, "\x00")) }
 
 // networkOf is what counts as one address: whoever has an IPv6 address has its /64.
 func networkOf(addr netip.Addr) netip.Prefix {
