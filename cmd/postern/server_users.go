@@ -54,14 +54,14 @@ func serverUsersCommand(streams ioStreams) *cobra.Command {
 
 func usersListCommand(streams ioStreams) *cobra.Command {
 	var format reportFormat
-	var account string
+	var account postern.AccountID
 	command := &cobra.Command{
 		Use:   "list",
 		Short: "List the people of one account, or of all",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onServer(cmd, streams, format, printPeople, func(c server.Config, logger *slog.Logger) ([]server.Person, error) {
-				return server.ListPeople(cmd.Context(), c, logger, postern.AccountID(account))
+				return server.ListPeople(cmd.Context(), c, logger, account)
 			})
 		},
 	}
@@ -70,50 +70,52 @@ func usersListCommand(streams ioStreams) *cobra.Command {
 	return command
 }
 
-func registerAccount(command *cobra.Command, account *string, about string) {
-	command.Flags().StringVar(account, "account", "", "the `ID` of the account "+about)
+func registerAccount(command *cobra.Command, account *postern.AccountID, about string) {
+	command.Flags().StringVar((*string)(account), "account", "", "the `ID` of the account "+about)
+}
+
+func registerRole(command *cobra.Command, role *postern.Role, about string) {
+	command.Flags().StringVar((*string)(role), "role", string(postern.Developer), about+": owner, admin, developer or read_only")
 }
 
 func usersCreateCommand(streams ioStreams) *cobra.Command {
 	var format reportFormat
 	var made server.NewPerson
-	var account, role string
 	command := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a person, who has no password yet",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			made.Name, made.Account, made.Role = args[0], postern.AccountID(account), postern.Role(role)
+			made.Name = args[0]
 			return onServer(cmd, streams, format, printPerson, func(c server.Config, logger *slog.Logger) (server.Person, error) {
 				return server.CreatePerson(cmd.Context(), c, logger, made)
 			})
 		},
 	}
 	format.register(command)
-	registerAccount(command, &account, "; without it that of bootstrap")
+	registerAccount(command, &made.Account, "; without it that of bootstrap")
 	command.Flags().StringVar(&made.Email, "email", "", "the `ADDRESS` to sign in with")
-	command.Flags().StringVar(&role, "role", string(postern.Developer), "what the person may do: owner, admin, developer or read_only")
+	registerRole(command, &made.Role, "what the person may do")
 	return command
 }
 
 func usersInviteCommand(streams ioStreams) *cobra.Command {
 	var format reportFormat
 	var made server.NewInvitation
-	var account, role string
 	command := &cobra.Command{
 		Use:   "invite ADDRESS",
 		Short: "Make an invitation and print its token, this once",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			made.Email, made.Account, made.Role = args[0], postern.AccountID(account), postern.Role(role)
+			made.Email = args[0]
 			return onServer(cmd, streams, format, printInvitation, func(c server.Config, logger *slog.Logger) (server.Invitation, error) {
 				return server.Invite(cmd.Context(), c, logger, made)
 			})
 		},
 	}
 	format.register(command)
-	registerAccount(command, &account, "; without it that of bootstrap")
-	command.Flags().StringVar(&role, "role", string(postern.Developer), "what the person will be: owner, admin, developer or read_only")
+	registerAccount(command, &made.Account, "; without it that of bootstrap")
+	registerRole(command, &made.Role, "what the person will be")
 	command.Flags().DurationVar(&made.Valid, "valid", service.DefaultInvitation, "for how `LONG` it can be accepted")
 	return command
 }

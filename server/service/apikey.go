@@ -68,7 +68,11 @@ func (s *Service) APIKeys() *APIKeys {
 			if err := checkKeyTexts(row); err != nil {
 				return err
 			}
-			return atMost(d, d.APIKeys(), store.Page{Account: row.Account, Limit: s.maxKeys}, postern.CodeAPIKeyLimit, "API keys")
+			count, err := d.APIKeys().Count(d.ctx, row.Account, nil)
+			if err != nil {
+				return err
+			}
+			return s.roomForKey(count, postern.CodeAPIKeyLimit, "API keys")
 		},
 		change: func(_ *draft, by Caller, row *store.APIKey, u resource.APIKeyUpdate) error {
 			if err := by.mayChangeOf(row.Owner); err != nil {
@@ -145,11 +149,11 @@ func checkKeyTexts(row *store.APIKey) error {
 	return nil
 }
 
-// atMost refuses one row more than all's limit.
-func atMost[R any](d *draft, rows store.Rows[R], all store.Page, code postern.Code, what string) error {
-	count, err := rows.Count(d.ctx, all.Account, all.Where)
-	if err == nil && count >= int64(all.Limit) {
-		err = postern.Errorf(code, "the account has %d %s, which is as many as it may have", count, what)
+// roomForKey refuses one key more than an account may have of a kind, of which it has
+// count.
+func (s *Service) roomForKey(count int64, code postern.Code, what string) error {
+	if count < int64(s.maxKeys) {
+		return nil
 	}
-	return err
+	return postern.Errorf(code, "the account has %d %s, which is as many as it may have", count, what)
 }

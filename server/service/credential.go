@@ -97,8 +97,11 @@ func (s *Service) buildCredential(d *draft, by Caller, row *store.Credential, c 
 		return err
 	}
 	d.committed = append(d.committed, func() { s.known.change(holder{credential: row.Credential(), account: account}) })
-	all := store.Page{Account: row.Account, Where: store.Equal("revoked_at", nil), Limit: s.maxKeys}
-	return atMost(d, d.Credentials(), all, postern.CodeCredentialLimit, "credentials")
+	count, err := d.Credentials().Count(d.ctx, row.Account, store.Equal("revoked_at", nil))
+	if err != nil {
+		return err
+	}
+	return s.roomForKey(count, postern.CodeCredentialLimit, "credentials")
 }
 
 // changeCredential applies a change to a row. Whoever takes every limit of a credential
