@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
 )
 
 // The faults of docs/promises.md, each with the outcome that it promises. Every
@@ -26,16 +28,15 @@ type baseline struct{ goroutines, descriptors, heap float64 }
 
 func (s *server) baseline() baseline {
 	s.t.Helper()
-	for range 2 { // collects garbage first; what lies in pools is garbage only the second time
-		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/heap?gc=1", s.admin))
-		if err != nil {
+	http.DefaultClient.CloseIdleConnections()
+	var held program.Holding
+	for range 2 { // what lies in pools is garbage only at the second collection
+		var err error
+		if held, err = s.Holding(); err != nil {
 			s.t.Fatal(err)
 		}
-		io.Copy(io.Discard, response.Body) //nolint:errcheck // only its effect is wanted
-		response.Body.Close()
 	}
-	http.DefaultClient.CloseIdleConnections()
-	return baseline{s.metric("go_goroutines"), s.metric("process_open_fds"), s.metric("go_memstats_heap_inuse_bytes")}
+	return baseline{float64(held.Goroutines), float64(held.Descriptors), float64(held.Heap)}
 }
 
 // returnsTo waits until the server holds no more than before, with room for the

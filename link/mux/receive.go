@@ -201,7 +201,7 @@ func (st *Stream) store(b []byte, from *slab) (rest []byte) {
 	}
 	for len(b) > 0 {
 		var seg segment
-		if len(b) >= pinLeast && len(from.b) == readSlab {
+		if len(b) >= pinLeast && len(from.b) == readSlab && st.unread < pinMost {
 			from.hold()
 			seg = segment{data: b, slab: from, charged: int32(max(len(b), pinCharge))}
 		} else {

@@ -17,6 +17,10 @@ const (
 	// less than half of what is held.
 	pinLeast  = 8 << 10
 	pinCharge = readSlab / 2
+
+	// pinMost is how much may be unread before what follows is copied all the same: a
+	// reader who keeps up has less, and one who stops holds hardly more than his window.
+	pinMost = 64 << 10
 )
 
 // slab is pooled memory, shared by the reader that fills it and the streams whose
