@@ -35,8 +35,8 @@ type GatewayConnector struct {
 	RemoteAddr  string    `json:"remote_addr" doc:"The address and port from which it connected."`
 	Since       time.Time `json:"since" doc:"When it connected: RFC 3339, in UTC, whole seconds."`
 	LatencyMS   *float64  `json:"latency_ms" doc:"How long the last heartbeat took there and back, in milliseconds; null before there was one."`
-	BytesIn     int64     `json:"bytes_in" doc:"Bytes that its services have sent to consumers."`
-	BytesOut    int64     `json:"bytes_out" doc:"Bytes that consumers have sent to its services."`
+	BytesIn     int64     `json:"bytes_in" doc:"Bytes from consumers to its services."`
+	BytesOut    int64     `json:"bytes_out" doc:"Bytes from its services to consumers."`
 	Connections int64     `json:"connections" doc:"Connections and flows that are open through it."`
 }
 
