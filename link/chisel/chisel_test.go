@@ -1,43 +1,19 @@
 package chisel_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/linktest"
 )
 
-// oneEndpoint is a Registrar whose binds all get the same id, which is the name that
-// the connector has for its remote.
-type oneEndpoint struct {
-	*linktest.Registrar
-	id string
-}
-
-func (r oneEndpoint) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
-	binder, welcome, err := r.Registrar.Admit(ctx, s, h)
-	if err != nil {
-		return nil, welcome, err
-	}
-	return oneBinder{binder, r.id}, welcome, nil
-}
-
-type oneBinder struct {
-	link.Binder
-	id string
-}
-
-func (b oneBinder) Bind(ctx context.Context, r link.BindRequest) (link.Bound, error) {
-	r.ID = b.id
-	return b.Binder.Bind(ctx, r)
-}
-
+// The suite has nothing to excuse: between two Posterns the wire can do all of it.
 func TestLink(t *testing.T) {
+	const id = "ep_conformance"
 	linktest.Run(t, func(t *testing.T) (link.Opener, link.Acceptor, func()) {
 		registrar := linktest.NewRegistrar(token)
-		h := serve(t, oneEndpoint{registrar, "ep_conformance"})
-		client, err := h.connect(t, func(c *clientConfig) { c.Remotes[0].Endpoint = "ep_conformance" }, "R:8081:target:80")
+		h := serve(t, naming{registrar, func(link.BindRequest) string { return id }})
+		client, err := h.connect(t, func(c *clientConfig) { c.Remotes[0].Endpoint = id }, "R:8081:target:80")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -118,43 +119,86 @@ func (h *host) connect(t testing.TB, change func(*chisel.ClientConfig), remotes 
 	return chisel.Dial(t.Context(), conn, config)
 }
 
-// session is both ends of one session.
-type session struct {
+// naming is a Registrar whose binds get the ids that id gives them, so that both ends
+// know them.
+type naming struct {
+	*linktest.Registrar
+	id func(link.BindRequest) string
+}
+
+func (r naming) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
+	binder, welcome, err := r.Registrar.Admit(ctx, s, h)
+	if err != nil {
+		return nil, welcome, err
+	}
+	return namingBinder{binder, r.id}, welcome, nil
+}
+
+type namingBinder struct {
+	link.Binder
+	id func(link.BindRequest) string
+}
+
+func (b namingBinder) Bind(ctx context.Context, r link.BindRequest) (link.Bound, error) {
+	r.ID = b.id(r)
+	return b.Binder.Bind(ctx, r)
+}
+
+func byName(r link.BindRequest) string { return r.Name }
+
+// gateway is a host whose endpoints have the remotes' texts as their ids.
+type gateway struct {
 	*host
 	registrar *linktest.Registrar
-	client    *chisel.Client
-	admitted  *linktest.Admitted
 }
 
-func join(t testing.TB, remotes ...string) *session {
+func newGateway(t testing.TB) *gateway {
 	t.Helper()
 	registrar := linktest.NewRegistrar(token)
-	s := &session{host: serve(t, registrar), registrar: registrar}
-	var err error
-	if s.client, err = s.connect(t, nil, remotes...); err != nil {
-		t.Fatal(err)
-	}
-	if s.admitted, err = registrar.Next(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &gateway{serve(t, naming{registrar, byName}), registrar}
 }
 
-func (s *session) end() {
-	s.client.Close(nil)
-	<-s.client.Done()
-	s.close()
+// next is the next session that was admitted, all its remotes bound.
+func (g *gateway) next(remotes int) *linktest.Admitted {
+	g.t.Helper()
+	admitted, err := g.registrar.Next(g.t.Context())
+	if err == nil {
+		err = admitted.AwaitBound(g.t.Context(), remotes)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return admitted
 }
 
-// header is that of a visitor of the i-th remote.
-func (s *session) header(i int) link.Header {
-	bound := s.admitted.Bound()
-	for _, b := range bound {
-		if s.admitted.Requests()[i].URL.Port == b.URL.Port && s.admitted.Requests()[i].URL.Scheme == b.URL.Scheme {
-			return link.Header{Endpoint: b.ID, Scheme: b.URL.Scheme, ClientAddr: netip.MustParseAddrPort("192.0.2.7:4711")}
-		}
+// visit opens a stream as a visitor of the remote does.
+func visit(t testing.TB, s link.Session, text string, from string) link.Stream {
+	t.Helper()
+	h := link.Header{Endpoint: text, Scheme: postern.TCP, ClientAddr: netip.MustParseAddrPort(from)}
+	st, err := s.Open(t.Context(), h, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return link.Header{}
+	_ = st.SetDeadline(time.Now().Add(patience))
+	return st
+}
+
+// patience bounds what should happen soon.
+const patience = 20 * time.Second
+
+// join makes a session with our own client.
+func join(t testing.TB, change func(*chisel.ClientConfig), remotes ...string) (*gateway, *chisel.Client, link.Session) {
+	t.Helper()
+	g := newGateway(t)
+	client, err := g.connect(t, change, remotes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close(nil)
+		<-client.Done()
+	})
+	return g, client, g.next(len(remotes)).Session
 }
 
 type clientConfig = chisel.ClientConfig
