@@ -20,14 +20,10 @@ func (x *webExchange) isCarrier() bool {
 	if !websocket.Asked(x.r) {
 		return false
 	}
-	table := x.edge.config.Routes.Load()
-	if x.visitor.secure && !table.Agree(x.visitor.serverName, x.host) {
-		return false
+	if x.host == x.edge.connectHost() || x.edge.named(x.host) {
+		return !x.visitor.secure || x.edge.config.Routes.Load().Agree(x.visitor.serverName, x.host)
 	}
-	if x.host == x.edge.connectHost() || x.host == "" {
-		return true
-	}
-	return x.edge.config.Hosts[x.host] == nil && table.HTTP(x.host, true) == nil && table.HTTP(x.host, false) == nil
+	return x.nobodys()
 }
 
 // serveCarrier runs an agent's connection that comes in a WebSocket, to its end.

@@ -36,6 +36,9 @@ type Config struct {
 	// Access says which addresses endpoints are open to, and which names are agent
 	// ingresses; nil: to all, and none.
 	Access *access.Current
+	// Connectors serves connectors of private gateways; nil: there are none. Its names win
+	// over routes.
+	Connectors Connectors
 	// Hosts are the server's own sites, by name; they win over routes.
 	Hosts map[postern.Hostname]http.Handler
 

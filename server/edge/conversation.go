@@ -276,7 +276,7 @@ func (c *conversation) answerIt() error {
 	switch {
 	case err != nil:
 		return err
-	case to.own != nil:
+	case to.own != nil || to.connectors:
 		return errOtherPath
 	case to.redirect:
 		c.redirect()

@@ -76,8 +76,9 @@ var errVisitorGone = errors.New("the visitor has gone")
 
 // destination is who answers a request, where that is no route.
 type destination struct {
-	own      http.Handler // one of the server's own sites
-	redirect bool         // to https
+	own        http.Handler // one of the server's own sites
+	connectors bool         // those of private gateways
+	redirect   bool         // to https
 }
 
 // find decides who answers a request for x.host, and sets x.route where that is an
@@ -95,9 +96,12 @@ func (x *Exchange) look() (destination, error) {
 	if own := x.edge.config.Hosts[x.host]; own != nil {
 		return destination{own: own}, nil
 	}
+	if x.edge.named(x.host) {
+		return destination{connectors: true}, nil
+	}
 	table := x.edge.config.Routes.Load()
 	secure := x.visitor.secure
-	if secure && (!table.Agree(x.visitor.serverName, x.host) || x.edge.config.Hosts[x.visitor.serverName] != nil) {
+	if secure && (!table.Agree(x.visitor.serverName, x.host) || x.edge.config.Hosts[x.visitor.serverName] != nil || x.edge.named(x.visitor.serverName)) {
 		return destination{}, &postern.Error{Code: postern.CodeMisdirected}
 	}
 	x.route = table.HTTP(x.host, secure)

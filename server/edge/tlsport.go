@@ -64,6 +64,8 @@ func (e *Edge) handleTLS(v *visitor) {
 	switch {
 	case hello.Offers(alpnAgent):
 		e.handleAgent(v)
+	case e.named(hello.ServerName):
+		e.handleConnector(v)
 	case len(hello.ALPN) > 0:
 		e.handleWeb(v)
 	case hello.ServerName == e.connectHost() || e.maybeAgent(hello.ServerName):
@@ -115,10 +117,21 @@ func (e *Edge) shake(conn *tls.Conn) (err error) {
 
 // handleWeb hands a visitor of an https endpoint to the HTTP server.
 func (e *Edge) handleWeb(v *visitor) {
-	conn, ok := e.handshake(v, v, e.tls.web)
-	if !ok {
-		return
+	if conn, ok := e.handshake(v, v, e.tls.web); ok {
+		e.web(v, conn)
 	}
+}
+
+// handleConnector is handleWeb for a name to which connectors of private gateways come.
+// As those of agents, the handshakes of thousands that come back together take turns.
+func (e *Edge) handleConnector(v *visitor) {
+	if conn, ok := e.agentHandshake(v, v, e.tls.web); ok {
+		e.web(v, conn)
+	}
+}
+
+// web hands over a connection whose handshake is done.
+func (e *Edge) web(v *visitor, conn *tls.Conn) {
 	v.secure, v.tls = true, conn
 	if conn.ConnectionState().NegotiatedProtocol == alpnHTTP2 {
 		e.front().web.take(v, conn)

@@ -61,6 +61,9 @@ func (x *webExchange) serve() error {
 	if (err == nil || isCode(err, postern.CodeEndpointOffline)) && x.isCarrier() {
 		return x.serveCarrier()
 	}
+	if (err == nil || isCode(err, postern.CodeEndpointOffline)) && x.isConnector() {
+		return x.serveConnector()
+	}
 	if err != nil {
 		return err
 	}

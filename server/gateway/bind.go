@@ -122,7 +122,7 @@ func (c *connector) mayOffer(d *definition, k key, target string) *postern.Error
 		return postern.Errorf(postern.CodeGatewayPortRefused, "the token may not offer the target %s", clip(target))
 	}
 	for _, addr := range d.Listen {
-		if !c.runtime.config.Places.Allows(addr, k.port) {
+		if !c.runtime.live.Load().Places.Allows(addr, k.port) {
 			return postern.Errorf(postern.CodeGatewayPortRefused, "the server's gateways.listen_allow does not let gateways listen on port %d of %s", k.port, addr)
 		}
 	}

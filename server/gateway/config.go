@@ -16,8 +16,8 @@ import (
 	"github.com/postern-dev/postern/server/store"
 )
 
-// Config is what a Runtime is made of. Service, Bus and Places must be given; the zero value
-// of everything else is a default.
+// Config is what a Runtime is made of. Service and Bus must be given; the zero value of
+// everything else is a default.
 type Config struct {
 	Service Service
 	// Bus tells when the gateways have to be read again.
@@ -26,8 +26,6 @@ type Config struct {
 	Region string
 	// Domain is what gateway.<Domain> is below.
 	Domain postern.Hostname
-	// Places are where gateways may listen.
-	Places allow.Listen
 	// Sockets opens ports; nil: those of this machine.
 	Sockets Sockets
 
@@ -62,6 +60,7 @@ var _ Service = (*service.Service)(nil)
 // Live is the part of a Config that may change while connections flow.
 type Live struct {
 	AccessLog *slog.Logger // one line a connection; nil is off
+	Places    allow.Listen // where gateways may listen; none: nowhere
 	Limits    Limits
 
 	// TrustedProxies are the peers whose word is taken for how a connector came.

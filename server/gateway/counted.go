@@ -26,6 +26,7 @@ func (c *counted) Read(b []byte) (int, error) {
 		v, g := c.visit, c.visit.endpoint.gateway
 		c.out.Add(int64(n))
 		v.member.connector.out.Add(int64(n))
+		v.endpoint.out.Add(int64(n))
 		g.count.out.Add(int64(n))
 		g.meter.Out(n)
 		v.member.answered()
@@ -56,6 +57,7 @@ func (c *counted) wrote(n int) {
 	g := c.visit.endpoint.gateway
 	c.in.Add(int64(n))
 	c.visit.member.connector.in.Add(int64(n))
+	c.visit.endpoint.in.Add(int64(n))
 	g.count.in.Add(int64(n))
 	g.meter.In(n)
 }

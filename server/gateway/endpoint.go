@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -15,6 +16,7 @@ type endpoint struct {
 	gateway *gateway
 	key     key
 	since   time.Time
+	in, out atomic.Int64 // bytes from and to consumers
 
 	mu      sync.Mutex
 	members []*member

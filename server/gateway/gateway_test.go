@@ -417,7 +417,9 @@ func TestDeadStore(t *testing.T) {
 
 func TestConsumersNetworks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(r *rows, _ *gateway.Config) { r.gateways[0].Consumers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+		w := newWorld(t, func(r *rows, _ *gateway.Config) {
+			r.gateways[0].Consumers = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		})
 		w.connect("203.0.113.1:1000", "1", 8081)
 		conn, err := w.net.dial("127.64.0.1:8081", "10.1.1.1:1")
 		if err != nil {

@@ -8,28 +8,43 @@ import (
 	"github.com/postern-dev/postern/link"
 )
 
-// Join connects a consumer's stream, which it closes, with a port of a gateway of his
-// account, and blocks until both have ended. See link.Consumer. A UDP flow's datagrams
-// travel as they come.
+// Check tells what Join would refuse now. See link.Consumer.
+func (r *Runtime) Check(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort) error {
+	e, _, why := r.resolve(who, p)
+	if why == nil && len(e.list()) == 0 {
+		why = e.notOffered()
+	}
+	if why != nil {
+		r.refused(ctx, who, p, why)
+		return why
+	}
+	return nil
+}
+
+// Join connects a consumer's stream with a port of a gateway of his account, and blocks
+// until both have ended. See link.Consumer. A UDP flow's datagrams travel as they come.
 func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, st link.Stream, accepted func() error) error {
 	e, allowed, why := r.resolve(who, p)
+	if why != nil {
+		r.refused(ctx, who, p, why)
+		return why
+	}
 	from, _ := netip.ParseAddrPort(who.RemoteAddr)
-	consumer := Consumer{Addr: from, Session: who.Session, Account: who.Account, Credential: who.Credential}
+	v, why := e.begin(ctx, Consumer{Addr: from, Session: who.Session, Account: who.Account, Credential: who.Credential}, allowed)
 	if why != nil {
-		r.metrics.refused(why.Code)
-		r.log.InfoContext(ctx, "consumer refused", "gateway", clip(p.Gateway), "network", p.Network, "port", p.Port,
-			"remote", who.RemoteAddr, "session", who.Session, "credential", who.Credential, "error", why)
-		st.Reset(why)
-		_ = st.Close()
 		return why
 	}
-	v, why := e.begin(ctx, consumer, allowed)
-	if why != nil {
-		st.Reset(why)
-		_ = st.Close()
+	if why := v.relay(st, accepted); why != nil {
 		return why
 	}
-	return v.relay(st, accepted)
+	return nil
+}
+
+// refused writes down that a consumer got nothing.
+func (r *Runtime) refused(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, why *postern.Error) {
+	r.metrics.refused(why.Code)
+	r.log.InfoContext(ctx, "consumer refused", "gateway", clip(p.Gateway), "network", clip(string(p.Network)), "port", p.Port,
+		"remote", who.RemoteAddr, "session", who.Session, "credential", who.Credential, "error", why)
 }
 
 // resolve finds the endpoint, for those who may have it. Whether a gateway exists is told

@@ -22,7 +22,12 @@ func (w *world) join(acl *postern.ACL, gateway string, port uint16) (*testkit.Pi
 	who := link.ConsumerIdentity{Session: "ts_1", Account: account, Credential: "cr_1", RemoteAddr: "203.0.113.7:1",
 		Allows: func(name postern.Hostname, port uint16) bool { return acl.AllowsAccess(name.String(), port) }}
 	go func() {
-		ended <- w.runtime.Join(w.t.Context(), who, link.GatewayPort{Gateway: gateway, Network: postern.TCP, Port: port}, st, func() error { return nil })
+		called := false
+		err := w.runtime.Join(w.t.Context(), who, link.GatewayPort{Gateway: gateway, Network: postern.TCP, Port: port}, st, func() error { called = true; return nil })
+		if why := postern.AsError(err); err != nil && !called {
+			st.Reset(why)
+		}
+		ended <- err
 	}()
 	return far.(*testkit.PipeConn), st, ended
 }

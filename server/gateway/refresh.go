@@ -51,6 +51,8 @@ func (r *Runtime) follow(ctx context.Context) error {
 
 // Refresh puts into force what the store has. On error what was known stays in force.
 func (r *Runtime) Refresh(ctx context.Context) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
 	gateways, tokens, err := r.config.Service.Gateways(ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Runtime struct {
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup // every goroutine of ours
 
+	turn     sync.Mutex // held from when definitions are read until they are in force
 	mu       sync.Mutex
 	closed   bool
 	retired  bool // another process of the node serves
@@ -53,10 +55,14 @@ func New(c Config) *Runtime {
 	return r
 }
 
-// Reload puts l in force for what comes from now on.
+// Reload puts l in force. What was opened where gateways may listen no more is closed.
 func (r *Runtime) Reload(l Live) {
 	l.Limits = l.Limits.orDefault()
-	r.live.Store(&l)
+	if former := r.live.Swap(&l); former != nil && !slices.Equal(former.Places, l.Places) {
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		r.apply(r.table.Load())
+	}
 }
 
 // Region implements link.Registrar.

@@ -39,6 +39,7 @@ type EndpointState struct {
 	Port    uint16
 	Since   time.Time
 	Listen  []netip.AddrPort
+	Bytes   int64  // both ways
 	Health  Health // the best of Offers; down where nobody offers it
 	Offers  []Offer
 }
@@ -95,7 +96,7 @@ func (c *connector) state() ConnectorState {
 func (e *endpoint) state() EndpointState {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := EndpointState{Network: e.key.network, Port: e.key.port, Since: e.since, Health: HealthDown}
+	s := EndpointState{Network: e.key.network, Port: e.key.port, Since: e.since, Bytes: e.in.Load() + e.out.Load(), Health: HealthDown}
 	for _, one := range e.opened {
 		s.Listen = append(s.Listen, one.at)
 	}

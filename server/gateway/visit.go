@@ -52,7 +52,9 @@ func (e *endpoint) visit(conn relay.Conn) {
 		relay.Abort(conn, why)
 		return
 	}
-	_ = v.relay(&punctual{conn}, func() error { return nil })
+	if why := v.relay(&punctual{conn}, func() error { return nil }); why != nil {
+		relay.Abort(conn, why)
+	}
 }
 
 // begin gives a consumer a place; one that gets none is written down. allowed tells
@@ -107,20 +109,19 @@ func (v *visit) end(why *postern.Error) {
 	g.runtime.record(v, why)
 }
 
-// relay joins conn, which it closes, with a connector, from when accepted was called
-// until both have ended. The error is one before a byte was relayed.
-func (v *visit) relay(conn relay.Conn, accepted func() error) error {
+// relay joins conn with a connector, from when accepted was called until both have ended,
+// and closes it. An error is one before that: conn is the caller's then.
+func (v *visit) relay(conn relay.Conn, accepted func() error) *postern.Error {
 	m, stream, why := v.connect(nil)
 	if why != nil {
 		v.end(why)
-		relay.Abort(conn, why)
 		return why
 	}
 	s := &counted{Stream: stream, visit: v, quit: v.ctx.Done()}
 	if err := accepted(); err != nil {
 		why := postern.AsError(err)
 		relay.Abort(s, why)
-		relay.Abort(conn, why)
+		relay.Abort(conn, why) // accepted was called
 		v.leave(m)
 		v.end(why)
 		return why
