@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if orders := os.Getenv(herdVariable); orders != "" {
 		os.Exit(runHerd(orders))
 	}
+	if orders := os.Getenv(chiselVariable); orders != "" {
+		os.Exit(runChisel(orders))
+	}
 	os.Exit(buildAndRun(m))
 }
 

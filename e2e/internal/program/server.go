@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -20,9 +21,10 @@ import (
 type Server struct {
 	Binary, Domain string
 	Config         string // the configuration file
-	HTTPS, HTTP    int    // ports of 127.0.0.1, as Admin
-	Admin          int
-	TCPFirst       int // ten ports from here are for TCP endpoints
+	Address        string // where visitors and agents come; "" is 127.0.0.1
+	HTTPS, HTTP    int    // ports there
+	Admin          int    // port of 127.0.0.1
+	TCPFirst       int    // ten ports from here are for TCP endpoints
 	Authtoken      string
 	APIKey         string
 	CAFile         string
@@ -49,15 +51,16 @@ func NewServer(binary, domain, dir string, extra ...string) (*Server, error) {
 
 // Configure writes the configuration again with other extra lines.
 func (s *Server) Configure(extra ...string) error {
+	address := cmp.Or(s.Address, "127.0.0.1")
 	text := fmt.Sprintf(`domain: %s
 data_dir: %s
 listen:
-  https: 127.0.0.1:%d
-  http: 127.0.0.1:%d
+  https: %s:%d
+  http: %s:%d
   admin: 127.0.0.1:%d
   tcp_ports: %d-%d
 %s
-`, s.Domain, filepath.Join(filepath.Dir(s.Config), "data"), s.HTTPS, s.HTTP, s.Admin, s.TCPFirst, s.TCPFirst+9, strings.Join(extra, "\n"))
+`, s.Domain, filepath.Join(filepath.Dir(s.Config), "data"), address, s.HTTPS, address, s.HTTP, s.Admin, s.TCPFirst, s.TCPFirst+9, strings.Join(extra, "\n"))
 	return replace(s.Config, text)
 }
 
