@@ -30,7 +30,9 @@ func execute(args []string, streams ioStreams) int {
 	defer stop()
 
 	streams.OneDash, streams.ForAPI = hasOneDash(args), slices.Contains(args, "api")
-	args, streams.Remarks = firstGenerationArgs(rootCommand(streams), args)
+	if !streams.asOutsystemscc() { // whose words are all servers and remotes
+		args, streams.Remarks = firstGenerationArgs(rootCommand(streams), args)
+	}
 	root := rootCommand(streams)
 	args, err := normalizeArgs(root, args)
 	if err == nil {
@@ -38,7 +40,11 @@ func execute(args []string, streams ioStreams) int {
 		err = root.ExecuteContext(ctx)
 	}
 	if err != nil {
-		if !errors.Is(err, errToldAlready) {
+		switch {
+		case errors.Is(err, errToldAlready):
+		case streams.asOutsystemscc():
+			printClassicError(streams.Err, err)
+		default:
 			printError(streams.Err, err)
 		}
 		return 1

@@ -10,11 +10,12 @@ import (
 const ngrokVersion = "3.39.0"
 
 // programName tells under which name the program was started, by its argument 0:
-// "ngrok" through a link or a copy of that name, else "postern".
+// "ngrok" or "outsystemscc" through a link or a copy of that name, else "postern".
 func programName(argument string) string {
 	base := strings.ToLower(filepath.Base(strings.ReplaceAll(argument, `\`, "/")))
-	if strings.TrimSuffix(base, ".exe") == "ngrok" {
-		return "ngrok"
+	switch name := strings.TrimSuffix(base, ".exe"); name {
+	case "ngrok", "outsystemscc":
+		return name
 	}
 	return "postern"
 }
@@ -22,10 +23,16 @@ func programName(argument string) string {
 // asNgrok tells whether the program answers as ngrok's agent.
 func (s ioStreams) asNgrok() bool { return s.Name == "ngrok" }
 
+// asOutsystemscc tells whether the program answers as outsystemscc.
+func (s ioStreams) asOutsystemscc() bool { return s.Name == "outsystemscc" }
+
 // versionText is what "version" prints.
 func (s ioStreams) versionText() string {
 	if s.asNgrok() {
 		return "ngrok version " + ngrokVersion
+	}
+	if s.asOutsystemscc() {
+		return "outsystemscc version " + outsystemsccVersion + " (Postern " + version() + ")"
 	}
 	return "postern version " + version()
 }

@@ -9,7 +9,7 @@ import (
 
 // ioStreams is what a command touches of the process: tests hand in their own.
 type ioStreams struct {
-	Name string // of the program: "postern" or "ngrok"
+	Name string // of the program: "postern", "ngrok" or "outsystemscc"
 	In   io.Reader
 	Out  io.Writer
 	Err  io.Writer
@@ -23,6 +23,9 @@ type ioStreams struct {
 // rootCommand assembles the command tree. Errors are returned, never printed, by
 // the commands; execute prints them once, in one form.
 func rootCommand(streams ioStreams) *cobra.Command {
+	if streams.asOutsystemscc() {
+		return outsystemsccCommand(streams)
+	}
 	root := &cobra.Command{
 		Use:           streams.Name,
 		Short:         "Self-hosted ingress for services behind firewalls",
@@ -55,7 +58,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		versionCommand(streams),
 	)
 	if !streams.asNgrok() {
-		root.AddCommand(serverCommand(streams), demoCommand(streams))
+		root.AddCommand(serverCommand(streams), demoCommand(streams), connectCommand(streams))
 	}
 	if streams.asNgrok() {
 		rename(root, streams.Name)

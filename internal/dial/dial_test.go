@@ -3,7 +3,9 @@ package dial_test
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +38,32 @@ func TestLocalhostIsLoopback(t *testing.T) {
 			}
 			conn.Close()
 		}
+	}
+}
+
+// Permit sees addresses, never names, and what it refuses is not connected to.
+func TestPermit(t *testing.T) {
+	listener := listen(t, "tcp", "127.0.0.1:0")
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	no := errors.New("not this one")
+	for _, host := range []string{"127.0.0.1", "app.localhost"} {
+		var asked []netip.AddrPort
+		d := dial.Dialer{Permit: func(addr netip.AddrPort) error {
+			asked = append(asked, addr)
+			return no
+		}}
+		if conn, err := d.Dial(t.Context(), "tcp", net.JoinHostPort(host, port)); !errors.Is(err, no) {
+			t.Errorf("%s: connected to %v, %v", host, conn, err)
+		}
+		if len(asked) == 0 || asked[0].String() != listener.Addr().String() {
+			t.Errorf("%s: asked about %v", host, asked)
+		}
+		d.Permit = func(addr netip.AddrPort) error { return nil }
+		conn, err := d.Dial(t.Context(), "tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,6 +23,10 @@ type Dialer struct {
 	// Interface is the name of the network interface that TCP connections leave by, or
 	// an address of it that they leave from; "" is the system's choice.
 	Interface string
+	// Permit is asked about each address before it is connected to, once names are
+	// resolved; its error keeps that address out. It is not asked about what a proxy
+	// connects to, nor about unix sockets. nil permits every address.
+	Permit func(netip.AddrPort) error
 }
 
 // Dial connects to addr, "host:port", or a path where network is "unix".
@@ -43,11 +49,29 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return nil, err
 		}
 	}
+	if d.Permit != nil {
+		plain.ControlContext = permitted(d.Permit, plain.Control)
+	}
 	if d.Proxy != nil && strings.HasPrefix(network, "tcp") {
 		toProxy := func(ctx context.Context) (net.Conn, error) { return dialAny(ctx, plain, network, d.Proxy.addr()) }
 		return d.Proxy.reach(ctx, toProxy, addr)
 	}
 	return dialAny(ctx, plain, network, addr)
+}
+
+// permitted asks permit before a socket is connected, and sets it up with next.
+func permitted(permit func(netip.AddrPort) error, next func(string, string, syscall.RawConn) error) func(context.Context, string, string, syscall.RawConn) error {
+	return func(_ context.Context, network, address string, c syscall.RawConn) error {
+		if addr, err := netip.ParseAddrPort(address); err == nil {
+			if err := permit(netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())); err != nil {
+				return err
+			}
+		}
+		if next != nil {
+			return next(network, address, c)
+		}
+		return nil
+	}
 }
 
 func dialAny(ctx context.Context, plain *net.Dialer, network, addr string) (net.Conn, error) {

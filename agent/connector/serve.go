@@ -1,0 +1,95 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/relay"
+)
+
+// serve brings one stream to the target. The target is dialled before a byte is taken
+// from the consumer: a wire that can tells him of a failure as one.
+func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream) {
+	p.total.Add(1)
+	if p.unwell.Load() {
+		p.refuse(ctx, h, stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the target is not well"))
+		return
+	}
+	p.open.Add(1)
+	defer p.open.Add(-1)
+	if p.Network == udp {
+		p.serveDatagrams(ctx, h, stream)
+		return
+	}
+	target, err := p.dial(ctx, h)
+	if err != nil {
+		p.unreachable(ctx, h, stream, err)
+		return
+	}
+	p.log.DebugContext(ctx, "open", consumer(h), slog.Int64("open", p.open.Load()))
+	result := relay.Pipe(ctx, stream, target, relay.Options{Counters: &p.moved})
+	attrs := []any{consumer(h), slog.Int64("received", result.AToB), slog.Int64("sent", result.BToA)}
+	if result.Err != nil {
+		attrs = append(attrs, slog.String("err", describe(result.Err)))
+	}
+	p.log.DebugContext(ctx, "close", attrs...)
+}
+
+// dial connects to the target and tells it who the consumer is, where that is wanted.
+func (p *port) dial(ctx context.Context, h link.Header) (relay.Conn, error) {
+	conn, err := p.dialer.Dial(ctx, tcp, p.Target())
+	if err != nil {
+		return nil, err
+	}
+	if p.ProxyProtocol > 0 {
+		// Without an address of the consumer the header says "unknown", as it should.
+		to, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+		header, err := relay.ProxyHeader(p.ProxyProtocol, h.ClientAddr, to)
+		if err == nil {
+			_, err = conn.Write(header)
+		}
+		if err != nil {
+			_ = conn.Close() // the first error is the one that counts
+			return nil, err
+		}
+	}
+	half, ok := conn.(relay.Conn)
+	if !ok { // TCP connections can be
+		_ = conn.Close()
+		return nil, errors.New("the connection cannot be half-closed")
+	}
+	return half, nil
+}
+
+// unreachable tells both sides that there is no target: what failed is the operator's to
+// know, the consumer learns that it did.
+func (p *port) unreachable(ctx context.Context, h link.Header, stream link.Stream, err error) {
+	text := err.Error()
+	p.latest.Store(&text)
+	p.failed.Add(1)
+	if postern.HasCode(err, postern.CodeTargetRefused) {
+		p.refuse(ctx, h, stream, postern.AsError(err))
+		return
+	}
+	relay.Abort(stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the connector cannot reach the target"))
+	p.log.WarnContext(ctx, "the target cannot be reached", consumer(h), slog.String("target", p.Target()), slog.String("err", text))
+}
+
+// refuse ends a stream that is not to be served.
+func (p *port) refuse(ctx context.Context, h link.Header, stream link.Stream, why *postern.Error) {
+	p.refused.Add(1)
+	relay.Abort(stream, &postern.Error{Code: why.Code})
+	p.log.WarnContext(ctx, "a connection was refused", consumer(h), slog.String("err", describe(why)))
+}
+
+// consumer is who is at the other end, as far as the gateway says.
+func consumer(h link.Header) slog.Attr {
+	if !h.ClientAddr.IsValid() {
+		return slog.String("consumer", "")
+	}
+	return slog.String("consumer", h.ClientAddr.String())
+}
