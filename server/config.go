@@ -34,6 +34,7 @@ type Config struct {
 	Public         Public
 	TLS            TLS
 	Gateways       Gateways
+	SSH            SSH
 	HTTP1          string // HTTP1Relay or HTTP1Standard
 	Limits         Limits
 	Timeouts       Timeouts
@@ -49,6 +50,7 @@ type Listen struct {
 	HTTPS    string
 	HTTP     string
 	Agent    string    // for agents only, beside HTTPS
+	SSH      string    // for SSH clients only, beside HTTPS
 	TCP      string    // the host on which TCP endpoints listen
 	TCPPorts PortRange // their ports
 	Admin    string    // metrics, health, debug
@@ -70,6 +72,11 @@ type Public struct{ HTTPS, HTTP uint16 }
 type TLS struct {
 	Mode         string // ModeLocalCA or ModeFiles
 	Certificates []CertificateFiles
+}
+
+// SSH says what SSH clients are shown.
+type SSH struct {
+	HostCertificates []string // files, for the keys in DataDir
 }
 
 // The certificate modes.

@@ -13,7 +13,7 @@ import (
 )
 
 // listeners are the sockets of a node; nil where one is switched off.
-type listeners struct{ https, http, agent, admin net.Listener }
+type listeners struct{ https, http, agent, ssh, admin net.Listener }
 
 // listen binds everything, or nothing. What is among the inherited under the same name
 // and address is used instead of a new one.
@@ -26,6 +26,7 @@ func listen(ctx context.Context, c Config, inherited []handover.Listener) (*list
 		{"listen.https", c.Listen.HTTPS, &l.https},
 		{"listen.http", c.Listen.HTTP, &l.http},
 		{"listen.agent", c.Listen.Agent, &l.agent},
+		{"listen.ssh", c.Listen.SSH, &l.ssh},
 		{"listen.admin", c.Listen.Admin, &l.admin},
 	} {
 		if one.address == "" {
@@ -62,6 +63,7 @@ func (l *listeners) toHandOver(c Config, socket net.Listener) []handover.Listene
 		{Name: "listen.https", Address: c.Listen.HTTPS, Listener: l.https},
 		{Name: "listen.http", Address: c.Listen.HTTP, Listener: l.http},
 		{Name: "listen.agent", Address: c.Listen.Agent, Listener: l.agent},
+		{Name: "listen.ssh", Address: c.Listen.SSH, Listener: l.ssh},
 		{Name: "listen.admin", Address: c.Listen.Admin, Listener: l.admin},
 	} {
 		if one.Listener != nil {
@@ -90,7 +92,7 @@ func cannotListen(key, address string, err error) error {
 }
 
 func (l *listeners) close() {
-	for _, ln := range []net.Listener{l.https, l.http, l.agent, l.admin} {
+	for _, ln := range []net.Listener{l.https, l.http, l.agent, l.ssh, l.admin} {
 		if ln != nil {
 			// Closing a listener that its server has closed is no failure.
 			_ = ln.Close()

@@ -146,6 +146,7 @@ func (c *Config) checkMerged(waiting []string) error {
 
 // reloadCertificates reads changed certificate files again.
 func (s *Server) reloadCertificates(ctx context.Context) {
+	s.sshHost.reload(ctx)
 	if s.files == nil {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -133,8 +134,9 @@ func (s *Server) becomeReady(ctx context.Context) error {
 	s.ready.Store(true)
 	c := s.settings()
 	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
-		"admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
+		"ssh", addressText(s.listeners.ssh), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
 		"development", c.Development, "version", s.options.Version)
+	s.log.InfoContext(ctx, "SSH clients are served", "host_keys", strings.Join(s.SSHFingerprints(), " "))
 	if c.Development {
 		s.log.InfoContext(ctx, "development mode, on this machine only; \"postern server bootstrap\" gives the first authtoken",
 			"connect_url", s.HTTPSAddr().String(), "connect_cas", s.CAFile())
@@ -174,6 +176,9 @@ func (s *Server) serveEdge(ctx context.Context) error {
 	}
 	if s.listeners.agent != nil {
 		serving = append(serving, func() error { return s.edge.ServeAgents(ctx, s.listeners.agent) })
+	}
+	if s.listeners.ssh != nil {
+		serving = append(serving, func() error { return s.edge.ServeSSH(ctx, s.listeners.ssh) })
 	}
 	whole := ctx
 	ctx, cancel := context.WithCancel(ctx)

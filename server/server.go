@@ -78,6 +78,7 @@ type Server struct {
 	credentials *liveCredentials
 	files       *pki.Files   // nil in the mode local_ca
 	ca          *pki.LocalCA // nil in the mode files
+	sshHost     *sshHost
 	access      *accessLog
 	meters      *quota.Meters
 	registry    *prometheus.Registry
@@ -149,6 +150,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	if err := s.openCertificates(); err != nil {
+		return err
+	}
+	if s.sshHost, err = openSSHHost(s.dir, s.config.SSH.HostCertificates, s.log); err != nil {
 		return err
 	}
 	if s.socket = find(s.inherited(), socketName, socketName); s.socket == nil {
@@ -285,6 +289,8 @@ func proxyListeners(names []string) edge.ProxyListeners {
 			on.HTTP = true
 		case "agent":
 			on.Agents = true
+		case "ssh":
+			on.SSH = true
 		case "tcp":
 			on.Ports = true
 		}
@@ -298,10 +304,11 @@ func (s *Server) controlConfig(key []byte) control.Config {
 		Access:  &s.doors,
 		Service: s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
-		TCPPorts:   control.PortRange{First: c.Listen.TCPPorts.First, Last: c.Listen.TCPPorts.Last},
-		Region:     c.Region,
-		Version:    s.options.Version,
-		SigningKey: key, Limits: controlLimits(c), Meters: s.meters, Authentications: c.Limits.Authentications,
+		TCPPorts:    control.PortRange{First: c.Listen.TCPPorts.First, Last: c.Listen.TCPPorts.Last},
+		Region:      c.Region,
+		Version:     s.options.Version,
+		SSHHostKeys: s.sshHost.signers,
+		SigningKey:  key, Limits: controlLimits(c), Meters: s.meters, Authentications: c.Limits.Authentications,
 		AuthTimeout: c.Timeouts.Authentication,
 		Metrics:     s.registry, Logger: s.log,
 	}
@@ -341,6 +348,12 @@ func (s *Server) HTTPAddr() netip.AddrPort { return addrPort(s.listeners.http) }
 
 // AgentAddr is the extra listener of agents; the zero value for none.
 func (s *Server) AgentAddr() netip.AddrPort { return addrPort(s.listeners.agent) }
+
+// SSHAddr is the extra listener of SSH clients; the zero value for none.
+func (s *Server) SSHAddr() netip.AddrPort { return addrPort(s.listeners.ssh) }
+
+// SSHFingerprints are those of the SSH host keys, as clients show them.
+func (s *Server) SSHFingerprints() []string { return s.sshHost.fingerprints() }
 
 // AdminAddr is where metrics and health are; the zero value for nowhere.
 func (s *Server) AdminAddr() netip.AddrPort { return addrPort(s.listeners.admin) }

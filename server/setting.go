@@ -291,6 +291,13 @@ func between(low, high time.Duration) func(string) (time.Duration, error) {
 	}
 }
 
+func parseFile(s string) (string, error) {
+	if s == "" || strings.Contains(s, ",") {
+		return "", fmt.Errorf("%q must be the name of a file, without a comma", clip(s))
+	}
+	return s, nil
+}
+
 // parseCertificateFiles takes "CERTIFICATE=KEY", the flag's form of an item with
 // both fields.
 func parseCertificateFiles(s string) (CertificateFiles, error) {

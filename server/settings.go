@@ -14,7 +14,7 @@ import (
 )
 
 // ListenerNames are the listeners that proxy_protocol may name.
-func ListenerNames() []string { return []string{"https", "http", "agent", "tcp"} }
+func ListenerNames() []string { return []string{"https", "http", "agent", "ssh", "tcp"} }
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
@@ -85,12 +85,14 @@ func listenSettings() []Setting {
 		address("https", "Visitors over TLS, and agents.", func(c *Config) *string { return &c.Listen.HTTPS }),
 		address("http", "Visitors of http:// endpoints; empty switches them off.", func(c *Config) *string { return &c.Listen.HTTP }),
 		address("agent", "An extra listener that takes agents only; empty for none.", func(c *Config) *string { return &c.Listen.Agent }),
+		address("ssh", "An extra listener that takes SSH clients only, such as :22; empty for none, as listen.https takes them, too.",
+			func(c *Config) *string { return &c.Listen.SSH }),
 		scalar("listen.tcp", "HOST", "The address on which TCP endpoints listen; empty is the host of listen.https.",
 			func(c *Config) *string { return &c.Listen.TCP }, parseHost, plain),
 		scalar("listen.tcp_ports", "FIRST-LAST", "The ports that TCP endpoints may have; empty switches them off.",
 			func(c *Config) *PortRange { return &c.Listen.TCPPorts }, parsePorts, PortRange.String),
 		address("admin", "Metrics, health and debug, for the operator alone; empty switches it off.", func(c *Config) *string { return &c.Listen.Admin }),
-		sequence("proxy_protocol", "LISTENER", "The listeners (https, http, agent, tcp) on which every connection must begin with a PROXY protocol header.",
+		sequence("proxy_protocol", "LISTENER", "The listeners (https, http, agent, ssh, tcp) on which every connection must begin with a PROXY protocol header.",
 			func(c *Config) *[]string { return &c.ProxyProtocol }, oneOf(ListenerNames()...), plain),
 		sequence("trusted_proxies", "NETWORK", "Peers whose PROXY protocol and X-Forwarded-* headers are believed.",
 			func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }, parsePrefix, netip.Prefix.String).live(),
@@ -109,6 +111,8 @@ func publicSettings() []Setting {
 		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. The files are read again when they change.",
 			func(c *Config) *[]CertificateFiles { return &c.TLS.Certificates }, parseCertificateFiles, CertificateFiles.String).
 			items("certificate", "key"),
+		sequence("ssh.host_certificates", "FILE", "Certificates for the server's SSH host keys, the public halves of which lie in data_dir. The files are read again when they change.",
+			func(c *Config) *[]string { return &c.SSH.HostCertificates }, parseFile, plain),
 		scalar("http1", "WHO", "Who serves HTTP/1.1: relay, or standard for Go's net/http, which costs twice as much and is there to compare with when a request looks wrong.",
 			func(c *Config) *string { return &c.HTTP1 }, oneOf(HTTP1Relay, HTTP1Standard), plain),
 	}
@@ -237,7 +241,6 @@ func parseAccessLog(s string) (string, error) {
 // what it was told is worse than one that does not start.
 func futureSettings() []Setting {
 	return []Setting{
-		future("listen.ssh", "SSH agents"),
 		future("listen.dns", "the authoritative DNS zone"),
 		future("listen.udp_ports", "UDP endpoints", udpDefault),
 		future("cluster", "a cluster of several nodes"),

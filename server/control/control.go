@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/ledger"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
+	"github.com/postern-dev/postern/link/sshr"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/quota"
@@ -140,6 +142,10 @@ type Config struct {
 	// ingresses are; nil: from all, and there are none.
 	Access *access.Current
 
+	// SSHHostKeys are the server's, for SSH clients; it is asked at every connection. nil:
+	// none are served.
+	SSHHostKeys func() []ssh.Signer
+
 	SigningKey      []byte // 32 random bytes; agents lose their names when it is lost
 	Limits          Limits
 	Meters          *quota.Meters // the limits of accounts and credentials; nil: none
@@ -160,7 +166,8 @@ type Control struct {
 	queue    *queue // of authentications
 	places   *queue // of binds that need the store
 	metrics  *metrics
-	hub      native.Hub // of our own agents' further connections
+	hub      native.Hub   // of our own agents' further connections
+	ssh      *sshr.Server // nil where SSH clients are not served
 	notices  sync.WaitGroup
 	log      *slog.Logger
 
@@ -203,6 +210,9 @@ func New(config Config) *Control {
 		answered:  ledger.New[postern.SessionID, time.Time](mostRemembered),
 		trying:    make(map[postern.URL]*search),
 	}
+	if config.SSHHostKeys != nil {
+		c.ssh = sshr.New(sshr.Config{Gatekeeper: c, HostKeys: config.SSHHostKeys, Logger: c.log, GreetTime: config.AuthTimeout, Version: config.Version})
+	}
 	c.SetLimits(config.Limits)
 	return c
 }
@@ -215,6 +225,7 @@ func (c *Control) Region() string { return c.config.Region }
 
 // Interface guards.
 var (
-	_ link.Registrar = (*Control)(nil)
-	_ Service        = (*service.Service)(nil)
+	_ link.Registrar  = (*Control)(nil)
+	_ sshr.Gatekeeper = (*Control)(nil)
+	_ Service         = (*service.Service)(nil)
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/link/ngrok"
+	"github.com/postern-dev/postern/link/sshr"
 )
 
 // Serve runs one agent's connection to its end and closes it. TLS is done; alpn is
@@ -29,9 +30,12 @@ func (c *Control) Serve(ctx context.Context, conn net.Conn, alpn string) {
 		}
 	}()
 	var err error
-	if alpn == native.ALPN {
+	switch {
+	case alpn == sshr.Protocol && c.ssh != nil:
+		err = c.ssh.Serve(ctx, conn)
+	case alpn == native.ALPN:
 		err = native.Serve(ctx, conn, native.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version, Hub: &c.hub})
-	} else {
+	default:
 		err = ngrok.Serve(ctx, conn, ngrok.Config{Registrar: c, Logger: c.log, AuthTimeout: c.config.AuthTimeout, ServerVersion: c.config.Version})
 	}
 	if err != nil {

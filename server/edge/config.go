@@ -75,7 +75,7 @@ type Config struct {
 type PublicPorts struct{ HTTPS, HTTP uint16 }
 
 // ProxyListeners are kinds of listeners.
-type ProxyListeners struct{ HTTPS, HTTP, Agents, Ports bool }
+type ProxyListeners struct{ HTTPS, HTTP, Agents, SSH, Ports bool }
 
 // Limits bound what visitors can take. 0 is the default.
 type Limits struct {

@@ -127,6 +127,11 @@ func (e *Edge) ServeAgents(ctx context.Context, ln net.Listener) error {
 	return e.serve(ctx, ln, listener{name: "agent", proxied: e.config.ProxyProtocol.Agents, handle: e.handleAgents})
 }
 
+// ServeSSH takes SSH clients alone from ln, as ServeHTTPS does.
+func (e *Edge) ServeSSH(ctx context.Context, ln net.Listener) error {
+	return e.serve(ctx, ln, listener{name: "ssh", proxied: e.config.ProxyProtocol.SSH, handle: e.handleSSH})
+}
+
 // track remembers a listener so that Shutdown closes it; false means too late.
 func (e *Edge) track(ln net.Listener) bool {
 	e.mu.Lock()

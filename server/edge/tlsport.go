@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"crypto/tls"
 	"net"
 	"runtime/debug"
@@ -16,6 +17,7 @@ import (
 // Application protocols (ALPN).
 const (
 	alpnAgent = "postern/1"
+	alpnSSH   = "ssh" // on no wire: what an SSH client is called when it is handed over
 	alpnHTTP2 = "h2"
 	alpnHTTP1 = "http/1.1"
 )
@@ -223,8 +225,19 @@ func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
 	e.config.Agents(link.WithServerName(e.ctx, v.serverName), conn, alpn)
 }
 
-// handleNotTLS answers plain HTTP with advice, and everything else not at all.
+// sshGreeting is how an SSH client begins (RFC 4253 §4.2). Those that wait for the
+// server's word first are served by the listener for SSH alone.
+const sshGreeting = "SSH-"
+
+// handleNotTLS serves SSH clients, answers plain HTTP with advice, and everything else
+// not at all.
 func (e *Edge) handleNotTLS(v *visitor) {
+	if first, err := v.Peek(1); err == nil && first[0] == sshGreeting[0] {
+		if first, err := v.Peek(len(sshGreeting)); err == nil && bytes.HasPrefix(first, []byte(sshGreeting)) {
+			e.handleSSH(v)
+			return
+		}
+	}
 	first, err := v.Peek(1)
 	if err != nil || first[0] < 'A' || first[0] > 'Z' {
 		e.reject(v, rejectFirst, postern.Errorf(postern.CodeTLSRequired, "the first byte is not TLS"))
@@ -233,6 +246,9 @@ func (e *Edge) handleNotTLS(v *visitor) {
 	_ = v.SetReadDeadline(time.Time{})
 	e.front().advice.take(v, v)
 }
+
+// handleSSH serves an SSH client, whose login has deadlines of its own.
+func (e *Edge) handleSSH(v *visitor) { e.all.Go(func() { e.serveAgent(v, v, alpnSSH) }) }
 
 // handlePlain serves a visitor of the plain HTTP port; the deadline for the head
 // begins at once.
