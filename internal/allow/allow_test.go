@@ -1,6 +1,7 @@
 package allow_test
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -201,4 +202,96 @@ func FuzzRules(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPortsMeet(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"", "", true},
+		{"", "53/udp", true},
+		{"8081", "8081/udp", true},
+		{"8081/tcp", "8081/udp", false},
+		{"8081-8090", "8090-9000", true},
+		{"8081-8090", "8091", false},
+		{"80 443", "22 443/tcp", true},
+		{"*/udp", "1-65535/tcp", false},
+	} {
+		a, errA := allow.ParsePorts(strings.Fields(test.a))
+		b, errB := allow.ParsePorts(strings.Fields(test.b))
+		if errA != nil || errB != nil {
+			t.Fatal(errA, errB)
+		}
+		if a.Meet(b) != test.want || b.Meet(a) != test.want {
+			t.Errorf("%q and %q meet: %v and %v, want %v", test.a, test.b, a.Meet(b), b.Meet(a), test.want)
+		}
+		// They meet where some port is allowed by both.
+		common := false
+		for _, network := range []string{allow.TCP, allow.UDP} {
+			for port := range 1 << 16 {
+				common = common || a.Allows(network, uint16(port)) && b.Allows(network, uint16(port))
+			}
+		}
+		if common != test.want {
+			t.Errorf("%q and %q have a port in common: %v", test.a, test.b, common)
+		}
+	}
+}
+
+func TestPortEach(t *testing.T) {
+	for rule, want := range map[string]string{"53": "tcp53 udp53", "53-54/udp": "udp53 udp54", "65535/tcp": "tcp65535"} {
+		port, err := allow.ParsePort(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for network, number := range port.Each() {
+			got = append(got, fmt.Sprint(network, number))
+			if !port.Allows(network, number) {
+				t.Errorf("%q does not allow its %s port %d", rule, network, number)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q is %v, want %s", rule, got, want)
+		}
+	}
+	for range (allow.Port{}).Each() {
+		t.Error("a rule that allows nothing has a port")
+	}
+}
+
+func TestListenCovers(t *testing.T) {
+	var places allow.Listen
+	for _, rule := range []string{"10.0.0.0/8:1000-2000", "10.1.0.0/16:2001-3000", "10.1.2.3:1-65535"} {
+		place, err := allow.ParsePlace(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		places = append(places, place)
+	}
+	for _, test := range []struct {
+		addr, ports string
+		want        bool
+	}{
+		{"10.2.0.1", "1000-2000", true},
+		{"10.2.0.1", "1000-2001", false},
+		{"10.2.0.1", "999", false},
+		{"10.1.0.1", "1500-2500/udp", true},
+		{"10.1.0.1", "1000-3000", true},
+		{"10.1.0.1", "1000-3001", false},
+		{"10.1.2.3", "*", true},
+		{"11.0.0.1", "1500", false},
+	} {
+		port, err := allow.ParsePort(test.ports)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := places.Covers(netip.MustParseAddr(test.addr), port); got != test.want {
+			t.Errorf("%s at %s is covered: %v", test.ports, test.addr, got)
+		}
+	}
+	if places.Covers(netip.MustParseAddr("10.1.2.3"), allow.Port{}) {
+		t.Error("a rule that allows nothing is covered")
+	}
 }

@@ -189,6 +189,15 @@ func (s *Service) placeCloudEndpoint(d *draft, row *store.CloudEndpoint) error {
 		}
 	}
 	if row.Binding == bindingPublic {
+		gateways, err := d.Gateways().List(d.ctx, store.Page{Limit: 1, Where: store.Equal("domain", string(row.Host))})
+		if err != nil {
+			return err
+		}
+		for _, gateway := range gateways {
+			if at := standIn(&gateway).URL(); sameAddress(at, row.URL()) {
+				others = append(others, neighbour{at, false, "the private gateway " + gateway.ID})
+			}
+		}
 		for _, e := range s.holders(row.URL()) {
 			others = append(others, neighbour{e.URL, e.Pooling && e.Account == row.Account, "an agent's endpoint"})
 		}

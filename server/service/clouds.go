@@ -9,7 +9,7 @@ import (
 	"github.com/postern-dev/postern/server/store"
 )
 
-// clouds are the public cloud endpoints by what visitors are told apart by, in memory:
+// clouds are the public cloud endpoints, and the domains of private gateways, by what visitors are told apart by, in memory:
 // agents that bind are held against them without asking the store.
 //
 // A cloud endpoint is here before the live ones are looked at, and an agent's endpoint is
@@ -99,7 +99,7 @@ func (s *Service) CheckCloud(account postern.AccountID, u postern.URL, pooling b
 	if s.clouds.admits(account, u, pooling) {
 		return nil
 	}
-	return postern.Errorf(postern.CodeAlreadyOnline, "a cloud endpoint has %s; delete it first, or enable pooling for both", u)
+	return postern.Errorf(postern.CodeAlreadyOnline, "a cloud endpoint or private gateway has %s; delete it first, or enable pooling for both endpoints", u)
 }
 
 // sameAddress tells whether visitors of two endpoints cannot be told apart.
@@ -107,6 +107,13 @@ func sameAddress(a, b postern.URL) bool { return route.KeyOf(a) == route.KeyOf(b
 
 // recallClouds fills the memory from the store.
 func (s *Service) recallClouds(ctx context.Context, tx store.Tx) error {
+	err := eachRow(ctx, tx.Gateways(), store.Compare{Field: "domain", Op: store.Differs, Value: nil}, func(row *store.Gateway) error {
+		s.clouds.put(row.ID, standIn(row))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	before := ""
 	for {
 		rows, err := tx.CloudEndpoints().List(ctx, store.Page{Before: before, Limit: page})

@@ -96,6 +96,15 @@ func (s *Service) buildGateway(d *draft, _ Caller, row *store.Gateway, c resourc
 	return s.placeGateway(d, row, c.Listen)
 }
 
+// standIn is the endpoint that keeps others from a gateway's domain.
+func standIn(row *store.Gateway) *store.CloudEndpoint {
+	endpoint := &store.CloudEndpoint{Meta: row.Meta, Scheme: postern.HTTPS, Host: row.Domain}
+	if row.Domain != "" {
+		endpoint.Binding = bindingPublic
+	}
+	return endpoint
+}
+
 func (s *Service) changeGateway(d *draft, _ Caller, row *store.Gateway, u resource.PrivateGatewayUpdate) (err error) {
 	set(&row.Description, u.Description)
 	set(&row.Metadata, u.Metadata)
@@ -113,6 +122,7 @@ func (s *Service) changeGateway(d *draft, _ Caller, row *store.Gateway, u resour
 	case u.Domain == nil:
 	case *u.Domain == "":
 		row.Domain = ""
+		s.clouds.hold(d, standIn(row))
 	default:
 		if err := s.setGatewayDomain(d, row, *u.Domain); err != nil {
 			return err
@@ -207,15 +217,13 @@ func (s *Service) setGatewayDomain(d *draft, row *store.Gateway, text string) er
 	if holding.ID == "" {
 		return postern.Errorf(postern.CodeGatewayDomainInvalid, "the account has reserved neither %s nor a domain above it", host)
 	}
-	user, err := s.userOfDomain(d, row, host)
-	if err != nil {
-		return err
-	}
-	if user != "" {
-		return postern.Errorf(postern.CodeGatewayDomainInUse, "%s has %s", user, host)
-	}
 	row.Domain = host
-	return nil
+	s.clouds.hold(d, standIn(row)) // before it is looked for others, see clouds
+	user, err := s.userOfDomain(d, row, host)
+	if err == nil && user != "" {
+		err = postern.Errorf(postern.CodeGatewayDomainInUse, "%s has %s", user, host)
+	}
+	return err
 }
 
 // userOfDomain names what else a domain leads to; "" for nothing.
@@ -267,8 +275,9 @@ func releaseOfGateways(d *draft, row *store.ReservedDomain) error {
 	})
 }
 
-// releaseGateway deletes a gateway's tokens.
+// releaseGateway deletes a gateway's tokens, and lets others have its domain.
 func (s *Service) releaseGateway(d *draft, by Caller, row *store.Gateway) error {
+	d.committed = append(d.committed, func() { s.clouds.forget(row.ID) })
 	return eachRow(d.ctx, d.GatewayTokens(), store.Equal("gateway_id", row.ID), func(token *store.GatewayToken) error {
 		if err := d.GatewayTokens().Delete(d.ctx, row.Account, token.ID); err != nil {
 			return err
