@@ -17,10 +17,7 @@ func (p *port) serveDatagrams(ctx context.Context, h link.Header, stream link.St
 		return
 	}
 	p.log.DebugContext(ctx, "open", consumer(h), slog.Int64("open", p.open.Load()))
-	result := flow.Relay(ctx, stream, socket, flow.Options{Idle: flow.DefaultIdle})
-	p.moved.AToB.Add(result.BytesOut)
-	p.moved.BToA.Add(result.BytesIn)
-	p.lost.Add(result.Dropped)
+	result := flow.Relay(ctx, stream, socket, flow.Options{Idle: flow.DefaultIdle, Counters: &p.datagrams})
 	attrs := []any{consumer(h), slog.Int64("received", result.BytesOut), slog.Int64("sent", result.BytesIn), slog.Int64("lost", result.Dropped)}
 	if result.Err != nil {
 		attrs = append(attrs, slog.String("err", result.Err.Error()))

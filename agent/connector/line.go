@@ -243,7 +243,9 @@ func (l *line) accept(ctx context.Context, w wire) {
 			w.Close(postern.AsError(err)) // without anybody who accepts it must not look alive
 			return
 		}
-		l.streams.start()
+		if key.Network != udp { // of flows nobody knows when they end: a stop does not wait for them
+			l.streams.start()
+		}
 		go l.serveStream(ctx, key, func(p *port) {
 			switch {
 			case p == nil:
@@ -262,7 +264,9 @@ func (l *line) accept(ctx context.Context, w wire) {
 // serveStream finds a stream's port and serves it; a failure of ours is this stream's
 // alone.
 func (l *line) serveStream(ctx context.Context, key Key, serve func(*port)) {
-	defer l.streams.finish()
+	if key.Network != udp {
+		defer l.streams.finish()
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			l.log.ErrorContext(ctx, "serving a connection failed", slog.Any("panic", reason))

@@ -1,8 +1,10 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"maps"
+	"net"
 	"sync"
 	"time"
 
@@ -18,11 +20,20 @@ const (
 	nativePatience = 15 * time.Second
 )
 
-// connectNative makes a connection over our own link: to the host and port of the
-// address, under whose name the gateway has its certificate.
+// nameOf is under which name, and port, a gateway has its certificate: --hostname, or
+// the address's.
+func (r *route) nameOf(at address) string {
+	name, port := splitPort(r.gateway.host())
+	if name == "" {
+		return at.hostPort()
+	}
+	return net.JoinHostPort(name, cmp.Or(port, at.url.Port()))
+}
+
+// connectNative makes a connection over our own link, to the host and port of the address.
 func (r *route) connectNative(ctx context.Context, at address) (wire, time.Duration, error) {
 	dialer := &session.Dialer{
-		Server: at.hostPort(), Roots: r.roots, UserAgent: r.userAgent, Net: r.net, Patience: nativePatience, Logger: r.logger,
+		Server: r.nameOf(at), Address: at.hostPort(), Roots: r.roots, UserAgent: r.userAgent, Net: r.net, Patience: nativePatience, Logger: r.logger,
 	}
 	hello := r.hello
 	hello.Token = r.gateway.Token

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/relay/flow"
 )
 
 // port is a remote at work. It outlives connections and reloads that do not change it.
@@ -34,7 +35,7 @@ type port struct {
 type traffic struct {
 	total, open, refused, failed atomic.Int64 // connections, flows
 	moved                        relay.Counters
-	lost                         atomic.Int64 // datagrams
+	datagrams                    flow.Counters
 }
 
 // upstreamPatience bounds the dial of a target. One that refuses is known at once; this

@@ -76,10 +76,10 @@ func (r *route) connect(ctx context.Context, remotes []Remote) (w wire, latency 
 }
 
 // mayBeNative tells whether our own link could replace chisel's wire: it proves the
-// gateway with TLS, and knows neither other names for it nor chisel's users and keys.
+// gateway with TLS, and knows nothing of chisel's users and keys.
 func (r *route) mayBeNative(at address) bool {
 	g := r.gateway
-	return g.Speech == Auto && at.secure && g.host() == "" && g.Auth == "" && g.Fingerprint == "" && !g.SkipVerify && g.Token != ""
+	return g.Speech == Auto && at.secure && g.Auth == "" && g.Fingerprint == "" && !g.SkipVerify && g.Token != ""
 }
 
 // unreachable gives a code to what failed below HTTP.

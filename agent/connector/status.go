@@ -77,7 +77,8 @@ func (p *port) status() PortStatus {
 	s := PortStatus{
 		Remote: p.Remote, Well: !p.unwell.Load(),
 		Total: p.total.Load(), Open: p.open.Load(), Refused: p.refused.Load(), Failed: p.failed.Load(),
-		Received: p.moved.AToB.Load(), Sent: p.moved.BToA.Load(), Lost: p.lost.Load(),
+		Received: p.moved.AToB.Load() + p.datagrams.BytesOut.Load(), Sent: p.moved.BToA.Load() + p.datagrams.BytesIn.Load(),
+		Lost: p.datagrams.AllDropped(),
 	}
 	if text := p.latest.Load(); text != nil {
 		s.Latest = *text

@@ -25,6 +25,7 @@ const connectPatience = 10 * time.Second
 // required. It must not be copied once used.
 type Dialer struct {
 	Server      string         // "host:port", see ParseServer
+	Address     string         // "host:port" that is dialled for Server; "" is Server itself
 	Roots       *x509.CertPool // who may vouch for the server
 	SystemRoots *x509.CertPool // who may vouch for web sites on this machine; nil: this system's
 	Transport   Transport

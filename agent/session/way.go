@@ -71,7 +71,7 @@ func (w *way) did(stage Stage, began time.Time, state *tls.ConnectionState, err 
 
 func (w *way) connect(ctx context.Context) (net.Conn, error) {
 	began := time.Now()
-	conn, err := w.Net.Dial(ctx, cmp.Or(w.Network, "tcp"), w.Server)
+	conn, err := w.Net.Dial(ctx, cmp.Or(w.Network, "tcp"), cmp.Or(w.Address, w.Server))
 	if err != nil && !postern.HasCode(err, postern.CodeProxyRefused) {
 		err = postern.Errorf(postern.CodeServerUnreachable, "the server %s cannot be reached", w.Server).Because(err)
 	}
