@@ -49,13 +49,13 @@ func (a ACL) Strings() []string {
 	return texts
 }
 
-// Allows tells whether an endpoint with this URL may be bound. A tcp URL without its
+// Allows tells whether an endpoint with this URL may be bound. A tcp or udp URL without its
 // port stands for one that the server chooses, as AllowsAnyAddress does.
 func (a ACL) Allows(u URL) bool {
 	return a.allows(func(r Rule) bool { return r.allowsURL(u) })
 }
 
-// AllowsAnyAddress tells whether the server may choose a tcp address: what it will be
+// AllowsAnyAddress tells whether the server may choose a tcp or udp address: what it will be
 // cannot be named beforehand, so only an ACL that leaves addresses open allows it.
 func (a ACL) AllowsAnyAddress() bool {
 	return a.allows(func(r Rule) bool { return r.grants == grantsAll || r.grants == grantsBinds })

@@ -155,8 +155,8 @@ func (r Rule) allowsURL(u URL) bool {
 
 // allowsPort tells whether the rule's port is the URL's. A rule without one is for
 // names: http, https and tls on whatever port, and tcp below internal, where endpoints
-// of every scheme have a name of their own. Public tcp endpoints share a host, so that
-// only their port tells whose they are.
+// of every scheme have a name of their own. Public tcp endpoints share a host, and udp
+// endpoints another one, so that only their port tells whose they are.
 func (r Rule) allowsPort(u URL) bool {
 	port := u.Port
 	if port == 0 {
@@ -164,7 +164,7 @@ func (r Rule) allowsPort(u URL) bool {
 	}
 	switch {
 	case port == 0:
-		return false // tcp, for the server to choose
+		return false // tcp or udp, for the server to choose
 	case r.first == 0:
 		return u.Scheme.Hosted() || u.Host.Internal()
 	}

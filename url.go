@@ -15,18 +15,19 @@ const (
 	HTTPS Scheme = "https"
 	TCP   Scheme = "tcp"
 	TLS   Scheme = "tls"
+	UDP   Scheme = "udp"
 )
 
 // ParseScheme accepts the names above in any case.
 func ParseScheme(s string) (Scheme, error) {
 	switch scheme := Scheme(strings.ToLower(s)); scheme {
-	case HTTP, HTTPS, TCP, TLS:
+	case HTTP, HTTPS, TCP, TLS, UDP:
 		return scheme, nil
 	}
-	return "", Errorf(CodeSchemeInvalid, "scheme %q is not one of http, https, tcp, tls", clip(s))
+	return "", Errorf(CodeSchemeInvalid, "scheme %q is not one of http, https, tcp, tls, udp", clip(s))
 }
 
-// DefaultPort is the port that a URL of the scheme does not show; 0 for tcp,
+// DefaultPort is the port that a URL of the scheme does not show; 0 for tcp and udp,
 // whose endpoints are told apart by their port.
 func (s Scheme) DefaultPort() uint16 {
 	switch s {
@@ -40,11 +41,12 @@ func (s Scheme) DefaultPort() uint16 {
 
 // Hosted tells whether endpoints of the scheme share a port and are told apart by
 // name (Host or SNI).
-func (s Scheme) Hosted() bool { return s != TCP }
+func (s Scheme) Hosted() bool { return s != TCP && s != UDP }
 
 // URL names an endpoint. For http, https and tls the port says nothing (every
 // endpoint of a server shares it) and is always 0 here; what people are shown is
-// made from the server's public ports by URL.Public. For tcp it is the key.
+// made from the server's public ports by URL.Public. For tcp and udp it is the key, each of
+// its own: tcp and udp of one port are two endpoints.
 type URL struct {
 	Scheme Scheme
 	Host   Hostname
@@ -59,7 +61,7 @@ func (u URL) String() string { return u.Public(0) }
 
 // Public gives the form to show when the scheme is served on port (0: the
 // default): "https://app.example.com", "https://app.localhost:8443",
-// "tcp://tcp.example.com:20001".
+// "tcp://tcp.example.com:20001", "udp://udp.example.com:20001".
 func (u URL) Public(port uint16) string {
 	if u.Port != 0 {
 		port = u.Port

@@ -51,8 +51,9 @@ type Listen struct {
 	HTTP     string
 	Agent    string    // for agents only, beside HTTPS
 	SSH      string    // for SSH clients only, beside HTTPS
-	TCP      string    // the host on which TCP endpoints listen
-	TCPPorts PortRange // their ports
+	TCP      string    // the host on which TCP and UDP endpoints listen
+	TCPPorts PortRange // the ports of TCP endpoints
+	UDPPorts PortRange // the ports of UDP endpoints
 	Admin    string    // metrics, health, debug
 }
 
@@ -138,7 +139,7 @@ func Default() Config {
 	return Config{
 		DataDir: "/var/lib/postern",
 		Region:  "local",
-		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999},
+		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999}, UDPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
 		TLS:      TLS{Mode: ModeLocalCA},
 		Gateways: Gateways{ListenAllow: allow.Loopback()},

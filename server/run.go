@@ -134,7 +134,7 @@ func (s *Server) becomeReady(ctx context.Context) error {
 	s.ready.Store(true)
 	c := s.settings()
 	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
-		"ssh", addressText(s.listeners.ssh), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
+		"ssh", addressText(s.listeners.ssh), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "udp_ports", c.Listen.UDPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
 		"development", c.Development, "version", s.options.Version)
 	s.log.InfoContext(ctx, "SSH clients are served", "host_keys", strings.Join(s.SSHFingerprints(), " "))
 	if c.Development {

@@ -87,10 +87,12 @@ func listenSettings() []Setting {
 		address("agent", "An extra listener that takes agents only; empty for none.", func(c *Config) *string { return &c.Listen.Agent }),
 		address("ssh", "An extra listener that takes SSH clients only, such as :22; empty for none, as listen.https takes them, too.",
 			func(c *Config) *string { return &c.Listen.SSH }),
-		scalar("listen.tcp", "HOST", "The address on which TCP endpoints listen; empty is the host of listen.https.",
+		scalar("listen.tcp", "HOST", "The address on which TCP and UDP endpoints listen; empty is the host of listen.https.",
 			func(c *Config) *string { return &c.Listen.TCP }, parseHost, plain),
 		scalar("listen.tcp_ports", "FIRST-LAST", "The ports that TCP endpoints may have; empty switches them off.",
 			func(c *Config) *PortRange { return &c.Listen.TCPPorts }, parsePorts, PortRange.String),
+		scalar("listen.udp_ports", "FIRST-LAST", "The ports that UDP endpoints may have; empty switches them off.",
+			func(c *Config) *PortRange { return &c.Listen.UDPPorts }, parsePorts, PortRange.String),
 		address("admin", "Metrics, health and debug, for the operator alone; empty switches it off.", func(c *Config) *string { return &c.Listen.Admin }),
 		sequence("proxy_protocol", "LISTENER", "The listeners (https, http, agent, ssh, tcp) on which every connection must begin with a PROXY protocol header.",
 			func(c *Config) *[]string { return &c.ProxyProtocol }, oneOf(ListenerNames()...), plain),
@@ -242,7 +244,6 @@ func parseAccessLog(s string) (string, error) {
 func futureSettings() []Setting {
 	return []Setting{
 		future("listen.dns", "the authoritative DNS zone"),
-		future("listen.udp_ports", "UDP endpoints", udpDefault),
 		future("cluster", "a cluster of several nodes"),
 		future("tls.directory", "ACME"),
 		future("tls.email", "ACME"),
@@ -251,19 +252,11 @@ func futureSettings() []Setting {
 	}
 }
 
-// udpDefault is the design's documented default, accepted with a note so that the
-// documented example is valid as it stands.
-const udpDefault = "20000-29999"
-
-func future(key, feature string, harmless ...string) Setting {
+func future(key, feature string) Setting {
 	return Setting{
 		Key: key, Argument: "…", About: "Not available in this version: " + feature + ".", future: true,
-		set: func(c *Config, values []string) error {
-			switch {
-			case len(values) == 0 || values[0] == "":
-				return nil
-			case len(harmless) == 1 && values[0] == harmless[0]:
-				c.Notes = append(c.Notes, fmt.Sprintf("%s has no effect: this version does not have %s", key, feature))
+		set: func(_ *Config, values []string) error {
+			if len(values) == 0 || values[0] == "" {
 				return nil
 			}
 			return fmt.Errorf("this version does not have %s; remove the key", feature)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/handover"
 )
 
@@ -122,16 +123,14 @@ func (s *Server) openPeers() error {
 }
 
 // prepare makes everything ready to accept: from the other processes of the node come
-// the ports of TCP endpoints and the sessions of agents.
+// the ports of endpoints and the sessions of agents.
 func (s *Server) prepare(ctx context.Context) error {
 	if s.taker != nil {
 		ports, err := s.taker.Ports(ctx)
 		if err != nil {
 			return err
 		}
-		for port, ln := range ports {
-			s.edge.AdoptPort(port, ln)
-		}
+		s.edge.AdoptPorts(edge.PortSockets(ports))
 	}
 	if handover.Supported() != nil {
 		return s.builder.Sync(ctx) // nobody can have been before
@@ -208,9 +207,9 @@ func (s *Server) handOver(w http.ResponseWriter, r *http.Request) {
 }
 
 // retire hands over by give, and after that leaves everything new to the other process.
-func (s *Server) retire(give func(map[uint16]net.Listener) error) error {
-	err := s.edge.HandOver(func(ports map[uint16]net.Listener) error {
-		if err := give(ports); err != nil {
+func (s *Server) retire(give func(handover.PortSockets) error) error {
+	err := s.edge.HandOver(func(ports edge.PortSockets) error {
+		if err := give(handover.PortSockets(ports)); err != nil {
 			return err
 		}
 		close(s.retired) // before the listeners are closed, which would be a failure else

@@ -64,9 +64,9 @@ func runningThatGivesUp(t *testing.T, dir string) <-chan error {
 		}
 		_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: postern-hand-over\r\n\r\n"))
 		ctx, giveUp := context.WithCancel(context.Background())
-		giver := handover.Giver{Lock: lock, Retire: func(give func(map[uint16]net.Listener) error) error {
+		giver := handover.Giver{Lock: lock, Retire: func(give func(handover.PortSockets) error) error {
 			giveUp()
-			_ = give(nil)
+			_ = give(handover.PortSockets{})
 			return postern.Errorf(postern.CodeServerBusy, "it took too long")
 		}}
 		over <- giver.Give(ctx, conn.(*net.UnixConn))

@@ -21,6 +21,7 @@ type Server struct {
 	ctx    context.Context // of Serve
 	queued atomic.Int64    // bytes of the buffers of all queues
 	parts  sync.WaitGroup  // the flows' goroutines
+	quiet  atomic.Bool     // Retire was called
 
 	// Of the goroutine that receives.
 	received time.Duration // when the batch came
@@ -31,8 +32,9 @@ type Server struct {
 	origins map[netip.Prefix]*origin
 	lists   [states]list
 	opening int
-	timer   *time.Timer // of expire
-	ticking bool        // the timer runs
+	timer   *time.Timer   // of expire
+	ticking bool          // the timer runs
+	left    chan struct{} // closed when the last flow has left; nil where nobody waits
 }
 
 // NewServer takes a socket into use: it sets large buffers, and asks for the addresses
@@ -77,11 +79,37 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err := s.receive(ctx)
+	if s.quiet.Load() {
+		s.waitForFlows(ctx)
+	}
 	cancel()
 	s.End(func(netip.AddrPort, net.Conn) bool { return true })
 	s.parts.Wait()
 	s.timer.Stop()
 	return err
+}
+
+// Retire has the Server receive nothing more, as when another process has the socket too
+// and does that from now on. Flows live on until they end, and then Serve returns.
+func (s *Server) Retire() {
+	s.quiet.Store(true)
+	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// waitForFlows waits until no flow is left, or ctx ends.
+func (s *Server) waitForFlows(ctx context.Context) {
+	s.mu.Lock()
+	if len(s.flows) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	left := make(chan struct{})
+	s.left = left
+	s.mu.Unlock()
+	select {
+	case <-left:
+	case <-ctx.Done():
+	}
 }
 
 // failures is how often receiving may fail in a row without the socket being given up:
@@ -95,7 +123,7 @@ func (s *Server) receive(ctx context.Context) error {
 		switch {
 		case err == nil:
 			failed = 0
-		case ctx.Err() != nil, errors.Is(err, net.ErrClosed):
+		case ctx.Err() != nil, s.quiet.Load(), errors.Is(err, net.ErrClosed):
 			return nil
 		case unreachable(err):
 			s.config.Counters.drop(DropUnreachable, 1)

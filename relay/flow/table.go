@@ -125,6 +125,10 @@ func (s *Server) leave(f *flow) {
 	}
 	s.lists[f.state].remove(f)
 	f.state = gone
+	if s.left != nil && len(s.flows) == 0 {
+		close(s.left)
+		s.left = nil
+	}
 }
 
 // retire counts a flow as one that is open no longer, the first time.

@@ -92,7 +92,7 @@ func TestReservedAddrs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.service.ClaimPort(t.Context(), credential, 20001); err != nil {
+	if err := w.service.ClaimPort(t.Context(), credential, postern.TCP, 20001); err != nil {
 		t.Fatal(err)
 	}
 	w.refused(400, postern.CodeRegionInvalid, "POST", path, object{"region": "mars"})

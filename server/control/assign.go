@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -134,12 +135,12 @@ func (s *session) assignName(ctx context.Context, e *endpoint, u postern.URL) er
 
 // assignPort gives the endpoint its stable port, or another.
 func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) error {
-	c, ports, asker := s.control, s.control.config.TCPPorts, s.asker(e)
+	c, ports, asker := s.control, s.control.ports(u.Scheme), s.asker(e)
 	if !asker.Credential.ACL.AllowsAnyAddress() {
-		return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow a TCP address that the server chooses; ask for one that the ACL names, such as %s:%d", u.Host, ports.First)
+		return postern.Errorf(postern.CodeRandomPortNotAllowed, "the credential's ACL does not allow %s address that the server chooses; ask for one that the ACL names, such as %s:%d", article(u.Scheme), u.Host, ports.First)
 	}
 	u, ok, err := s.find(ctx, e, func(taken func(postern.URL) bool) (postern.URL, error) {
-		port, err := c.config.Service.AssignPort(ctx, asker, 0, ports.First, ports.Last, func(port uint16) bool {
+		port, err := c.config.Service.AssignPort(ctx, asker, u.Scheme, 0, ports.First, ports.Last, func(port uint16) bool {
 			return taken(postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port})
 		})
 		return postern.URL{Scheme: u.Scheme, Host: u.Host, Port: port}, err
@@ -150,6 +151,9 @@ func (s *session) assignPort(ctx context.Context, e *endpoint, u postern.URL) er
 	case !ok:
 		return postern.Errorf(postern.CodePortUnavailable, "no free port was found in %d to %d", ports.First, ports.Last)
 	}
-	c.config.Service.KeepPort(asker, u.Port)
+	c.config.Service.KeepPort(asker, u.Scheme, u.Port)
 	return nil
 }
+
+// article is the scheme as the text of an error names an address of it.
+func article(scheme postern.Scheme) string { return "a " + strings.ToUpper(string(scheme)) }

@@ -119,9 +119,9 @@ func (s *session) wish(r link.BindRequest) (wish, error) {
 // place finds the endpoint its address and takes it online there.
 func (s *session) place(ctx context.Context, e *endpoint, w wish) error {
 	switch {
-	case w.url.Scheme == postern.TCP && w.url.Port == 0:
+	case !w.url.Scheme.Hosted() && w.url.Port == 0:
 		return s.assignPort(ctx, e, w.url)
-	case w.url.Scheme == postern.TCP:
+	case !w.url.Scheme.Hosted():
 		return s.takePort(ctx, e, w)
 	case w.url.Host == "":
 		return s.assignName(ctx, e, w.url)
@@ -144,7 +144,7 @@ func (s *session) takePort(ctx context.Context, e *endpoint, w wish) error {
 	if !credential.ACL.Allows(w.url) {
 		return notAllowed(w.url)
 	}
-	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimPort(ctx, credential, w.url.Port) })
+	return s.takeClaimed(ctx, e, w, func() error { return s.control.config.Service.ClaimPort(ctx, credential, w.url.Scheme, w.url.Port) })
 }
 
 // takeClaimed takes the endpoint online once the store, in turn, lets the account have
@@ -174,7 +174,7 @@ func (s *session) tolerate(ctx context.Context, err error, w wish) error {
 
 // notAllowed says that the ACL has no rule for an endpoint.
 func notAllowed(u postern.URL) *postern.Error {
-	if u.Scheme == postern.TCP {
+	if !u.Scheme.Hosted() {
 		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", u)
 	}
 	return postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s", u.Host)

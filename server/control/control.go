@@ -39,16 +39,16 @@ type Service interface {
 	// AssignName gives the stable name of an endpoint, another of its series while
 	// taken says that one cannot be had.
 	AssignName(ctx context.Context, a service.Asker, scheme postern.Scheme, domain postern.Hostname, taken func(postern.Hostname) bool) (postern.Hostname, error)
-	// ClaimPort and AssignPort are the same for the ports of TCP endpoints. want is 0
+	// ClaimPort and AssignPort are the same for the ports of tcp and udp endpoints. want is 0
 	// here: a port that is asked for by number is claimed.
-	ClaimPort(ctx context.Context, c postern.Credential, port uint16) error
-	AssignPort(ctx context.Context, a service.Asker, want, low, high uint16, taken func(uint16) bool) (uint16, error)
+	ClaimPort(ctx context.Context, c postern.Credential, scheme postern.Scheme, port uint16) error
+	AssignPort(ctx context.Context, a service.Asker, scheme postern.Scheme, want, low, high uint16, taken func(uint16) bool) (uint16, error)
 	// CheckCloud refuses what is registered where a cloud endpoint is.
 	CheckCloud(account postern.AccountID, u postern.URL, pooling bool) error
 	// KeepName and KeepPort note who has what was assigned online, so that it is given
 	// the same again.
 	KeepName(a service.Asker, host postern.Hostname)
-	KeepPort(a service.Asker, port uint16)
+	KeepPort(a service.Asker, scheme postern.Scheme, port uint16)
 	// SessionStarted and SessionStopped record events.
 	SessionStarted(ctx context.Context, s postern.Session) error
 	SessionStopped(ctx context.Context, s postern.Session) error
@@ -76,13 +76,13 @@ type Routes interface {
 	Sync(ctx context.Context) error
 }
 
-// Ports opens and closes the listeners of TCP endpoints. Each OpenPort that succeeded
+// Ports opens and closes what tcp and udp endpoints are reached at. Each OpenPort that succeeded
 // has one ClosePort; a listener lives as long as somebody has its port open, since a
 // pool shares one. Where the agent may come back in a moment the port stays open as
 // long as visitors wait for that.
 type Ports interface {
-	OpenPort(port uint16) error // CodePortUnavailable
-	ClosePort(port uint16, mayReturn bool)
+	OpenPort(scheme postern.Scheme, port uint16) error // CodePortUnavailable
+	ClosePort(scheme postern.Scheme, port uint16, mayReturn bool)
 }
 
 // Gateways are the private gateways of the server.
@@ -97,7 +97,7 @@ type Gateways interface {
 // PublicPorts are the ports that people type, 0 where there is no listener.
 type PublicPorts struct{ HTTPS, HTTP uint16 }
 
-// Port gives the public port of a scheme; 0 for tcp, whose URLs hold theirs.
+// Port gives the public port of a scheme; 0 for tcp and udp, whose URLs hold theirs.
 func (p PublicPorts) Port(s postern.Scheme) uint16 {
 	switch s {
 	case postern.HTTP:
@@ -130,6 +130,7 @@ type Config struct {
 	EndpointsDomain postern.Hostname
 	Public          PublicPorts
 	TCPPorts        PortRange
+	UDPPorts        PortRange
 	Region          string
 	Banner          string // a line that agents show
 	Version         string // of this server, for agents' logs

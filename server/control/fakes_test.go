@@ -202,7 +202,8 @@ func (s *service) AssignName(ctx context.Context, a usecase.Asker, scheme poster
 	return "", errors.New("the series has ended")
 }
 
-func (s *service) ClaimPort(_ context.Context, c postern.Credential, port uint16) error {
+func (s *service) ClaimPort(_ context.Context, c postern.Credential, scheme postern.Scheme, number uint16) error {
+	port := numbered(scheme, number)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
@@ -215,9 +216,9 @@ func (s *service) ClaimPort(_ context.Context, c postern.Credential, port uint16
 	return nil
 }
 
-func (s *service) AssignPort(ctx context.Context, a usecase.Asker, _, low, high uint16, taken func(uint16) bool) (uint16, error) {
+func (s *service) AssignPort(ctx context.Context, a usecase.Asker, scheme postern.Scheme, _, low, high uint16, taken func(uint16) bool) (uint16, error) {
 	for port := low; port <= high; port++ {
-		if !taken(port) && s.ClaimPort(ctx, a.Credential, port) == nil {
+		if !taken(port) && s.ClaimPort(ctx, a.Credential, scheme, port) == nil {
 			return port, nil
 		}
 	}
@@ -225,7 +226,20 @@ func (s *service) AssignPort(ctx context.Context, a usecase.Asker, _, low, high 
 }
 
 func (s *service) KeepName(a usecase.Asker, host postern.Hostname) { s.keep(a, string(host)) }
-func (s *service) KeepPort(a usecase.Asker, port uint16)           { s.keep(a, strconv.Itoa(int(port))) }
+func (s *service) KeepPort(a usecase.Asker, scheme postern.Scheme, port uint16) {
+	s.keep(a, strconv.Itoa(int(numbered(scheme, port))))
+}
+
+// numbered tells ports of both schemes apart, as the store does: none of tcp in these
+// tests has the number that one of udp gets.
+func numbered(scheme postern.Scheme, port uint16) uint16 {
+	if scheme == postern.UDP {
+		return port + udpOffset
+	}
+	return port
+}
+
+const udpOffset = 30000
 
 func (s *service) keep(a usecase.Asker, address string) {
 	s.mu.Lock()
@@ -251,14 +265,15 @@ func (s *service) note(event string) error {
 	return nil
 }
 
-// ports is the edge's listeners of TCP endpoints.
+// ports is the edge's sockets of tcp and udp endpoints.
 type ports struct {
 	mu    sync.Mutex
 	users map[uint16]int
 	busy  map[uint16]bool // another program's
 }
 
-func (p *ports) OpenPort(port uint16) error {
+func (p *ports) OpenPort(scheme postern.Scheme, number uint16) error {
+	port := numbered(scheme, number)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.busy[port] {
@@ -268,7 +283,8 @@ func (p *ports) OpenPort(port uint16) error {
 	return nil
 }
 
-func (p *ports) ClosePort(port uint16, _ bool) {
+func (p *ports) ClosePort(scheme postern.Scheme, number uint16, _ bool) {
+	port := numbered(scheme, number)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.users[port]--
@@ -322,6 +338,7 @@ func newWorld(t testing.TB, change ...func(*control.Config)) *world {
 		Domain:   "example.com",
 		Public:   control.PublicPorts{HTTPS: 443, HTTP: 80},
 		TCPPorts: control.PortRange{First: 20000, Last: 20009},
+		UDPPorts: control.PortRange{First: 20000, Last: 20009},
 		Region:   "local",
 
 		SigningKey:      []byte("0123456789abcdef0123456789abcdef"),

@@ -8,8 +8,10 @@ import (
 	"github.com/postern-dev/postern/server/service"
 )
 
-// tcpHost is the host of all TCP endpoints, which are told apart by port.
-func (c *Control) tcpHost() postern.Hostname { return "tcp." + c.config.Domain }
+// portHost is the host of all endpoints of a scheme that are told apart by port.
+func (c *Control) portHost(scheme postern.Scheme) postern.Hostname {
+	return postern.Hostname(scheme) + "." + c.config.Domain
+}
 
 // base is the domain below which names are assigned.
 func (c *Control) base() postern.Hostname {

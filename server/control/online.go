@@ -124,8 +124,8 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 		s.control.config.Cluster.Forget(u)
 		return err
 	}
-	if u.Scheme == postern.TCP {
-		if err := s.control.config.Ports.OpenPort(u.Port); err != nil {
+	if !u.Scheme.Hosted() {
+		if err := s.control.config.Ports.OpenPort(u.Scheme, u.Port); err != nil {
 			unregister()
 			return err
 		}
@@ -146,8 +146,8 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 			if !mayReturn {
 				s.control.config.Cluster.Forget(u)
 			}
-			if u.Scheme == postern.TCP {
-				s.control.config.Ports.ClosePort(u.Port, mayReturn)
+			if !u.Scheme.Hosted() {
+				s.control.config.Ports.ClosePort(u.Scheme, u.Port, mayReturn)
 			}
 		})
 	}

@@ -69,6 +69,9 @@ func checkOptions(scheme postern.Scheme, o postern.EndpointOptions) error {
 	if !slices.Contains([]postern.UpstreamProtocol{postern.HTTP1, postern.HTTP2}, o.UpstreamProtocol) {
 		return postern.Errorf(postern.CodeBindInvalid, "upstream protocol %q is not http1 or http2", shorten(string(o.UpstreamProtocol)))
 	}
+	if o.ProxyProtocol != 0 && scheme == postern.UDP {
+		return postern.Errorf(postern.CodeBindInvalid, "the PROXY protocol is not for udp endpoints: a datagram has no beginning of a connection before it")
+	}
 	if o.Termination != postern.Passthrough && scheme != postern.TLS {
 		return postern.Errorf(postern.CodeBindInvalid, "TLS termination %q is for tls endpoints only", shorten(string(o.Termination)))
 	}
@@ -95,8 +98,8 @@ func checkCertificate(scheme postern.Scheme, o postern.EndpointOptions) error {
 // known to be right.
 func (c *Control) requested(r link.BindRequest) (postern.URL, error) {
 	u := postern.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}
-	if u.Scheme == postern.TCP {
-		return c.requestedTCP(r.URL)
+	if !u.Scheme.Hosted() {
+		return c.requestedPort(r.URL)
 	}
 	public := c.config.Public.Port(u.Scheme)
 	if public == 0 {
@@ -118,19 +121,28 @@ func (c *Control) requested(r link.BindRequest) (postern.URL, error) {
 	return u, nil
 }
 
-func (c *Control) requestedTCP(r postern.URLRequest) (postern.URL, error) {
-	u := postern.URL{Scheme: postern.TCP, Host: c.tcpHost(), Port: r.Port}
+// requestedPort is requested for endpoints that are told apart by their port.
+func (c *Control) requestedPort(r postern.URLRequest) (postern.URL, error) {
+	u := postern.URL{Scheme: r.Scheme, Host: c.portHost(r.Scheme), Port: r.Port}
+	kind, ports := strings.ToUpper(string(r.Scheme)), c.ports(r.Scheme)
 	if r.Host != "" && r.Host != u.Host {
-		return u, postern.Errorf(postern.CodeDomainForeign, "%s: TCP endpoints of this server are %s:PORT", r.Host, u.Host)
+		return u, postern.Errorf(postern.CodeDomainForeign, "%s: %s endpoints of this server are %s:PORT", r.Host, kind, u.Host)
 	}
-	ports := c.config.TCPPorts
 	if ports.First == 0 {
-		return u, postern.Errorf(postern.CodeOptionUnsupported, "this server has no ports for TCP endpoints (listen.tcp_ports)")
+		return u, postern.Errorf(postern.CodeOptionUnsupported, "this server has no ports for %s endpoints (listen.%s_ports)", kind, r.Scheme)
 	}
 	if r.Port != 0 && (r.Port < ports.First || r.Port > ports.Last) {
-		return u, postern.Errorf(postern.CodePortUnavailable, "port %d is outside %d to %d, the ports of this server's TCP endpoints", r.Port, ports.First, ports.Last)
+		return u, postern.Errorf(postern.CodePortUnavailable, "port %d is outside %d to %d, the ports of this server's %s endpoints", r.Port, ports.First, ports.Last, kind)
 	}
 	return u, nil
+}
+
+// ports are those that endpoints of a scheme may have.
+func (c *Control) ports(scheme postern.Scheme) PortRange {
+	if scheme == postern.UDP {
+		return c.config.UDPPorts
+	}
+	return c.config.TCPPorts
 }
 
 func shorten(s string) string {

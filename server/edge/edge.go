@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/relay/flow"
 )
 
 // Edge serves visitors. Make one with New; its methods may be called from anywhere.
@@ -23,6 +24,7 @@ type Edge struct {
 	tls       tlsConfigs
 	upstreams upstreams
 	ports     ports
+	flows     flow.Counters // of all udp endpoints
 	metrics   *metrics
 
 	ctx    context.Context // ends when what is left is to be cut
@@ -60,8 +62,8 @@ func New(c Config) *Edge {
 		listeners:     make(map[net.Listener]struct{}),
 		visitors:      make(map[*visitor]struct{}),
 		conversations: make(map[*conversation]struct{}),
-		metrics:       newMetrics(c.Metrics),
 	}
+	e.metrics = newMetrics(c.Metrics, &e.flows)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.admission = newAdmission()
 	e.agentGate = newGate()

@@ -206,7 +206,7 @@ const mostMoves = 3
 // serveRoute shows the request to the route's followers by begin, and forwards it.
 func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 	for moves := 0; ; moves++ {
-		if refusal := x.edge.restricted(x.visitor, x.route); refusal != nil {
+		if refusal := x.edge.restricted(x.visitor.client, x.route); refusal != nil {
 			return refusal
 		}
 		err := x.enter(x.route.Meter)

@@ -308,7 +308,7 @@ func (s *site) tcpPort(addr string, change ...func(*member)) (string, *member) {
 		must(s.t, err)
 		at := probe.Addr().(*net.TCPAddr)
 		probe.Close()
-		if s.edge.OpenPort(uint16(at.Port)) != nil {
+		if s.edge.OpenPort(postern.TCP, uint16(at.Port)) != nil {
 			continue // somebody was faster
 		}
 		return at.String(), s.serve("tcp://tcp."+domain+":"+at.String()[len("127.0.0.1:"):], addr, change...)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/relay/flow"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -25,6 +26,7 @@ type metrics struct {
 	mu        sync.Mutex
 	endpoints map[string]*endpointMetrics
 	rejects   map[string]*atomic.Uint64
+	flows     *flow.Counters // of udp endpoints
 }
 
 // endpointMetrics counts for one endpoint's URL. It follows the exchanges of its routes.
@@ -62,7 +64,7 @@ var (
 		"Connections that were turned away, by reason.", []string{"reason"}, nil)
 )
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
+func newMetrics(registerer prometheus.Registerer, flows *flow.Counters) *metrics {
 	if registerer == nil {
 		return nil
 	}
@@ -72,6 +74,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		endpoints:  make(map[string]*endpointMetrics),
 		rejects:    make(map[string]*atomic.Uint64),
 	}
+	m.flows = flows
 	// A second edge on one registerer would be a mistake of ours; its numbers are lost
 	// rather than the server.
 	_ = registerer.Register(m)
@@ -171,7 +174,7 @@ func (c *endpointMetrics) counters() *relay.Counters {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{descRequests, descDuration, descBytes, descOpen, descRejected} {
+	for _, desc := range []*prometheus.Desc{descRequests, descDuration, descBytes, descOpen, descRejected, descDatagrams, descDropped, descFlows, descFlowsEnded} {
 		out <- desc
 	}
 }
@@ -186,6 +189,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for name, at := range m.endpoints {
 		at.collect(name, out)
 	}
+	collectFlows(m.flows, out)
 }
 
 func (c *endpointMetrics) collect(name string, out chan<- prometheus.Metric) {

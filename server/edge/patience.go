@@ -109,6 +109,18 @@ func (e *Edge) tlsRoute(name postern.Hostname) *route.Route {
 	return r
 }
 
+// flowRoute returns the udp endpoint of a port, nil for none.
+func (e *Edge) flowRoute(port uint16) *route.Route {
+	r := e.config.Routes.Load().Flow(port)
+	if r == nil {
+		e.await(e.config.Recent.Flow(port), func() bool {
+			r = e.config.Routes.Load().Flow(port)
+			return r != nil
+		})
+	}
+	return r
+}
+
 // portRoute returns the tcp endpoint of a port, nil for none.
 func (e *Edge) portRoute(port uint16) *route.Route {
 	r := e.config.Routes.Load().Port(port)

@@ -124,14 +124,14 @@ func TestPortsWait(t *testing.T) {
 	must(t, err)
 	port := portNumber(t, strings.TrimPrefix(free.Addr().String(), "127.0.0.1:"))
 	must(t, free.Close())
-	must(t, s.edge.OpenPort(port))
+	must(t, s.edge.OpenPort(postern.TCP, port))
 	url := postern.URL{Scheme: postern.TCP, Host: "tcp." + domain, Port: port}
 	recent.Lose(url)
-	s.edge.ClosePort(port, true)
+	s.edge.ClosePort(postern.TCP, port, true)
 	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 	must(t, err)
 	defer conn.Close()
-	must(t, s.edge.OpenPort(port))
+	must(t, s.edge.OpenPort(postern.TCP, port))
 	s.serve(url.String(), rawUpstream(t, echo))
 	must(t, conn.SetDeadline(time.Now().Add(patience)))
 	_, err = conn.Write([]byte("hello"))
@@ -142,5 +142,5 @@ func TestPortsWait(t *testing.T) {
 	if string(got) != "hello" {
 		t.Errorf("%q", got)
 	}
-	s.edge.ClosePort(port, false)
+	s.edge.ClosePort(postern.TCP, port, false)
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -11,58 +12,78 @@ import (
 	"github.com/postern-dev/postern/server/route"
 )
 
-// ports are the listeners of TCP endpoints.
+// ports are the sockets of tcp and udp endpoints.
 type ports struct {
 	edge *Edge
 	mu   sync.Mutex
-	open map[uint16]*openPort
+	open map[portKey]*openPort
+}
+
+// portKey says which port: tcp and udp of one number are two ports.
+type portKey struct {
+	scheme postern.Scheme
+	port   uint16
 }
 
 type openPort struct {
-	listener net.Listener
-	users    int
-	adopted  bool // from another process, and not served yet
+	socket  io.Closer // a net.Listener, or a *datagramPort
+	users   int
+	adopted bool // from another process, and not served yet
 }
 
-// OpenPort listens on a TCP endpoint's port. Members of a pool share one listener:
-// every call that succeeded needs one ClosePort. When nil is returned connections are
-// already accepted. Errors are CodePortUnavailable.
-func (e *Edge) OpenPort(port uint16) error {
-	p := &e.ports
+// OpenPort listens on the port of a tcp or udp endpoint. Members of a pool share one
+// socket: every call that succeeded needs one ClosePort. When nil is returned
+// connections and datagrams are already accepted. Errors are CodePortUnavailable.
+func (e *Edge) OpenPort(scheme postern.Scheme, port uint16) error {
+	p, key := &e.ports, portKey{scheme, port}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at := p.open[port]; at != nil {
+	if at := p.open[key]; at != nil {
 		at.users++
 		return nil
 	}
 	if e.retired.Load() {
 		return nil // the process that has taken over opens it, to which the endpoint is lent
 	}
+	socket, err := e.listenPort(key)
+	if err != nil {
+		return err
+	}
+	p.put(key, &openPort{socket: socket, users: 1})
+	e.servePort(socket, key)
+	return nil
+}
+
+func (e *Edge) listenPort(key portKey) (io.Closer, error) {
 	host := ""
 	if e.config.PortAddr.IsValid() {
 		host = e.config.PortAddr.String()
 	}
+	at := net.JoinHostPort(host, strconv.Itoa(int(key.port)))
 	var config net.ListenConfig // keep-alive on: a visitor that vanished is noticed
-	ln, err := config.Listen(e.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+	if key.scheme == postern.UDP {
+		conn, err := config.ListenPacket(e.ctx, "udp", at)
+		if err != nil {
+			return nil, postern.Errorf(postern.CodePortUnavailable, "UDP port %d cannot be listened on", key.port).Because(err)
+		}
+		return e.newDatagramPort(conn.(*net.UDPConn), key.port), nil
+	}
+	ln, err := config.Listen(e.ctx, "tcp", at)
 	if err != nil {
-		return postern.Errorf(postern.CodePortUnavailable, "TCP port %d cannot be listened on", port).Because(err)
+		return nil, postern.Errorf(postern.CodePortUnavailable, "TCP port %d cannot be listened on", key.port).Because(err)
 	}
-	if p.open == nil {
-		p.open = make(map[uint16]*openPort)
-	}
-	p.open[port] = &openPort{listener: ln, users: 1}
-	e.all.Go(func() { e.servePort(ln, port) })
-	return nil
+	return ln, nil
 }
 
-// ClosePort takes one user off a port; with the last one the listener is closed: at
-// once, or if he may return after route.ReturnTime, in which visitors wait for him.
-// Connections that are open live on. A port that is not open is ignored.
-func (e *Edge) ClosePort(port uint16, mayReturn bool) {
-	p := &e.ports
+// ClosePort takes one user off a port; with the last one the socket is closed: at once,
+// or if he may return after route.ReturnTime, in which visitors wait for him.
+// Connections that are open live on; flows end with the socket that their answers leave
+// from. A port that is not open is ignored.
+func (e *Edge) ClosePort(scheme postern.Scheme, port uint16, mayReturn bool) {
+	p, key := &e.ports, portKey{scheme, port}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := p.open[port]
+	at := p.open[key]
 	if at == nil {
 		return
 	}
@@ -70,40 +91,57 @@ func (e *Edge) ClosePort(port uint16, mayReturn bool) {
 	switch {
 	case at.users > 0:
 	case mayReturn:
-		time.AfterFunc(route.ReturnTime, func() { p.closeUnused(port, at) })
+		time.AfterFunc(route.ReturnTime, func() { p.closeUnused(key, at) })
 	default:
-		p.close(port, at)
+		p.close(key, at)
 	}
 }
 
+// put notes that a port is open. mu is held.
+func (p *ports) put(key portKey, at *openPort) {
+	if p.open == nil {
+		p.open = make(map[portKey]*openPort)
+	}
+	p.open[key] = at
+}
+
 // closeUnused closes the port unless somebody has come back to it.
-func (p *ports) closeUnused(port uint16, at *openPort) {
+func (p *ports) closeUnused(key portKey, at *openPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open[port] == at && at.users == 0 {
-		p.close(port, at)
+	if p.open[key] == at && at.users == 0 {
+		p.close(key, at)
 	}
 }
 
 // close closes a port. mu is held.
-func (p *ports) close(port uint16, at *openPort) {
-	delete(p.open, port)
-	_ = at.listener.Close()
+func (p *ports) close(key portKey, at *openPort) {
+	delete(p.open, key)
+	_ = at.socket.Close()
 }
 
-func (e *Edge) servePort(ln net.Listener, port uint16) {
-	l := listener{name: "tcp", proxied: e.config.ProxyProtocol.Ports, handle: func(v *visitor) { e.handlePort(v, port) }}
-	if err := e.serve(context.Background(), ln, l); err != nil && !e.closedPort(port, ln) {
-		e.logger.ErrorContext(e.ctx, "a TCP endpoint's listener failed", "port", port, "error", err)
-	}
+// servePort has a socket served until it is closed.
+func (e *Edge) servePort(socket io.Closer, key portKey) {
+	e.all.Go(func() {
+		var err error
+		switch socket := socket.(type) {
+		case *datagramPort:
+			err = socket.serve()
+		case net.Listener:
+			err = e.serve(context.Background(), socket, listener{name: "tcp", proxied: e.config.ProxyProtocol.Ports, handle: func(v *visitor) { e.handlePort(v, key.port) }})
+		}
+		if err != nil && !e.closedPort(key, socket) {
+			e.logger.ErrorContext(e.ctx, "an endpoint's port failed", "scheme", key.scheme, "port", key.port, "error", err)
+		}
+	})
 }
 
-// closedPort tells whether ln was closed by ClosePort.
-func (e *Edge) closedPort(port uint16, ln net.Listener) bool {
+// closedPort tells whether the socket was closed by ClosePort.
+func (e *Edge) closedPort(key portKey, socket io.Closer) bool {
 	e.ports.mu.Lock()
 	defer e.ports.mu.Unlock()
-	at := e.ports.open[port]
-	return at == nil || at.listener != ln
+	at := e.ports.open[key]
+	return at == nil || at.socket != socket
 }
 
 // handlePort serves one visitor of a TCP endpoint. Nothing is read first: in many

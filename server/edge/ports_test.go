@@ -63,8 +63,8 @@ func TestPortsOpenAndClose(t *testing.T) {
 	_, text, _ := net.SplitHostPort(addr)
 	port := portNumber(t, text)
 
-	must(t, s.edge.OpenPort(port)) // a second member of a pool
-	s.edge.ClosePort(port, false)
+	must(t, s.edge.OpenPort(postern.TCP, port)) // a second member of a pool
+	s.edge.ClosePort(postern.TCP, port, false)
 	conn := s.dial(addr)
 	_, err = io.WriteString(conn, "y")
 	must(t, err)
@@ -72,7 +72,7 @@ func TestPortsOpenAndClose(t *testing.T) {
 	_, err = io.ReadFull(conn, b[:])
 	must(t, err)
 
-	s.edge.ClosePort(port, false)
+	s.edge.ClosePort(postern.TCP, port, false)
 	eventually(t, "the port is closed", func() bool {
 		late, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -82,13 +82,13 @@ func TestPortsOpenAndClose(t *testing.T) {
 	})
 	_, err = io.ReadFull(open, b[:]) // connections live on
 	must(t, err)
-	s.edge.ClosePort(port, false) // no harm
+	s.edge.ClosePort(postern.TCP, port, false) // no harm
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer taken.Close()
 	_, text, _ = net.SplitHostPort(taken.Addr().String())
-	if err := s.edge.OpenPort(portNumber(t, text)); !postern.HasCode(err, postern.CodePortUnavailable) {
+	if err := s.edge.OpenPort(postern.TCP, portNumber(t, text)); !postern.HasCode(err, postern.CodePortUnavailable) {
 		t.Errorf("a taken port: %v", err)
 	}
 }

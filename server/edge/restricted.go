@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -12,19 +13,19 @@ import (
 // restricted refuses a visitor to whose address the account of r does not open its
 // endpoints. The address is the connection's, or what a PROXY header says: headers of
 // requests do not count.
-func (e *Edge) restricted(v *visitor, r *route.Route) *postern.Error {
-	verdict := e.config.Access.Check(r.Account, access.Endpoints, v.client.Addr())
+func (e *Edge) restricted(client netip.AddrPort, r *route.Route) *postern.Error {
+	verdict := e.config.Access.Check(r.Account, access.Endpoints, client.Addr())
 	if verdict == access.Passes {
 		return nil
 	}
 	if also, now := e.restrictions.note(time.Now()); now {
 		e.logger.WarnContext(e.ctx, "a visitor's address does not pass the account's IP restriction", "endpoint", r.URL.String(), "account", r.Account,
-			"client", v.client.String(), "refused", verdict == access.Refused, "also", also)
+			"client", client.String(), "refused", verdict == access.Refused, "also", also)
 	}
 	if verdict == access.Noted {
 		return nil
 	}
-	return postern.Errorf(postern.CodeVisitorAddressRefused, "Request blocked by an IP restriction: %s", v.client.Addr())
+	return postern.Errorf(postern.CodeVisitorAddressRefused, "Request blocked by an IP restriction: %s", client.Addr())
 }
 
 // tunnelRestricted ends a visitor's connection whose address is refused.

@@ -4,43 +4,65 @@ import (
 	"net"
 	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/route"
 )
 
-// HandOver calls give with the listeners of the TCP endpoints' ports, while none is
-// opened or closed. When give returns nil another process accepts from now on, and the
-// edge retires: it closes its listeners and goes on serving the connections that it
+// PortSockets are the sockets of endpoints that are told apart by their port.
+type PortSockets struct {
+	TCP map[uint16]net.Listener
+	UDP map[uint16]*net.UDPConn
+}
+
+// HandOver calls give with the sockets of the endpoints' ports, while none is opened or
+// closed. When give returns nil another process accepts from now on, and the edge
+// retires: it closes its listeners and goes on serving the connections and flows that it
 // has. Each HTTP connection ends with its next answer, or when it has been idle for as
-// long as it may; everything else ends by itself. After an error nothing has changed.
-func (e *Edge) HandOver(give func(ports map[uint16]net.Listener) error) error {
+// long as it may; everything else ends by itself. What comes from the source of a flow
+// that is left here is the other process's, which makes a flow of its own for it, so
+// that a service sees a new source port; answers that are due still leave. After an error
+// nothing has changed.
+func (e *Edge) HandOver(give func(PortSockets) error) error {
 	p := &e.ports
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	open := make(map[uint16]net.Listener, len(p.open))
-	for port, at := range p.open {
-		open[port] = at.listener
+	open := PortSockets{TCP: make(map[uint16]net.Listener), UDP: make(map[uint16]*net.UDPConn)}
+	for key, at := range p.open {
+		switch socket := at.socket.(type) {
+		case *datagramPort:
+			open.UDP[key.port] = socket.conn
+		case net.Listener:
+			open.TCP[key.port] = socket
+		}
 	}
 	if err := give(open); err != nil {
 		return err
 	}
 	e.retired.Store(true)
-	for port, at := range p.open {
-		p.close(port, at)
+	for key, at := range p.open {
+		if socket, ok := at.socket.(*datagramPort); ok && !at.adopted {
+			delete(p.open, key)
+			socket.server.Retire() // which closes the socket with the last flow
+			continue
+		}
+		p.close(key, at)
 	}
 	e.closeListeners(false)
 	return nil
 }
 
-// AdoptPort takes over the listener of a TCP endpoint's port. Nobody is accepted before
+// AdoptPorts takes over the sockets of endpoints' ports. Nobody is accepted before
 // ServeAdopted.
-func (e *Edge) AdoptPort(port uint16, ln net.Listener) {
+func (e *Edge) AdoptPorts(sockets PortSockets) {
 	p := &e.ports
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open == nil {
-		p.open = make(map[uint16]*openPort)
+	for port, ln := range sockets.TCP {
+		p.put(portKey{postern.TCP, port}, &openPort{socket: ln, adopted: true})
 	}
-	p.open[port] = &openPort{listener: ln, adopted: true}
+	for port, conn := range sockets.UDP {
+		p.put(portKey{postern.UDP, port}, &openPort{socket: e.newDatagramPort(conn, port), adopted: true})
+	}
 }
 
 // ServeAdopted serves the ports that were adopted. Those that nobody has opened are
@@ -49,14 +71,14 @@ func (e *Edge) ServeAdopted() {
 	p := &e.ports
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for port, at := range p.open {
+	for key, at := range p.open {
 		if !at.adopted {
 			continue
 		}
 		at.adopted = false
-		e.all.Go(func() { e.servePort(at.listener, port) })
+		e.servePort(at.socket, key)
 		if at.users == 0 {
-			time.AfterFunc(route.ReturnTime, func() { p.closeUnused(port, at) })
+			time.AfterFunc(route.ReturnTime, func() { p.closeUnused(key, at) })
 		}
 	}
 }
@@ -65,18 +87,18 @@ func (e *Edge) ServeAdopted() {
 func (p *ports) closeAdopted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for port, at := range p.open {
+	for key, at := range p.open {
 		if at.adopted {
-			p.close(port, at)
+			p.close(key, at)
 		}
 	}
 }
 
-// Visitors counts the connections that are open, agents' excepted.
+// Visitors counts the connections and flows that are open, agents' excepted.
 func (e *Edge) Visitors() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.visitors) - int(e.agents.Load())
+	return len(e.visitors) - int(e.agents.Load()) + int(e.flows.Open.Load())
 }
 
 // lastAnswers tells whether each answer is to be its connection's last.

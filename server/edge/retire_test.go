@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -35,17 +36,17 @@ func TestHandOver(t *testing.T) {
 	echoed(t, stream, "before")
 
 	refused := errors.New("the other one is gone")
-	if err := s.edge.HandOver(func(map[uint16]net.Listener) error { return refused }); !errors.Is(err, refused) {
+	if err := s.edge.HandOver(func(edge.PortSockets) error { return refused }); !errors.Is(err, refused) {
 		t.Fatal(err)
 	}
 	second := s.dial(port)
 	echoed(t, second, "nothing has changed")
 	must(t, second.Close())
 
-	var given map[uint16]net.Listener
-	must(t, s.edge.HandOver(func(ports map[uint16]net.Listener) error { given = ports; return nil }))
-	if len(given) != 1 {
-		t.Errorf("%d ports", len(given))
+	var given edge.PortSockets
+	must(t, s.edge.HandOver(func(ports edge.PortSockets) error { given = ports; return nil }))
+	if len(given.TCP) != 1 {
+		t.Errorf("%d ports", len(given.TCP))
 	}
 	for _, addr := range []string{s.http, s.https, s.agent, port} {
 		if conn, err := net.Dial("tcp", addr); err == nil {
@@ -69,8 +70,8 @@ func TestHandOver(t *testing.T) {
 	}
 	_ = stream.Close()
 	eventually(t, "the visitors have gone", func() bool { return s.edge.Visitors() == 0 })
-	must(t, s.edge.OpenPort(portOf(t, port))) // the process that has taken over opens it
-	s.edge.ClosePort(portOf(t, port), false)
+	must(t, s.edge.OpenPort(postern.TCP, portOf(t, port))) // the process that has taken over opens it
+	s.edge.ClosePort(postern.TCP, portOf(t, port), false)
 }
 
 func echoed(t *testing.T, conn net.Conn, text string) {
@@ -102,12 +103,12 @@ func TestAdoptedPorts(t *testing.T) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		must(t, err)
 		at[i] = portOf(t, ln.Addr().String())
-		s.edge.AdoptPort(at[i], ln)
+		s.edge.AdoptPorts(edge.PortSockets{TCP: map[uint16]net.Listener{at[i]: ln}})
 	}
 	early, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(at[0]))))
 	must(t, err)
 	defer early.Close()
-	must(t, s.edge.OpenPort(at[0]))
+	must(t, s.edge.OpenPort(postern.TCP, at[0]))
 	s.add(routeTo("tcp://tcp."+domain+":"+strconv.Itoa(int(at[0])), &owner{members: []*member{newMember(rawUpstream(t, echo))}}))
 	s.edge.ServeAdopted()
 	echoed(t, early, "was waiting in the queue")
@@ -118,5 +119,5 @@ func TestAdoptedPorts(t *testing.T) {
 		}
 		return err != nil
 	})
-	s.edge.ClosePort(at[0], false)
+	s.edge.ClosePort(postern.TCP, at[0], false)
 }

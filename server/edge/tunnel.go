@@ -23,7 +23,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 	}
 	defer e.relays.Done()
 	v.paced(e.live.Load().pace())
-	if refusal := e.restricted(v, r); refusal != nil {
+	if refusal := e.restricted(v.client, r); refusal != nil {
 		e.tunnelRestricted(v, r, refusal)
 		return
 	}

@@ -25,10 +25,10 @@ type Giver struct {
 	Listeners []Listener
 	Lock      *os.File // of the data directory
 
-	// Retire calls give with the listeners of the TCP endpoints' ports, while no port can
+	// Retire calls give with the sockets of the endpoints' ports, while no port can
 	// be opened or closed. After give has returned nil this process must accept nothing
 	// more, when Retire returns; after an error it goes on as before.
-	Retire func(give func(ports map[uint16]net.Listener) error) error
+	Retire func(give func(PortSockets) error) error
 }
 
 // Give hands over to the process at the other end of conn, which it closes. It blocks
@@ -61,7 +61,7 @@ func (g Giver) give(ctx context.Context, w *wire) error {
 	if _, _, err := w.receive(ctx, kindReady, readyTime); err != nil {
 		return err
 	}
-	err = g.Retire(func(ports map[uint16]net.Listener) error {
+	err = g.Retire(func(ports PortSockets) error {
 		if err := givePorts(w, ports); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (g Giver) offer(w *wire) error {
 	files := []*os.File{lock}
 	defer func() { closeAll(files) }()
 	for _, ln := range g.Listeners {
-		file, err := duplicateListener(ln.Listener)
+		file, err := duplicateSocket(ln.Listener)
 		if err != nil {
 			return err
 		}
@@ -95,33 +95,63 @@ func (g Giver) offer(w *wire) error {
 	return w.send(m, files...)
 }
 
-// givePorts sends the listeners of ports, some in a message.
-func givePorts(w *wire, ports map[uint16]net.Listener) error {
-	left := slices.Sorted(maps.Keys(ports))
+// PortSockets are the sockets of endpoints that are told apart by their port.
+type PortSockets struct {
+	TCP map[uint16]net.Listener
+	UDP map[uint16]*net.UDPConn
+}
+
+// close closes all of them.
+func (p PortSockets) close() {
+	for _, ln := range p.TCP {
+		_ = ln.Close()
+	}
+	for _, conn := range p.UDP {
+		_ = conn.Close()
+	}
+}
+
+// givePorts sends the sockets of ports, some in a message.
+func givePorts(w *wire, ports PortSockets) error {
+	tcp, udp := slices.Sorted(maps.Keys(ports.TCP)), slices.Sorted(maps.Keys(ports.UDP))
 	for {
-		part := left[:min(len(left), mostDescriptors)]
-		left = left[len(part):]
-		if err := givePart(w, part, ports, len(left) > 0); err != nil || len(left) == 0 {
+		part := message{Kind: kindPorts}
+		part.Ports = tcp[:min(len(tcp), mostDescriptors)]
+		tcp = tcp[len(part.Ports):]
+		part.Datagrams = udp[:min(len(udp), mostDescriptors-len(part.Ports))]
+		udp = udp[len(part.Datagrams):]
+		part.More = len(tcp)+len(udp) > 0
+		if err := givePart(w, part, ports); err != nil || !part.More {
 			return err
 		}
 	}
 }
 
-func givePart(w *wire, part []uint16, ports map[uint16]net.Listener, more bool) error {
+func givePart(w *wire, part message, ports PortSockets) error {
 	var files []*os.File
 	defer func() { closeAll(files) }()
-	for _, port := range part {
-		file, err := duplicateListener(ports[port])
-		if err != nil {
+	take := func(socket any) error {
+		file, err := duplicateSocket(socket)
+		if err == nil {
+			files = append(files, file)
+		}
+		return err
+	}
+	for _, port := range part.Ports {
+		if err := take(ports.TCP[port]); err != nil {
 			return err
 		}
-		files = append(files, file)
 	}
-	return w.send(message{Kind: kindPorts, Ports: part, More: more}, files...)
+	for _, port := range part.Datagrams {
+		if err := take(ports.UDP[port]); err != nil {
+			return err
+		}
+	}
+	return w.send(part, files...)
 }
 
-func duplicateListener(ln net.Listener) (*os.File, error) {
-	conn, ok := ln.(syscall.Conn)
+func duplicateSocket(socket any) (*os.File, error) {
+	conn, ok := socket.(syscall.Conn)
 	if !ok {
 		return nil, errors.New("a listener has no descriptor")
 	}

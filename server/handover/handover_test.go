@@ -46,11 +46,19 @@ func tcp(t *testing.T) net.Listener {
 	return ln
 }
 
+func udp(t *testing.T) *net.UDPConn {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
 // running is a process that can hand over, with many ports.
 type running struct {
 	handover.Giver
 	https   net.Listener
-	ports   map[uint16]net.Listener
+	ports   handover.PortSockets
 	conn    net.Conn // where a test ends it from here
 	retired bool
 }
@@ -60,14 +68,16 @@ func newRunning(t *testing.T, ports int) *running {
 	lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
 	must(t, err)
 	t.Cleanup(func() { lock.Close() })
-	r := &running{https: tcp(t), ports: make(map[uint16]net.Listener)}
+	r := &running{https: tcp(t), ports: handover.PortSockets{TCP: make(map[uint16]net.Listener), UDP: make(map[uint16]*net.UDPConn)}}
 	for range ports {
 		ln := tcp(t)
-		r.ports[uint16(ln.Addr().(*net.TCPAddr).Port)] = ln
+		r.ports.TCP[uint16(ln.Addr().(*net.TCPAddr).Port)] = ln
+		conn := udp(t)
+		r.ports.UDP[uint16(conn.LocalAddr().(*net.UDPAddr).Port)] = conn
 	}
 	r.Giver = handover.Giver{
 		Release: "1.0", Lock: lock, Listeners: []handover.Listener{{Name: "listen.https", Address: ":443", Listener: r.https}},
-		Retire: func(give func(map[uint16]net.Listener) error) error {
+		Retire: func(give func(handover.PortSockets) error) error {
 			err := give(r.ports)
 			r.retired = err == nil
 			return err
@@ -95,6 +105,19 @@ func accepts(t *testing.T, ln net.Listener, address net.Addr) {
 	taken.Close()
 }
 
+// receives tells whether a datagram to the address is received by conn.
+func receives(t *testing.T, conn *net.UDPConn, address net.Addr) {
+	t.Helper()
+	from, err := net.Dial("udp", address.String())
+	must(t, err)
+	defer from.Close()
+	_, err = from.Write([]byte("x"))
+	must(t, err)
+	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, _, err = conn.ReadFrom(make([]byte, 1))
+	must(t, err)
+}
+
 func TestListenersAndLockGoOver(t *testing.T) {
 	r := newRunning(t, 150) // more than one message can take
 	conn, newcomer := sockets(t)
@@ -110,8 +133,8 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	}
 	ports, err := taker.Ports(t.Context())
 	must(t, err)
-	if len(ports) != len(r.ports) {
-		t.Fatalf("%d ports of %d", len(ports), len(r.ports))
+	if len(ports.TCP) != len(r.ports.TCP) || len(ports.UDP) != len(r.ports.UDP) {
+		t.Fatalf("%d and %d ports of %d and %d", len(ports.TCP), len(ports.UDP), len(r.ports.TCP), len(r.ports.UDP))
 	}
 	goesOn, err := taker.Serving(t.Context())
 	must(t, err)
@@ -124,10 +147,15 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	}
 	must(t, r.https.Close())
 	accepts(t, taker.Listeners[0].Listener, r.https.Addr())
-	for port, ln := range ports {
-		must(t, r.ports[port].Close())
-		accepts(t, ln, r.ports[port].Addr())
+	for port, ln := range ports.TCP {
+		must(t, r.ports.TCP[port].Close())
+		accepts(t, ln, r.ports.TCP[port].Addr())
 		must(t, ln.Close())
+	}
+	for port, conn := range ports.UDP {
+		must(t, r.ports.UDP[port].Close())
+		receives(t, conn, r.ports.UDP[port].LocalAddr())
+		must(t, conn.Close())
 	}
 	if text, err := os.ReadFile(r.Lock.Name()); string(text) != "is the same file" {
 		t.Fatalf("%q, %v", text, err)
@@ -150,7 +178,7 @@ func TestFailuresLeaveTheRunningProcessAsItWas(t *testing.T) {
 			must(t, err)
 			ports, err := taker.Ports(t.Context())
 			must(t, err)
-			for _, ln := range ports {
+			for _, ln := range ports.TCP {
 				must(t, ln.Close())
 			}
 			taker.Close()
@@ -184,7 +212,7 @@ func TestFailuresLeaveTheRunningProcessAsItWas(t *testing.T) {
 				t.Fatalf("retired %v, %v", r.retired, err)
 			}
 			accepts(t, r.https, r.https.Addr())
-			for _, ln := range r.ports {
+			for _, ln := range r.ports.TCP {
 				accepts(t, ln, ln.Addr())
 			}
 		})
@@ -212,7 +240,7 @@ func answered(t *testing.T, conn *net.UnixConn) bool {
 func TestNewcomerIsTold(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		r := newRunning(t, 0)
-		r.Retire = func(func(map[uint16]net.Listener) error) error {
+		r.Retire = func(func(handover.PortSockets) error) error {
 			return postern.Errorf(postern.CodeServerBusy, "not now")
 		}
 		conn, newcomer := sockets(t)
@@ -238,7 +266,7 @@ func TestNewcomerIsTold(t *testing.T) {
 		defer taker.Close()
 		ports, err := taker.Ports(t.Context())
 		must(t, err)
-		for _, ln := range ports {
+		for _, ln := range ports.TCP {
 			defer ln.Close()
 		}
 		giveUp() // as it does when its patience ends
@@ -251,7 +279,7 @@ func TestNewcomerIsTold(t *testing.T) {
 	})
 	t.Run("gone in the last moment", func(t *testing.T) {
 		r := newRunning(t, 1)
-		r.Retire = func(give func(map[uint16]net.Listener) error) error {
+		r.Retire = func(give func(handover.PortSockets) error) error {
 			return errors.Join(give(r.ports), r.conn.Close())
 		}
 		conn, newcomer := sockets(t)
@@ -262,7 +290,7 @@ func TestNewcomerIsTold(t *testing.T) {
 		defer taker.Close()
 		ports, err := taker.Ports(t.Context())
 		must(t, err)
-		for _, ln := range ports {
+		for _, ln := range ports.TCP {
 			defer ln.Close()
 		}
 		if goesOn, err := taker.Serving(t.Context()); goesOn || !postern.HasCode(err, postern.CodeHandOverRefused) {

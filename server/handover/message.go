@@ -26,7 +26,7 @@ const (
 	kindHello   kind = "hello"   // newcomer: who asks
 	kindOffer   kind = "offer"   // running: the fixed listeners and the lock
 	kindReady   kind = "ready"   // newcomer: all is set up, nothing is missing but the ports
-	kindPorts   kind = "ports"   // running: listeners of TCP endpoints; the last has More false
+	kindPorts   kind = "ports"   // running: sockets of endpoints with ports; the last has More false
 	kindServing kind = "serving" // newcomer: it accepts; the running process is to stop accepting
 	kindDone    kind = "done"    // running: it has
 	kindRefusal kind = "refusal" // either: nothing comes of it, and why
@@ -40,7 +40,8 @@ type message struct {
 	Release   string         `json:",omitempty"` // of the program, for logs
 	Listeners []listenerName `json:",omitempty"`
 	Lock      bool           `json:",omitempty"` // the first descriptor is the data directory's lock
-	Ports     []uint16       `json:",omitempty"`
+	Ports     []uint16       `json:",omitempty"` // tcp
+	Datagrams []uint16       `json:",omitempty"` // udp, whose descriptors follow
 	More      bool           `json:",omitempty"`
 	Code      postern.Code   `json:",omitempty"`
 	Text      string         `json:",omitempty"`
@@ -52,7 +53,7 @@ type listenerName struct{ Name, Address string }
 
 // descriptors counts those that must come with m.
 func (m message) descriptors() int {
-	n := len(m.Listeners) + len(m.Ports)
+	n := len(m.Listeners) + len(m.Ports) + len(m.Datagrams)
 	if m.Lock {
 		n++
 	}

@@ -198,7 +198,7 @@ func (p *peer) apply(notices []notice) {
 type entry struct {
 	release func()
 	session *borrowed
-	port    uint16 // that was opened for it, 0 for none
+	opened  postern.URL // whose port was opened for it; the zero value is none
 }
 
 // add takes a lent endpoint online, or changes its details. mu is held.
@@ -219,11 +219,11 @@ func (p *peer) add(l lent) {
 		return
 	}
 	e := &entry{release: release, session: b}
-	if l.Endpoint.URL.Scheme == postern.TCP {
-		if err := c.Ports.OpenPort(l.Endpoint.URL.Port); err != nil {
-			c.Logger.WarnContext(p.peers.ctx, "the port of another process's endpoint cannot be had", "endpoint", id, "port", l.Endpoint.URL.Port, "error", err)
+	if u := l.Endpoint.URL; !u.Scheme.Hosted() {
+		if err := c.Ports.OpenPort(u.Scheme, u.Port); err != nil {
+			c.Logger.WarnContext(p.peers.ctx, "the port of another process's endpoint cannot be had", "endpoint", id, "port", u.Port, "error", err)
 		} else {
-			e.port = l.Endpoint.URL.Port
+			e.opened = u
 		}
 	}
 	p.entries[id] = e
@@ -243,8 +243,8 @@ func (p *peer) remove(id postern.EndpointID) {
 // from one process to another, most likely.
 func (e *entry) giveUp(p *peer) {
 	e.release()
-	if e.port != 0 {
-		p.peers.config.Ports.ClosePort(e.port, true)
+	if e.opened.Port != 0 {
+		p.peers.config.Ports.ClosePort(e.opened.Scheme, e.opened.Port, true)
 	}
 }
 

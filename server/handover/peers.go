@@ -21,8 +21,8 @@ import (
 
 // Ports opens and closes the listeners of TCP endpoints, as control's do.
 type Ports interface {
-	OpenPort(port uint16) error
-	ClosePort(port uint16, mayReturn bool)
+	OpenPort(scheme postern.Scheme, port uint16) error
+	ClosePort(scheme postern.Scheme, port uint16, mayReturn bool)
 }
 
 // Sessions are the agents' sessions of this process, for what the others ask of them.

@@ -53,14 +53,14 @@ func newNode(t *testing.T, dir string) *node {
 	return n
 }
 
-func (n *node) OpenPort(port uint16) error {
+func (n *node) OpenPort(_ postern.Scheme, port uint16) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ports[port]++
 	return nil
 }
 
-func (n *node) ClosePort(port uint16, _ bool) {
+func (n *node) ClosePort(_ postern.Scheme, port uint16, _ bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ports[port]--

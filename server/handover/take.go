@@ -71,33 +71,52 @@ func listenersOf(files []*os.File) (listeners []net.Listener, err error) {
 	return listeners, nil
 }
 
-// Ports says that all is ready, and receives the listeners of the TCP endpoints' ports.
-// From now on the running process opens and closes none, so Serving must follow within
-// seconds.
-func (t *Taker) Ports(ctx context.Context) (map[uint16]net.Listener, error) {
+// Ports says that all is ready, and receives the sockets of the endpoints' ports. From now
+// on the running process opens and closes none, so Serving must follow within seconds.
+func (t *Taker) Ports(ctx context.Context) (PortSockets, error) {
 	if err := t.wire.send(message{Kind: kindReady}); err != nil {
-		return nil, unfinished(err)
+		return PortSockets{}, unfinished(err)
 	}
-	ports := make(map[uint16]net.Listener)
+	ports := PortSockets{TCP: make(map[uint16]net.Listener), UDP: make(map[uint16]*net.UDPConn)}
 	for {
 		m, files, err := t.wire.receive(ctx, kindPorts, stepTime)
 		if err == nil {
-			var listeners []net.Listener
-			listeners, err = listenersOf(files)
-			for i, ln := range listeners {
-				ports[m.Ports[i]] = ln
-			}
+			err = ports.take(m, files)
 		}
 		if err != nil {
-			for _, ln := range ports {
-				_ = ln.Close()
-			}
-			return nil, unfinished(err)
+			ports.close()
+			return PortSockets{}, unfinished(err)
 		}
 		if !m.More {
 			return ports, nil
 		}
 	}
+}
+
+// take adds the sockets of a message. It closes the descriptors.
+func (p PortSockets) take(m message, files []*os.File) error {
+	listeners, err := listenersOf(files[:len(m.Ports)])
+	for i, ln := range listeners {
+		p.TCP[m.Ports[i]] = ln
+	}
+	rest := files[len(m.Ports):]
+	defer closeAll(rest)
+	if err != nil {
+		return err
+	}
+	for i, file := range rest {
+		conn, err := net.FilePacketConn(file)
+		if err != nil {
+			return fmt.Errorf("use a socket that was handed over: %w", err)
+		}
+		udp, ok := conn.(*net.UDPConn)
+		if !ok {
+			_ = conn.Close()
+			return unreadable(fmt.Errorf("a socket that was handed over is not of UDP"))
+		}
+		p.UDP[m.Datagrams[i]] = udp
+	}
+	return nil
 }
 
 // Serving says that this process accepts, upon which the other stops. An error means

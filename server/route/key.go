@@ -15,9 +15,10 @@ type Key struct {
 type space uint8
 
 const (
-	plain  space = iota // http, by Host
-	secure              // https and tls, by SNI
-	port                // tcp, by port
+	plain     space = iota // http, by Host
+	secure                 // https and tls, by SNI
+	port                   // tcp, by port
+	datagrams              // udp, by port
 )
 
 // KeyOf returns the key of an endpoint's URL.
@@ -25,6 +26,8 @@ func KeyOf(u postern.URL) Key {
 	switch u.Scheme {
 	case postern.TCP:
 		return Key{space: port, port: u.Port}
+	case postern.UDP:
+		return Key{space: datagrams, port: u.Port}
 	case postern.HTTP:
 		return Key{space: plain, host: u.Host}
 	default:

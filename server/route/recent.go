@@ -133,6 +133,11 @@ func (r *Recent) Port(port uint16) time.Time {
 	return r.until(postern.URL{Scheme: postern.TCP, Port: port})
 }
 
+// Flow is HTTP for the udp endpoint of a port.
+func (r *Recent) Flow(port uint16) time.Time {
+	return r.until(postern.URL{Scheme: postern.UDP, Port: port})
+}
+
 // named looks for the name and the wildcards above it.
 func (r *Recent) named(scheme postern.Scheme, host postern.Hostname) time.Time {
 	until := r.until(postern.URL{Scheme: scheme, Host: host})

@@ -9,9 +9,10 @@ import (
 // Table is an immutable snapshot of who serves what. Its methods may be called from
 // anywhere at once, take no lock and allocate nothing.
 type Table struct {
-	plain  names // http
-	secure names // https and tls: they share a port and are told apart by name
-	ports  map[uint16]*Route
+	plain  names             // http
+	secure names             // https and tls: they share a port and are told apart by name
+	ports  map[uint16]*Route // tcp
+	flows  map[uint16]*Route // udp
 	count  int
 }
 
@@ -25,7 +26,7 @@ type names struct {
 // New makes a table. Two routes with one Key, a route without an Owner and a URL that
 // is not complete are CodeInternal errors: whoever registers endpoints prevents them.
 func New(routes []*Route) (*Table, error) {
-	var sizes [port + 1]int // growing a large map costs more than counting first
+	var sizes [datagrams + 1]int // growing a large map costs more than counting first
 	for _, r := range routes {
 		if err := check(r); err != nil {
 			return nil, err
@@ -36,6 +37,7 @@ func New(routes []*Route) (*Table, error) {
 		plain:  newNames(sizes[plain]),
 		secure: newNames(sizes[secure]),
 		ports:  make(map[uint16]*Route, sizes[port]),
+		flows:  make(map[uint16]*Route, sizes[datagrams]),
 		count:  len(routes),
 	}
 	for _, r := range routes {
@@ -50,7 +52,7 @@ func check(r *Route) error {
 	switch {
 	case r == nil || r.Owner == nil:
 		return postern.Errorf(postern.CodeInternal, "route table: a route has no owner")
-	case r.URL.Scheme == postern.TCP && r.URL.Port == 0:
+	case !r.URL.Scheme.Hosted() && r.URL.Port == 0:
 		return postern.Errorf(postern.CodeInternal, "route table: %s has no port", r.URL)
 	case r.URL.Scheme.Hosted() && r.URL.Host == "":
 		return postern.Errorf(postern.CodeInternal, "route table: a %s route has no host", r.URL.Scheme)
@@ -66,6 +68,10 @@ func (t *Table) add(r *Route) bool {
 		before := len(t.ports)
 		t.ports[r.URL.Port] = r
 		return len(t.ports) > before
+	case datagrams:
+		before := len(t.flows)
+		t.flows[r.URL.Port] = r
+		return len(t.flows) > before
 	case plain:
 		return t.plain.add(r)
 	default:
@@ -95,6 +101,9 @@ func (t *Table) Secure(serverName postern.Hostname) *Route { return t.secure.fin
 // Port returns the route of a tcp endpoint, nil for nobody.
 func (t *Table) Port(port uint16) *Route { return t.ports[port] }
 
+// Flow returns the route of a udp endpoint, nil for nobody.
+func (t *Table) Flow(port uint16) *Route { return t.flows[port] }
+
 // Agree tells whether a request for host may come over a TLS connection that was made
 // for serverName: both are one name, or belong to one route, as two names below one
 // wildcard do. If not, the answer is 421 (CodeMisdirected). A connection without a
@@ -113,6 +122,8 @@ func (t *Table) Same(r *Route) *Route {
 	switch KeyOf(r.URL).space {
 	case port:
 		return t.ports[r.URL.Port]
+	case datagrams:
+		return t.flows[r.URL.Port]
 	case plain:
 		return t.plain.at(r.URL.Host)
 	}
@@ -125,9 +136,11 @@ func (t *Table) Len() int { return t.count }
 // All yields every route, in no order.
 func (t *Table) All() iter.Seq[*Route] {
 	return func(yield func(*Route) bool) {
-		for _, r := range t.ports {
-			if !yield(r) {
-				return
+		for _, m := range []map[uint16]*Route{t.ports, t.flows} {
+			for _, r := range m {
+				if !yield(r) {
+					return
+				}
 			}
 		}
 		for _, m := range []map[postern.Hostname]*Route{

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/store"
 )
 
 // maxWaiting bounds the events that wait for the store. At ten sessions a second that
@@ -29,7 +30,7 @@ type backlog struct {
 type batch struct {
 	events []waitingEvent
 	names  map[postern.Hostname]use
-	ports  map[uint16]use
+	ports  map[store.PortKey]use
 }
 
 // use is the last use of a name or port.
@@ -66,7 +67,7 @@ func (b *backlog) add(e postern.Event, subject string) bool {
 }
 
 // touch queues times of use.
-func (b *backlog) touch(names []postern.Hostname, ports []uint16, at time.Time) {
+func (b *backlog) touch(names []postern.Hostname, ports []store.PortKey, at time.Time) {
 	if len(names) == 0 && len(ports) == 0 {
 		return
 	}
@@ -90,7 +91,7 @@ func (b *backlog) keepName(host postern.Hostname, u use) {
 	b.signal()
 }
 
-func (b *backlog) keepPort(port uint16, u use) {
+func (b *backlog) keepPort(port store.PortKey, u use) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting.makeMaps()
@@ -106,18 +107,18 @@ func (b *backlog) nameKeeper(host postern.Hostname) (string, bool) {
 }
 
 // portKeeper is nameKeeper for ports.
-func (b *backlog) portKeeper(port uint16) (string, bool) {
+func (b *backlog) portKeeper(port store.PortKey) (string, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return keeper(port, b.waiting.ports, b.writing.ports)
 }
 
 // portKeepers returns what portKeeper does, for all ports.
-func (b *backlog) portKeepers() map[uint16]string {
+func (b *backlog) portKeepers() map[store.PortKey]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	keepers := make(map[uint16]string)
-	for _, uses := range []map[uint16]use{b.writing.ports, b.waiting.ports} { // newest last
+	keepers := make(map[store.PortKey]string)
+	for _, uses := range []map[store.PortKey]use{b.writing.ports, b.waiting.ports} { // newest last
 		for port, u := range uses {
 			if u.installation != "" {
 				keepers[port] = u.installation
@@ -216,7 +217,7 @@ func (b *backlog) signal() {
 func (w *batch) makeMaps() {
 	if w.names == nil {
 		w.names = make(map[postern.Hostname]use)
-		w.ports = make(map[uint16]use)
+		w.ports = make(map[store.PortKey]use)
 	}
 }
 
@@ -319,10 +320,10 @@ func (s *Service) logStore(ctx context.Context, err error) {
 
 func (s *Service) keepInUse() {
 	var names []postern.Hostname
-	var ports []uint16
+	var ports []store.PortKey
 	for _, e := range s.inUse() {
-		if e.URL.Scheme == postern.TCP {
-			ports = append(ports, e.URL.Port)
+		if !e.URL.Scheme.Hosted() {
+			ports = append(ports, store.PortKey{Scheme: e.URL.Scheme, Port: e.URL.Port})
 		} else {
 			names = append(names, e.URL.Host)
 		}

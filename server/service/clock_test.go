@@ -27,10 +27,10 @@ func TestClockIsSet(t *testing.T) {
 			}
 			refused(t, w.ClaimName(t.Context(), theirs, host), postern.CodeNameReserved)
 		}
-		if err := w.ClaimPort(t.Context(), c, 20001); err != nil {
+		if err := w.ClaimPort(t.Context(), c, postern.TCP, 20001); err != nil {
 			t.Errorf("%s: %v", when, err)
 		}
-		refused(t, w.ClaimPort(t.Context(), theirs, 20001), postern.CodePortUnavailable)
+		refused(t, w.ClaimPort(t.Context(), theirs, postern.TCP, 20001), postern.CodePortUnavailable)
 		if err := errors.Join(w.Flush(t.Context()), w.Sweep(t.Context())); err != nil {
 			t.Errorf("%s: %v", when, err)
 		}

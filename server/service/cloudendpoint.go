@@ -76,6 +76,8 @@ func (s *Service) setURL(row *store.CloudEndpoint, text string, bindings []strin
 	}
 	asked, err := postern.ParseURLRequest(text, "")
 	switch {
+	case err == nil && asked.Scheme == postern.UDP:
+		return postern.Errorf(postern.CodeCloudSchemeInvalid, "the URL %q is of udp, which endpoints of agents can have and cloud endpoints cannot", clip(text))
 	case err != nil && strings.Contains(postern.AsError(err).Text(), `: port "`):
 		return postern.Errorf(postern.CodeCloudPortInvalid, "%s", postern.AsError(err).Text())
 	case err != nil:

@@ -85,6 +85,7 @@ type (
 		CreatedAt    string               `json:"created_at"`
 	}
 	portObject struct {
+		Scheme       postern.Scheme       `json:"scheme"`
 		Port         uint16               `json:"port"`
 		CredentialID postern.CredentialID `json:"credential_id"`
 		Assigned     bool                 `json:"assigned"`
@@ -98,7 +99,7 @@ func showName(n store.Name) nameObject {
 }
 
 func showPort(p store.Port) portObject {
-	return portObject{Port: p.Port, CredentialID: p.Credential, Assigned: p.Assigned, Endpoint: p.Endpoint, CreatedAt: stamp(p.CreatedAt)}
+	return portObject{Scheme: p.Scheme, Port: p.Port, CredentialID: p.Credential, Assigned: p.Assigned, Endpoint: p.Endpoint, CreatedAt: stamp(p.CreatedAt)}
 }
 
 func showPerson(u store.User) userObject {

@@ -47,7 +47,8 @@ func (s *Service) KeepName(a Asker, host postern.Hostname) {
 }
 
 // KeepPort is KeepName for assigned ports.
-func (s *Service) KeepPort(a Asker, port uint16) {
+func (s *Service) KeepPort(a Asker, scheme postern.Scheme, number uint16) {
+	port := store.PortKey{Scheme: scheme, Port: number}
 	installation := s.installation(a)
 	p, known := s.known.port(port)
 	if last, waits := s.pending.portKeeper(port); waits {

@@ -40,8 +40,8 @@ func (f *fleet) name(t *testing.T, machine string) postern.Hostname {
 
 func (f *fleet) port(t *testing.T, machine string) uint16 {
 	t.Helper()
-	port := must[uint16](t)(f.AssignPort(t.Context(), f.asker(machine), 0, 20000, 20099, func(p uint16) bool { return f.ports[p] }))
-	f.KeepPort(f.asker(machine), port)
+	port := must[uint16](t)(f.AssignPort(t.Context(), f.asker(machine), postern.TCP, 0, 20000, 20099, func(p uint16) bool { return f.ports[p] }))
+	f.KeepPort(f.asker(machine), postern.TCP, port)
 	f.ports[port] = true
 	return port
 }

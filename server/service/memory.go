@@ -26,7 +26,7 @@ type memory struct {
 	owners  map[postern.UserID]owner
 	names   map[postern.Hostname]store.Name
 	series  map[seriesKey][]postern.Hostname // the assigned ones among names
-	ports   map[uint16]store.Port
+	ports   map[store.PortKey]store.Port
 	domains map[postern.Hostname]postern.AccountID // reserved ones, and whose they are
 }
 
@@ -60,7 +60,7 @@ func newMemory() *memory {
 		owners:  make(map[postern.UserID]owner),
 		names:   make(map[postern.Hostname]store.Name),
 		series:  make(map[seriesKey][]postern.Hostname),
-		ports:   make(map[uint16]store.Port),
+		ports:   make(map[store.PortKey]store.Port),
 		domains: make(map[postern.Hostname]postern.AccountID),
 	}
 }
@@ -210,7 +210,7 @@ func (m *memory) namesOf(key seriesKey) []store.Name {
 
 func seriesOf(n store.Name) seriesKey { return seriesKey{n.Credential, n.Endpoint, n.Kind} }
 
-func (m *memory) port(port uint16) (store.Port, bool) {
+func (m *memory) port(port store.PortKey) (store.Port, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	p, ok := m.ports[port]
@@ -220,16 +220,16 @@ func (m *memory) port(port uint16) (store.Port, bool) {
 func (m *memory) learnPort(p store.Port) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ports[p.Port] = p // 65535 at most
+	m.ports[p.PortKey] = p // 65535 of each scheme at most
 }
 
-// portsIn returns the known ports from lo to hi used since, by port.
-func (m *memory) portsIn(lo, hi uint16, since time.Time) []store.Port {
+// portsIn returns the known ports of a scheme from lo to hi used since, by port.
+func (m *memory) portsIn(scheme postern.Scheme, lo, hi uint16, since time.Time) []store.Port {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var ports []store.Port
 	for _, p := range m.ports {
-		if p.Port >= lo && p.Port <= hi && !p.LastUsedAt.Before(since) {
+		if p.Scheme == scheme && p.Port >= lo && p.Port <= hi && !p.LastUsedAt.Before(since) {
 			ports = append(ports, p)
 		}
 	}
@@ -238,7 +238,7 @@ func (m *memory) portsIn(lo, hi uint16, since time.Time) []store.Port {
 }
 
 // used notes uses of names and ports that are in memory.
-func (m *memory) used(names map[postern.Hostname]use, ports map[uint16]use) {
+func (m *memory) used(names map[postern.Hostname]use, ports map[store.PortKey]use) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for host, u := range names {
@@ -289,12 +289,14 @@ func (s *Service) recall(ctx context.Context) error {
 		if err := s.recallKeys(ctx, tx); err != nil {
 			return err
 		}
-		ports, err := tx.Ports().Held(ctx, 0, 65535, s.expiry())
-		if err != nil {
-			return err
-		}
-		for _, p := range ports {
-			s.known.learnPort(p)
+		for _, scheme := range []postern.Scheme{postern.TCP, postern.UDP} {
+			ports, err := tx.Ports().Held(ctx, scheme, 0, 65535, s.expiry())
+			if err != nil {
+				return err
+			}
+			for _, p := range ports {
+				s.known.learnPort(p)
+			}
 		}
 		if err := s.recallClouds(ctx, tx); err != nil {
 			return err

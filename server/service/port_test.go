@@ -13,7 +13,7 @@ func TestPorts(t *testing.T) {
 	mine, theirs := w.stranger(t, "1"), w.stranger(t, "2")
 	const lo, hi = 20000, 20003
 	assign := func(c postern.Credential, endpoint string, taken ...uint16) (uint16, error) {
-		return w.AssignPort(t.Context(), asker(c, endpoint), 0, lo, hi, func(p uint16) bool { return slices.Contains(taken, p) })
+		return w.AssignPort(t.Context(), asker(c, endpoint), postern.TCP, 0, lo, hi, func(p uint16) bool { return slices.Contains(taken, p) })
 	}
 	first := must[uint16](t)(assign(mine, "ssh"))
 	if first < lo || first > hi {
@@ -32,24 +32,24 @@ func TestPorts(t *testing.T) {
 	}
 	_, err := assign(theirs, "db")
 	refused(t, err, postern.CodePortUnavailable)
-	if _, err := w.AssignPort(t.Context(), asker(mine, ""), foreign, lo, hi, none[uint16]); !postern.HasCode(err, postern.CodePortUnavailable) {
+	if _, err := w.AssignPort(t.Context(), asker(mine, ""), postern.TCP, foreign, lo, hi, none[uint16]); !postern.HasCode(err, postern.CodePortUnavailable) {
 		t.Errorf("a port of another account: %v", err)
 	}
-	if got, err := w.AssignPort(t.Context(), asker(mine, ""), db, lo, hi, none[uint16]); got != db || err != nil {
+	if got, err := w.AssignPort(t.Context(), asker(mine, ""), postern.TCP, db, lo, hi, none[uint16]); got != db || err != nil {
 		t.Errorf("a port of one's own, by number: %d, %v", got, err)
 	}
 	for _, want := range []uint16{lo - 1, hi + 1, 1} {
-		_, err := w.AssignPort(t.Context(), asker(mine, ""), want, lo, hi, none[uint16])
+		_, err := w.AssignPort(t.Context(), asker(mine, ""), postern.TCP, want, lo, hi, none[uint16])
 		refused(t, err, postern.CodePortUnavailable)
 	}
-	_, err = w.AssignPort(t.Context(), asker(mine, ""), 0, 0, 0, none[uint16])
+	_, err = w.AssignPort(t.Context(), asker(mine, ""), postern.TCP, 0, 0, 0, none[uint16])
 	refused(t, err, postern.CodePortUnavailable)
 	if n := w.count(t, event.PortClaimed); n != 4 {
 		t.Errorf("%d events, want 4", n)
 	}
 
 	w.clock.Advance(31 * day)
-	if err := w.ClaimPort(t.Context(), theirs, first); err != nil {
+	if err := w.ClaimPort(t.Context(), theirs, postern.TCP, first); err != nil {
 		t.Errorf("a lapsed port: %v", err)
 	}
 	if next := must[uint16](t)(assign(mine, "ssh", second)); next == first {
@@ -62,7 +62,7 @@ func TestWholeRangeIsUsed(t *testing.T) {
 	c, _ := w.bootstrap(t)
 	var taken []uint16
 	for range 16 {
-		p := must[uint16](t)(w.AssignPort(t.Context(), asker(c, ""), 0, 65520, 65535, func(p uint16) bool { return slices.Contains(taken, p) }))
+		p := must[uint16](t)(w.AssignPort(t.Context(), asker(c, ""), postern.TCP, 0, 65520, 65535, func(p uint16) bool { return slices.Contains(taken, p) }))
 		taken = append(taken, p)
 	}
 	slices.Sort(taken)
@@ -74,17 +74,17 @@ func TestWholeRangeIsUsed(t *testing.T) {
 func TestKnownPortsWhileTheStoreIsDown(t *testing.T) {
 	w := newWorld(t)
 	mine, theirs := w.stranger(t, "1"), w.stranger(t, "2")
-	p := must[uint16](t)(w.AssignPort(t.Context(), asker(mine, "ssh"), 0, 20000, 20010, none[uint16]))
+	p := must[uint16](t)(w.AssignPort(t.Context(), asker(mine, "ssh"), postern.TCP, 0, 20000, 20010, none[uint16]))
 	w = w.restart(t)
 	w.store.down.Store(true)
-	again, err := w.AssignPort(t.Context(), asker(mine, "ssh"), 0, 20000, 20010, none[uint16])
+	again, err := w.AssignPort(t.Context(), asker(mine, "ssh"), postern.TCP, 0, 20000, 20010, none[uint16])
 	if again != p || err != nil {
 		t.Errorf("got %d, %v, want %d", again, err, p)
 	}
-	if err := w.ClaimPort(t.Context(), mine, p); err != nil {
+	if err := w.ClaimPort(t.Context(), mine, postern.TCP, p); err != nil {
 		t.Errorf("a known port by number: %v", err)
 	}
-	refused(t, w.ClaimPort(t.Context(), theirs, p), postern.CodePortUnavailable)
-	_, err = w.AssignPort(t.Context(), asker(mine, "db"), 0, 20000, 20010, none[uint16])
+	refused(t, w.ClaimPort(t.Context(), theirs, postern.TCP, p), postern.CodePortUnavailable)
+	_, err = w.AssignPort(t.Context(), asker(mine, "db"), postern.TCP, 0, 20000, 20010, none[uint16])
 	refused(t, err, postern.CodeStoreUnavailable)
 }

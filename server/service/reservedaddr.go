@@ -57,7 +57,7 @@ func (s *Service) buildAddress(d *draft, _ Caller, row *store.ReservedAddr, c re
 		return postern.Errorf(postern.CodeNoAddressFree, "this server has no ports for TCP endpoints")
 	}
 	taken := make(map[uint16]bool)
-	held, err := heldPortsIn(d.ctx, d.Tx, first, last, d.now.Add(-Reservation))
+	held, err := heldPortsIn(d.ctx, d.Tx, postern.TCP, first, last, d.now.Add(-Reservation))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,9 @@ func (s *Service) buildAddress(d *draft, _ Caller, row *store.ReservedAddr, c re
 		taken[p.Port] = true
 	}
 	for _, e := range s.inUse() {
-		taken[e.URL.Port] = true
+		if e.URL.Scheme == postern.TCP {
+			taken[e.URL.Port] = true
+		}
 	}
 	size := int(last-first) + 1
 	start := rand.IntN(size) //nolint:gosec // no secret: everybody sees the port
@@ -79,16 +81,16 @@ func (s *Service) buildAddress(d *draft, _ Caller, row *store.ReservedAddr, c re
 	return postern.Errorf(postern.CodeNoAddressFree, "every port from %d to %d is taken", first, last)
 }
 
-// heldPortsIn returns the ports of a range that somebody holds, by use since or by
-// reservation. A reserved port belongs to no series.
-func heldPortsIn(ctx context.Context, tx store.Tx, first, last uint16, since time.Time) ([]store.Port, error) {
-	held, err := tx.Ports().Held(ctx, first, last, since)
-	if err != nil {
-		return nil, err
+// heldPortsIn returns the ports of a scheme and a range that somebody holds, by use since or by
+// reservation, of which there are for tcp only. A reserved port belongs to no series.
+func heldPortsIn(ctx context.Context, tx store.Tx, scheme postern.Scheme, first, last uint16, since time.Time) ([]store.Port, error) {
+	held, err := tx.Ports().Held(ctx, scheme, first, last, since)
+	if err != nil || scheme != postern.TCP {
+		return held, err
 	}
 	err = eachRow(ctx, tx.ReservedAddrs(), portsFrom(first, last), func(row *store.ReservedAddr) error {
 		if !slices.ContainsFunc(held, func(p store.Port) bool { return p.Port == row.Port && p.Account == row.Account }) {
-			held = append(held, store.Port{Port: row.Port, Account: row.Account})
+			held = append(held, store.Port{PortKey: store.PortKey{Scheme: scheme, Port: row.Port}, Account: row.Account})
 		}
 		return nil
 	})
@@ -103,8 +105,11 @@ func portsFrom(first, last uint16) store.Filter {
 }
 
 // reservedPort returns the reservation of a port, or the zero value.
-func reservedPort(ctx context.Context, tx store.Tx, port uint16) (store.ReservedAddr, error) {
-	found, err := tx.ReservedAddrs().List(ctx, store.Page{Limit: 1, Where: store.Equal("port", int64(port))})
+func reservedPort(ctx context.Context, tx store.Tx, port store.PortKey) (store.ReservedAddr, error) {
+	if port.Scheme != postern.TCP {
+		return store.ReservedAddr{}, nil
+	}
+	found, err := tx.ReservedAddrs().List(ctx, store.Page{Limit: 1, Where: store.Equal("port", int64(port.Port))})
 	if err != nil || len(found) == 0 {
 		return store.ReservedAddr{}, err
 	}

@@ -27,15 +27,15 @@ func TestReservedPortIsItsAccountsForEver(t *testing.T) {
 	}
 	port, free := uint16(number), uint16(40001-number)
 	for range 3 {
-		refused(t, w.ClaimPort(t.Context(), theirs, port), postern.CodePortUnavailable)
-		if got, err := w.AssignPort(t.Context(), asker(theirs, "tcp"), 0, 20000, 20001, none); got != free || err != nil {
+		refused(t, w.ClaimPort(t.Context(), theirs, postern.TCP, port), postern.CodePortUnavailable)
+		if got, err := w.AssignPort(t.Context(), asker(theirs, "tcp"), postern.TCP, 0, 20000, 20001, none); got != free || err != nil {
 			t.Errorf("chosen %d, %v; want %d", got, err, free)
 		}
-		_, err := w.AssignPort(t.Context(), asker(theirs, "tcp2"), 0, 20000, 20001, none)
+		_, err := w.AssignPort(t.Context(), asker(theirs, "tcp2"), postern.TCP, 0, 20000, 20001, none)
 		refused(t, err, postern.CodePortUnavailable)
 		w.clock.Advance(2 * service.Reservation) // unused for longer than other ports are kept
 	}
-	if err := w.ClaimPort(t.Context(), mine, port); err != nil {
+	if err := w.ClaimPort(t.Context(), mine, postern.TCP, port); err != nil {
 		t.Errorf("its own account: %v", err)
 	}
 	again, err := w.ReservedAddrs().Create(t.Context(), callerOf(mine), resource.ReservedAddrCreate{})
@@ -48,7 +48,7 @@ func TestReservedPortIsItsAccountsForEver(t *testing.T) {
 	if err := w.ReservedAddrs().Delete(t.Context(), callerOf(mine), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.ClaimPort(t.Context(), theirs, port); err != nil {
+	if err := w.ClaimPort(t.Context(), theirs, postern.TCP, port); err != nil {
 		t.Errorf("given up: %v", err)
 	}
 }

@@ -171,7 +171,7 @@ func TestHourlySweep(t *testing.T) {
 			}
 		}
 		for _, port := range []uint16{20001, 20002} {
-			if err := w.ClaimPort(t.Context(), mine, port); err != nil {
+			if err := w.ClaimPort(t.Context(), mine, postern.TCP, port); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -183,7 +183,7 @@ func TestHourlySweep(t *testing.T) {
 		err := w.store.Read(t.Context(), func(tx store.Tx) error {
 			_, err := tx.Names().Get(t.Context(), "gone.example.com")
 			refused(t, err, postern.CodeNotFound)
-			_, err = tx.Ports().Get(t.Context(), 20002)
+			_, err = tx.Ports().Get(t.Context(), store.PortKey{Scheme: postern.TCP, Port: 20002})
 			refused(t, err, postern.CodeNotFound)
 			return nil
 		})
@@ -191,11 +191,11 @@ func TestHourlySweep(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t, w.ClaimName(t.Context(), theirs, "online.example.com"), postern.CodeNameReserved)
-		refused(t, w.ClaimPort(t.Context(), theirs, 20001), postern.CodePortUnavailable)
+		refused(t, w.ClaimPort(t.Context(), theirs, postern.TCP, 20001), postern.CodePortUnavailable)
 		if err := w.ClaimName(t.Context(), theirs, "gone.example.com"); err != nil {
 			t.Error(err)
 		}
-		if err := w.ClaimPort(t.Context(), theirs, 20002); err != nil {
+		if err := w.ClaimPort(t.Context(), theirs, postern.TCP, 20002); err != nil {
 			t.Error(err)
 		}
 		w.close()

@@ -23,13 +23,13 @@ func testPorts(t *testing.T, f *fixture) {
 		return held
 	}
 	want := store.Port{
-		Port: 65535, Account: first.Account, Credential: first.ID, Assigned: true, Endpoint: "ssh", Installation: "one",
+		PortKey: store.PortKey{Scheme: postern.TCP, Port: 65535}, Account: first.Account, Credential: first.ID, Assigned: true, Endpoint: "ssh", Installation: "one",
 		CreatedAt: f.now, LastUsedAt: f.now,
 	}
 	if diff := cmp.Diff(want, claim(want, since)); diff != "" {
 		t.Errorf("new port (-want +got):\n%s", diff)
 	}
-	other := store.Port{Port: 65535, Account: second.Account, Credential: second.ID, CreatedAt: f.now, LastUsedAt: f.now}
+	other := store.Port{PortKey: store.PortKey{Scheme: postern.TCP, Port: 65535}, Account: second.Account, Credential: second.ID, CreatedAt: f.now, LastUsedAt: f.now}
 	if got := claim(other, since); got.Account != first.Account {
 		t.Errorf("account %s took a port that %s holds", got.Account, first.Account)
 	}
@@ -37,11 +37,11 @@ func testPorts(t *testing.T, f *fixture) {
 	claim(other, since)
 	f.write(t, func(ctx context.Context, tx store.Tx) error {
 		for _, port := range []uint16{65535, 20000, 1} { // 20000 was not assigned, 1 is nobody's
-			if err := tx.Ports().Keep(ctx, port, "two"); err != nil {
+			if err := tx.Ports().Keep(ctx, tcp(port), "two"); err != nil {
 				return err
 			}
 		}
-		return tx.Ports().Touch(ctx, 65535, f.now.Add(time.Hour))
+		return tx.Ports().Touch(ctx, tcp(65535), f.now.Add(time.Hour))
 	})
 	want.Installation, want.LastUsedAt = "two", f.now.Add(time.Hour)
 	f.read(t, func(ctx context.Context, tx store.Tx) error {
@@ -55,7 +55,7 @@ func testPorts(t *testing.T, f *fixture) {
 			{20001, 65534, since, []store.Port{}},
 			{0, 65535, f.now.Add(time.Minute), []store.Port{want}},
 		} {
-			got, err := tx.Ports().Held(ctx, test.lo, test.hi, test.since)
+			got, err := tx.Ports().Held(ctx, postern.TCP, test.lo, test.hi, test.since)
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,48 @@ func testPorts(t *testing.T, f *fixture) {
 		return err
 	})
 	fails(t, f.Read(t.Context(), func(tx store.Tx) error {
-		_, err := tx.Ports().Get(t.Context(), 20000)
+		_, err := tx.Ports().Get(t.Context(), tcp(20000))
 		return err
 	}), postern.CodeNotFound)
+}
+
+func tcp(port uint16) store.PortKey { return store.PortKey{Scheme: postern.TCP, Port: port} }
+
+// Ports of one number are one of tcp and one of udp, which know nothing of each other.
+func testPortsOfBothSchemes(t *testing.T, f *fixture) {
+	first, second := f.owner(t, 1), f.owner(t, 2)
+	since := f.now.Add(-month)
+	held := func(scheme postern.Scheme, account postern.AccountID, credential postern.CredentialID) store.Port {
+		return store.Port{PortKey: store.PortKey{Scheme: scheme, Port: 20000}, Account: account, Credential: credential,
+			Assigned: true, Installation: "one", CreatedAt: f.now, LastUsedAt: f.now}
+	}
+	stream, datagram := held(postern.TCP, first.Account, first.ID), held(postern.UDP, second.Account, second.ID)
+	f.write(t, func(ctx context.Context, tx store.Tx) error {
+		for _, p := range []store.Port{stream, datagram} {
+			got, err := tx.Ports().Claim(ctx, p, since)
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(p, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", p.Scheme, diff)
+			}
+		}
+		if err := tx.Ports().Keep(ctx, datagram.PortKey, "two"); err != nil {
+			return err
+		}
+		return tx.Ports().Touch(ctx, datagram.PortKey, f.now.Add(time.Hour))
+	})
+	datagram.Installation, datagram.LastUsedAt = "two", f.now.Add(time.Hour)
+	f.read(t, func(ctx context.Context, tx store.Tx) error {
+		for _, want := range []store.Port{stream, datagram} {
+			got, err := tx.Ports().Held(ctx, want.Scheme, 0, 65535, since)
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff([]store.Port{want}, got); diff != "" {
+				t.Errorf("held of %s (-want +got):\n%s", want.Scheme, diff)
+			}
+		}
+		return nil
+	})
 }

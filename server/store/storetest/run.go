@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"names are kept", testKeepName},
 		{"names in use do not expire", testNameExpiry},
 		{"ports", testPorts},
+		{"ports of both schemes", testPortsOfBothSchemes},
 		{"settings", testSettings},
 		{"limits", testLimits},
 		{"cursors", testCursors},

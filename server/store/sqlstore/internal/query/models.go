@@ -52,6 +52,7 @@ type Outbox struct {
 }
 
 type Port struct {
+	Scheme       postern.Scheme
 	Port         int64
 	AccountID    postern.AccountID
 	CredentialID postern.CredentialID

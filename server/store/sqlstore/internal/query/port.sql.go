@@ -12,15 +12,16 @@ import (
 )
 
 const claimPort = `-- name: ClaimPort :execrows
-INSERT INTO ports (port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (port) DO UPDATE SET
+INSERT INTO ports (scheme, port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (scheme, port) DO UPDATE SET
     account_id = excluded.account_id, credential_id = excluded.credential_id, assigned = excluded.assigned,
     endpoint = excluded.endpoint, installation = excluded.installation, created_at = excluded.created_at, last_used_at = excluded.last_used_at
-WHERE ports.account_id <> excluded.account_id AND ports.last_used_at < $9
+WHERE ports.account_id <> excluded.account_id AND ports.last_used_at < $10
 `
 
 type ClaimPortParams struct {
+	Scheme       postern.Scheme
 	Port         int64
 	AccountID    postern.AccountID
 	CredentialID postern.CredentialID
@@ -34,6 +35,7 @@ type ClaimPortParams struct {
 
 func (q *Queries) ClaimPort(ctx context.Context, arg ClaimPortParams) (int64, error) {
 	result, err := q.db.ExecContext(ctx, claimPort,
+		arg.Scheme,
 		arg.Port,
 		arg.AccountID,
 		arg.CredentialID,
@@ -63,13 +65,19 @@ func (q *Queries) ExpirePorts(ctx context.Context, before int64) (int64, error) 
 }
 
 const getPort = `-- name: GetPort :one
-SELECT port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE port = $1
+SELECT scheme, port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE scheme = $1 AND port = $2
 `
 
-func (q *Queries) GetPort(ctx context.Context, port int64) (Port, error) {
-	row := q.db.QueryRowContext(ctx, getPort, port)
+type GetPortParams struct {
+	Scheme postern.Scheme
+	Port   int64
+}
+
+func (q *Queries) GetPort(ctx context.Context, arg GetPortParams) (Port, error) {
+	row := q.db.QueryRowContext(ctx, getPort, arg.Scheme, arg.Port)
 	var i Port
 	err := row.Scan(
+		&i.Scheme,
 		&i.Port,
 		&i.AccountID,
 		&i.CredentialID,
@@ -83,17 +91,23 @@ func (q *Queries) GetPort(ctx context.Context, port int64) (Port, error) {
 }
 
 const heldPorts = `-- name: HeldPorts :many
-SELECT port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE port >= $1 AND port <= $2 AND last_used_at >= $3 ORDER BY port
+SELECT scheme, port, account_id, credential_id, assigned, endpoint, installation, created_at, last_used_at FROM ports WHERE scheme = $1 AND port >= $2 AND port <= $3 AND last_used_at >= $4 ORDER BY port
 `
 
 type HeldPortsParams struct {
-	Lo    int64
-	Hi    int64
-	Since int64
+	Scheme postern.Scheme
+	Lo     int64
+	Hi     int64
+	Since  int64
 }
 
 func (q *Queries) HeldPorts(ctx context.Context, arg HeldPortsParams) ([]Port, error) {
-	rows, err := q.db.QueryContext(ctx, heldPorts, arg.Lo, arg.Hi, arg.Since)
+	rows, err := q.db.QueryContext(ctx, heldPorts,
+		arg.Scheme,
+		arg.Lo,
+		arg.Hi,
+		arg.Since,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +116,7 @@ func (q *Queries) HeldPorts(ctx context.Context, arg HeldPortsParams) ([]Port, e
 	for rows.Next() {
 		var i Port
 		if err := rows.Scan(
+			&i.Scheme,
 			&i.Port,
 			&i.AccountID,
 			&i.CredentialID,
@@ -125,29 +140,31 @@ func (q *Queries) HeldPorts(ctx context.Context, arg HeldPortsParams) ([]Port, e
 }
 
 const keepPort = `-- name: KeepPort :exec
-UPDATE ports SET installation = $1 WHERE port = $2 AND assigned AND installation <> $1
+UPDATE ports SET installation = $1 WHERE scheme = $2 AND port = $3 AND assigned AND installation <> $1
 `
 
 type KeepPortParams struct {
 	Installation string
+	Scheme       postern.Scheme
 	Port         int64
 }
 
 func (q *Queries) KeepPort(ctx context.Context, arg KeepPortParams) error {
-	_, err := q.db.ExecContext(ctx, keepPort, arg.Installation, arg.Port)
+	_, err := q.db.ExecContext(ctx, keepPort, arg.Installation, arg.Scheme, arg.Port)
 	return err
 }
 
 const touchPort = `-- name: TouchPort :exec
-UPDATE ports SET last_used_at = $1 WHERE port = $2 AND last_used_at < $1
+UPDATE ports SET last_used_at = $1 WHERE scheme = $2 AND port = $3 AND last_used_at < $1
 `
 
 type TouchPortParams struct {
-	At   int64
-	Port int64
+	At     int64
+	Scheme postern.Scheme
+	Port   int64
 }
 
 func (q *Queries) TouchPort(ctx context.Context, arg TouchPortParams) error {
-	_, err := q.db.ExecContext(ctx, touchPort, arg.At, arg.Port)
+	_, err := q.db.ExecContext(ctx, touchPort, arg.At, arg.Scheme, arg.Port)
 	return err
 }
