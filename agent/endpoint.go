@@ -90,6 +90,9 @@ func (e *Endpoint) handler(logger *slog.Logger) (session.Upstream, session.Handl
 		}
 		return upstream, files, nil
 	}
+	if upstream.Network == "udp" {
+		return upstream, &session.Datagrams{Upstream: upstream, Logger: logger}, nil
+	}
 	forward, err := e.forward(upstream, logger)
 	if err != nil {
 		return session.Upstream{}, nil, e.located(err)

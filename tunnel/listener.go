@@ -36,6 +36,9 @@ func Listen(ctx context.Context, o Options) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.URL.Scheme == postern.UDP {
+		return nil, postern.Errorf(postern.CodeConfigInvalid, "Options.URL %q: datagrams are no connections to accept; listen on a UDP socket and Forward to it", o.URL)
+	}
 	l := &Listener{conns: make(chan net.Conn, backlog), tls: o.TLS}
 	ready := make(chan struct{}) // l.tunnel is set
 	if l.tunnel, err = open(ctx, &o, agent.Endpoint{Endpoint: e, Handler: session.HandlerFunc(

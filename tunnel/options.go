@@ -16,7 +16,7 @@ import (
 // endpoint with an assigned URL, at the server that the environment names.
 type Options struct {
 	// URL is what visitors should use: "https://app.example.com", "tcp://" for any
-	// port, "tls://db.example.com". "" is an https URL that the server assigns.
+	// port, "tls://db.example.com", "udp://" for any port (Forward only). "" is an https URL that the server assigns.
 	URL string
 
 	// Name tells the endpoints of one authtoken apart. With the same name an assigned

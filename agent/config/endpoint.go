@@ -78,6 +78,10 @@ func (e *Endpoint) Validate() error {
 		return e.invalid("Tunnel '%s' must not specify both hostname and subdomain.", e.Name)
 	case !e.web() && (e.HostHeader != "" || e.Protocol != postern.HTTP1 || len(e.Also) > 0):
 		return e.invalid("tunnel '%s': host headers and HTTP versions are for http endpoints", e.Name)
+	case e.URL.Scheme == postern.UDP && e.ProxyProtocol != 0:
+		return e.invalid("tunnel '%s': a datagram has no beginning of a connection for a PROXY header to stand before; remove proxy_proto", e.Name)
+	case e.URL.Scheme == postern.UDP && (e.VerifyTLS || e.VerifyCAs != ""):
+		return e.invalid("tunnel '%s': what is inside of datagrams is between visitors and the service; remove upstream_tls_verify", e.Name)
 	case e.URL.Scheme == postern.TLS && e.MutualTLSCAs != "" && e.Termination == AtUpstream:
 		return e.invalid("tunnel '%s': mutual_tls_cas needs terminate_at: agent or edge, for whoever ends TLS checks the visitors' certificates", e.Name)
 	}

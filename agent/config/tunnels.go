@@ -163,9 +163,11 @@ func (d *draft) setURL(both bool) error {
 		fallback = postern.TCP
 	case "tls":
 		fallback = postern.TLS
+	case "udp":
+		fallback = postern.UDP
 	case "":
 		if !explicit {
-			return postern.Errorf(postern.CodeConfigInvalid, "tunnel '%s': proto is missing; it is one of http, tcp, tls", d.Name)
+			return postern.Errorf(postern.CodeConfigInvalid, "tunnel '%s': proto is missing; it is one of http, tcp, tls, udp", d.Name)
 		}
 	default:
 		return postern.Errorf(postern.CodeConfigInvalid, "Invalid protocol name '%s'", clip(d.proto))

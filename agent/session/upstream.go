@@ -13,7 +13,7 @@ import (
 // Upstream is the address of a service. Make one with ParseUpstream; the zero value
 // is no service.
 type Upstream struct {
-	Network string // "tcp", "unix" or "file"
+	Network string // "tcp", "udp", "unix" or "file"
 	Address string // "host:port" or a path
 	Secure  bool   // the service expects TLS
 	text    string
@@ -25,17 +25,21 @@ type Upstream struct {
 //	host host:8080 [::1]:80 anywhere; the port may be absent for http only
 //	http://… https://…      for http and https endpoints
 //	tcp://… tls://…         for tcp and tls endpoints
+//	udp://…                 for udp endpoints, which take a port and host:port besides
 //	unix:///run/app.sock    a socket of this machine
 //	file:///srv/site        a directory whose files are served, for http and https
 //
 // Port 443 means TLS unless a scheme says otherwise (not for tcp endpoints, whose
-// bytes pass as they are). Errors are CodeUpstreamAddressInvalid and name the text.
+// bytes pass as they are, nor for udp). Errors are CodeUpstreamAddressInvalid and name the text.
 func ParseUpstream(text string, endpoint postern.Scheme) (Upstream, error) {
 	scheme, rest, found := strings.Cut(strings.TrimSpace(text), "://")
 	if !found {
 		scheme, rest = "", strings.TrimSpace(text)
 	}
 	scheme = strings.ToLower(scheme)
+	if endpoint == postern.UDP {
+		return datagramUpstream(text, scheme, rest)
+	}
 	switch scheme {
 	case "unix":
 		return unixUpstream(text, rest)
@@ -61,6 +65,26 @@ func unixUpstream(text, socket string) (Upstream, error) {
 		return Upstream{}, invalidUpstream(text, "a unix socket is written unix:///path/of/the.sock")
 	}
 	return Upstream{Network: "unix", Address: socket, text: "unix://" + socket}, nil
+}
+
+// datagramUpstream takes "5353", ":5353", "host:5353" and those behind "udp://".
+func datagramUpstream(text, scheme, rest string) (Upstream, error) {
+	if scheme != "" && scheme != "udp" {
+		return Upstream{}, invalidUpstream(text, "a udp endpoint takes a port, host:port or udp://")
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if strings.ContainsAny(rest, "/?#@\\") {
+		return Upstream{}, invalidUpstream(text, "it may have a scheme, a host and a port only")
+	}
+	host, port, err := upstreamAuthority(text, rest)
+	if err != nil {
+		return Upstream{}, err
+	}
+	if port == 0 {
+		return Upstream{}, invalidUpstream(text, "a udp endpoint needs the port of the service")
+	}
+	address := net.JoinHostPort(host, strconv.Itoa(int(port)))
+	return Upstream{Network: "udp", Address: address, text: "udp://" + address}, nil
 }
 
 // fileUpstream takes the path as it stands: nothing in it is decoded. On Windows
@@ -183,7 +207,7 @@ func (u Upstream) String() string { return u.text }
 // HostHeader is what a request sent straight to the service would carry as Host:
 // without the port where that is the scheme's default.
 func (u Upstream) HostHeader() string {
-	if u.Network != "tcp" {
+	if u.Network != "tcp" && u.Network != "udp" {
 		return "localhost"
 	}
 	host, port, err := net.SplitHostPort(u.Address)

@@ -41,6 +41,24 @@ ADDRESS is a port, host:port, tcp://…, tls://… or unix:///path.`
 	return command
 }
 
+func udpCommand(streams ioStreams) *cobra.Command {
+	flags := &endpointFlags{}
+	command := endpointCommand(streams, flags, postern.UDP)
+	command.Use = "udp ADDRESS"
+	command.Short = "Give a UDP service a public port"
+	command.Long = `Give a UDP service a public port.
+
+Each visitor's address has a socket of its own towards the service, until nothing
+was sent either way for a minute. Datagrams keep their boundaries; as everywhere with
+UDP, one may be lost on the way.
+
+ADDRESS is a port, host:port or udp://…`
+	command.Example = `  postern udp 5353
+  postern udp dns.internal:53 --url udp://udp.example.com:20001`
+	flags.registerUDP(command.Flags())
+	return command
+}
+
 func tlsCommand(streams ioStreams) *cobra.Command {
 	flags := &endpointFlags{}
 	command := endpointCommand(streams, flags, postern.TLS)
@@ -57,7 +75,7 @@ ADDRESS is a port, host:port, tcp://…, tls://… or unix:///path.`
 	return command
 }
 
-// endpointCommand is the part that the three have in common.
+// endpointCommand is the part that they have in common.
 func endpointCommand(streams ioStreams, flags *endpointFlags, fallback postern.Scheme) *cobra.Command {
 	run := &agentCommand{streams: streams}
 	command := &cobra.Command{

@@ -74,6 +74,12 @@ func (f *endpointFlags) registerTCP(flags *pflag.FlagSet) {
 	hide(flags, "remote-addr")
 }
 
+func (f *endpointFlags) registerUDP(flags *pflag.FlagSet) {
+	flags.StringVar(&f.url, "url", "", "address to serve, e.g. udp://udp.example.com:20001 (default: one is assigned)")
+	flags.StringVar(&f.remoteAddr, "remote-addr", "", "the same, without a scheme")
+	hide(flags, "remote-addr", "proxy-proto", "upstream-tls-verify", "upstream-tls-verify-cas", "inspect")
+}
+
 func (f *endpointFlags) registerTLS(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "url", "", "URL to serve, e.g. tls://db.example.com (default: one is assigned)")
 	flags.StringVar(&f.certificate, "crt", "", "PEM `file` of the certificate that visitors see; TLS then ends at the server, or where --terminate-at says")

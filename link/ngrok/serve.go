@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/mux"
 	"github.com/postern-dev/postern/link/sessionmsg"
@@ -75,7 +76,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 		Version:     c.ServerVersion,
 		Dialect: sessionmsg.Dialect{
 			Transport: Transport,
-			Request:   (*sessionmsg.Bind).Request,
+			Request:   request,
 			Reply:     (*sessionmsg.Bind).Reply,
 			Admitted:  s.admitted,
 		},
@@ -103,4 +104,14 @@ func (c *carrier) admitted(_ *sessionmsg.Auth, h link.Hello) *sessionmsg.Extensi
 // @ngrok/ngrok, and the SDKs for Python and Java.
 func mentions(h link.Hello, library string) bool {
 	return strings.Contains(h.Agent.UserAgent, library) || strings.Contains(h.Agent.ClientType, library)
+}
+
+// request reads a Bind. This wire has no datagrams: a client that asked for a udp
+// endpoint would take a flow for a connection.
+func request(b *sessionmsg.Bind) (link.BindRequest, error) {
+	r, err := b.Request()
+	if err == nil && r.URL.Scheme == postern.UDP {
+		return link.BindRequest{}, postern.Errorf(postern.CodeSchemeInvalid, "scheme \"udp\" is not one of http, https, tcp, tls, which this protocol has")
+	}
+	return r, err
 }

@@ -95,10 +95,10 @@ func (b *Bind) unsupported() []string {
 }
 
 // address says what URL is asked for. The newest way to ask counts: URL, then
-// Domain, Hostname, Subdomain, and Addr for tcp.
+// Domain, Hostname, Subdomain, and Addr for tcp and udp.
 func (o *opts) address(scheme postern.Scheme) (postern.URLRequest, string, error) {
 	asked := o.URL
-	if asked == "" && scheme == postern.TCP {
+	if asked == "" && !scheme.Hosted() {
 		asked = o.Addr
 	} else if asked == "" {
 		asked = o.Domain
@@ -132,7 +132,7 @@ func (o *opts) subdomain(scheme postern.Scheme) (string, error) {
 	return name.String(), err
 }
 
-// sameFamily: http and https are one protocol with two URLs; tcp and tls are each
+// sameFamily: http and https are one protocol with two URLs; tcp, tls and udp are each
 // their own.
 func sameFamily(a, b postern.Scheme) bool {
 	isHTTP := func(s postern.Scheme) bool { return s == postern.HTTP || s == postern.HTTPS }
@@ -233,8 +233,8 @@ func (b *Bind) Echo(bound link.Bound) (json.RawMessage, error) {
 		}
 	}
 	key, value := "Domain", bound.URL.Host.String()
-	if bound.URL.Scheme == postern.TCP {
-		key, value = "Addr", strings.TrimPrefix(bound.PublicURL, "tcp://")
+	if scheme := bound.URL.Scheme; !scheme.Hosted() {
+		key, value = "Addr", strings.TrimPrefix(bound.PublicURL, string(scheme)+"://")
 	}
 	quoted, err := json.Marshal(value)
 	if err != nil {

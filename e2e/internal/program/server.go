@@ -24,7 +24,7 @@ type Server struct {
 	Address        string // where visitors and agents come; "" is 127.0.0.1
 	HTTPS, HTTP    int    // ports there
 	Admin          int    // port of 127.0.0.1
-	TCPFirst       int    // ten ports from here are for TCP endpoints
+	TCPFirst       int    // ten ports from here are for TCP endpoints, and ten for UDP endpoints
 	Authtoken      string
 	APIKey         string
 	CAFile         string
@@ -59,8 +59,9 @@ listen:
   http: %s:%d
   admin: 127.0.0.1:%d
   tcp_ports: %d-%d
+  udp_ports: %d-%d
 %s
-`, s.Domain, filepath.Join(filepath.Dir(s.Config), "data"), address, s.HTTPS, address, s.HTTP, s.Admin, s.TCPFirst, s.TCPFirst+9, strings.Join(extra, "\n"))
+`, s.Domain, filepath.Join(filepath.Dir(s.Config), "data"), address, s.HTTPS, address, s.HTTP, s.Admin, s.TCPFirst, s.TCPFirst+9, s.TCPFirst, s.TCPFirst+9, strings.Join(extra, "\n"))
 	return replace(s.Config, text)
 }
 
