@@ -101,6 +101,7 @@ func (s *Server) Reload(ctx context.Context) error {
 		s.options.Level.Set(next.Log.slogLevel())
 	}
 	s.edge.Reload(edgeLive(next, access))
+	s.gateways.Reload(gatewayLive(next, access))
 	s.control.SetLimits(controlLimits(next))
 	s.meters.SetDefaults(quotaDefaults(next))
 	s.config = next

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/run"
+	"github.com/postern-dev/postern/link/chisel"
 )
 
 const (
@@ -47,6 +48,10 @@ func (s *Server) Run(ctx context.Context) error {
 		go s.drainEdge(context.WithoutCancel(ctx), drained)
 		return nil
 	})
+	group.Add("gateways' ports", run.StopAccepting, nil, func(context.Context) error {
+		s.gateways.StopAccepting()
+		return nil
+	})
 	group.Add("agents", run.TellAgents, nil, func(ctx context.Context) error {
 		s.control.Drain(ctx, min(mostTelling, s.settings().Timeouts.Drain/4))
 		return nil
@@ -61,6 +66,10 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	group.Add("gateways' traffic", run.Drain, nil, func(ctx context.Context) error {
+		s.gateways.Drain(ctx, drain)
+		return nil
+	})
 	s.addServices(&group, hangup)
 	group.Add("store", run.StopStores, nil, func(context.Context) error { return s.Close() })
 	return group.Run(ctx)
@@ -70,6 +79,10 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("sessions", run.StopServices, nil, func(context.Context) error {
 		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
+		return nil
+	})
+	group.Add("gateways", run.StopServices, s.gateways.Run, func(context.Context) error {
+		s.gateways.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
 		return nil
 	})
 	group.Add("routes", run.StopServices, s.builder.Run, nil)
@@ -135,6 +148,7 @@ func (s *Server) becomeReady(ctx context.Context) error {
 	c := s.settings()
 	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
 		"ssh", addressText(s.listeners.ssh), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "udp_ports", c.Listen.UDPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
+		"gateway_fingerprint", chisel.Fingerprint(s.hostKey.PublicKey()),
 		"development", c.Development, "version", s.options.Version)
 	s.log.InfoContext(ctx, "SSH clients are served", "host_keys", strings.Join(s.SSHFingerprints(), " "))
 	if c.Development {

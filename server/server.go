@@ -15,15 +15,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/event"
+	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/quota"
@@ -75,6 +76,8 @@ type Server struct {
 	doors       access.Current // who may come from where
 	uploaded    uploaded       // certificates of reserved domains
 	control     *control.Control
+	gateways    *gateway.Runtime
+	hostKey     ssh.Signer // of gateways
 	credentials *liveCredentials
 	files       *pki.Files   // nil in the mode local_ca
 	ca          *pki.LocalCA // nil in the mode files
@@ -140,6 +143,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.listeners, err = listen(ctx, s.config, s.inherited()); err != nil {
 		return err
 	}
+	if s.hostKey, err = s.dir.hostKey(); err != nil {
+		return err
+	}
 	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.gatewayConfig(), s.log); err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (s *Server) assemble(ctx context.Context) error {
 		}
 	}
 	s.closeUnused()
-	if err := s.assembleTraffic(); err != nil {
+	if err := s.assembleTraffic(ctx); err != nil {
 		return err
 	}
 	return s.openPeers()
@@ -181,11 +187,11 @@ func (s *Server) openCertificates() error {
 	return err
 }
 
-// custom tells whether an endpoint or an agent ingress has a name, for certificates of
+// custom tells whether an endpoint, a private gateway or an agent ingress has a name, for certificates of
 // names that are not below the server's own domains.
 func (s *Server) custom(name postern.Hostname) bool {
 	_, _, ingress := s.doors.Ingress(name)
-	return ingress || s.routes.Load().Secure(name) != nil
+	return ingress || s.gateways.Named(name) || s.routes.Load().Secure(name) != nil
 }
 
 // certificate is the edge's source.
@@ -200,7 +206,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 }
 
 // assembleTraffic makes what visitors and agents meet.
-func (s *Server) assembleTraffic() error {
+func (s *Server) assembleTraffic(ctx context.Context) error {
 	s.registry.MustRegister(s.meters, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postern_store_writable", Help: "1 if the last write to the store worked, else 0."}, s.store.writable))
 	access, err := s.access.open(s.config.AccessLog)
@@ -212,6 +218,9 @@ func (s *Server) assembleTraffic() error {
 		return err
 	}
 	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
+	if err := s.openGateways(ctx, access); err != nil {
+		return err
+	}
 	if s.api, err = api.New(s.apiConfig()); err != nil {
 		return err
 	}
@@ -221,13 +230,8 @@ func (s *Server) assembleTraffic() error {
 	return nil
 }
 
-// gatewayConfig is what the service needs for private gateways. It follows reloads.
-func (s *Server) gatewayConfig() service.GatewayConfig {
-	return service.GatewayConfig{Listen: func() allow.Listen { return s.settings().Gateways.ListenAllow }}
-}
-
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, Live: live{s}, Access: &s.doors, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
+	return api.Config{Service: s.service, Live: live{s}, Gateways: liveGateways{s}, Access: &s.doors, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
 		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent,
 		WrongKeys: func() int { return s.settings().Limits.FailuresPerMinute }, AllowedOrigins: s.config.APIOrigins, Logger: s.log}
 }
@@ -240,6 +244,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Domain:      c.Domain,
 		Access:      &s.doors,
 		Hosts:       map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
+		Connectors:  s.gateways,
 		Routes:      s.routes,
 		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,
@@ -301,8 +306,9 @@ func proxyListeners(names []string) edge.ProxyListeners {
 func (s *Server) controlConfig(key []byte) control.Config {
 	c := s.config
 	return control.Config{
-		Access:  &s.doors,
-		Service: s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
+		Access:   &s.doors,
+		Gateways: s.gateways,
+		Service:  s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
 		TCPPorts:    control.PortRange(c.Listen.TCPPorts),
 		UDPPorts:    control.PortRange(c.Listen.UDPPorts),
@@ -390,6 +396,9 @@ func (s *Server) close() error {
 	}
 	if s.control != nil {
 		s.control.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
+	}
+	if s.gateways != nil {
+		s.gateways.Close(postern.Errorf(postern.CodeLinkDraining, "the server shuts down"))
 	}
 	if s.edge != nil {
 		ended, now := context.WithCancel(ctx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
@@ -26,6 +27,10 @@ type Config struct {
 	Region string
 	// Domain is what gateway.<Domain> is below.
 	Domain postern.Hostname
+	// HTTPS is the public port of addresses; 0 is none: nobody is sent there.
+	HTTPS uint16
+	// HostKey is what connectors that speak SSH are shown.
+	HostKey ssh.Signer
 	// Sockets opens ports; nil: those of this machine.
 	Sockets Sockets
 

@@ -52,6 +52,18 @@ func (p *places) remove(v *visit) {
 	delete(p.open, v)
 }
 
+// count counts what is under way of a network.
+func (p *places) count(network string) (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for v := range p.open {
+		if v.endpoint.key.network == network {
+			n++
+		}
+	}
+	return n
+}
+
 // visits lists what is under way.
 func (p *places) visits() []*visit {
 	p.mu.Lock()
