@@ -26,6 +26,7 @@ type chiselOrders struct {
 	Remotes   []string          `json:",omitempty"`
 	Headers   map[string]string `json:",omitempty"`
 	CA        string            `json:",omitempty"` // a file
+	Dial      string            `json:",omitempty"` // where the server's name is; "" has it looked up
 	Auth      string            `json:",omitempty"`
 	KeepAlive time.Duration     `json:",omitempty"`
 	Retries   time.Duration     `json:",omitempty"` // at most this far apart; 0: a second
@@ -88,8 +89,14 @@ func (o chiselOrders) run(ctx context.Context) error {
 	if retries == 0 {
 		retries = time.Second
 	}
-	client, err := chclient.NewClient(&chclient.Config{Server: o.Server, Remotes: o.Remotes, Headers: headers, Auth: o.Auth,
-		KeepAlive: o.KeepAlive, MaxRetryCount: -1, MaxRetryInterval: retries, TLS: chclient.TLSConfig{CA: o.CA}})
+	config := &chclient.Config{Server: o.Server, Remotes: o.Remotes, Headers: headers, Auth: o.Auth,
+		KeepAlive: o.KeepAlive, MaxRetryCount: -1, MaxRetryInterval: retries, TLS: chclient.TLSConfig{CA: o.CA}}
+	if o.Dial != "" {
+		config.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, o.Dial)
+		}
+	}
+	client, err := chclient.NewClient(config)
 	if err != nil {
 		return err
 	}

@@ -87,7 +87,7 @@ func TestBackupIsWhatTheServerNeeds(t *testing.T) {
 		names = append(names, file.Name)
 	}
 	slices.Sort(names)
-	want := []string{"acme/account.json", "ca/bindings-ca.key", "ca/bindings-ca.pem", "ca/ca.key", "ca/ca.pem", "ca/custom-ca.key", "ca/custom-ca.pem", "host_ed25519", "names.key", "postern.db", "sealing.keys", "signing.key"}
+	want := []string{"acme/account.json", "ca/bindings-ca.key", "ca/bindings-ca.pem", "ca/ca.key", "ca/ca.pem", "ca/custom-ca.key", "ca/custom-ca.pem", "gateway.key", "host_ed25519", "names.key", "postern.db", "sealing.keys", "signing.key"}
 	if !slices.Equal(names, want) {
 		t.Errorf("it holds %v, want %v", names, want)
 	}

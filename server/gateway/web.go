@@ -82,7 +82,11 @@ func (r *Runtime) upgrade(w http.ResponseWriter, q *http.Request, from netip.Add
 		answer(w, q, http.StatusUnauthorized, answerLocked)
 		return nil, nil
 	}
-	conn, err := chisel.Accept(w, q, take, from)
+	named := from
+	if peer, err := netip.ParseAddrPort(q.RemoteAddr); err == nil && peer.Addr().Unmap() == from {
+		named = netip.Addr{} // nobody is in between
+	}
+	conn, err := chisel.Accept(w, q, take, named)
 	if err != nil {
 		var refused *postern.Error
 		if errors.As(err, &refused) {
