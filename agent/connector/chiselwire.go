@@ -101,7 +101,7 @@ func (r *route) dialGateway(ctx context.Context, at address) (net.Conn, error) {
 // operators look for them.
 func saidByServer(err error) error {
 	if refused, ok := errors.AsType[*chisel.Refused](err); ok {
-		code := postern.CodeGatewayPortRefused
+		code := postern.CodeInternal // which is to say that nobody gave one
 		if at := strings.LastIndex(refused.Text, "(ERR_"); at >= 0 && strings.HasSuffix(refused.Text, ")") {
 			code = postern.Code(refused.Text[at+1 : len(refused.Text)-1])
 		}

@@ -35,9 +35,12 @@ func (l *line) tellFailed(ctx context.Context, err error) {
 	}
 	coded := postern.AsError(err)
 	text := coded.Text()
-	if coded.Code == postern.CodeInternal || coded.Message == "" {
+	if coded.Message == "" {
 		text = describe(err)
 	}
-	l.log.WarnContext(ctx, msgConnectionError, slog.String("err", text), slog.String("code", string(coded.Code)),
-		slog.Int("attempt", l.backoff.attempt), slog.Int("most", l.backoff.retry.Count))
+	attrs := []any{slog.String("err", text), slog.Int("attempt", l.backoff.attempt), slog.Int("most", l.backoff.retry.Count)}
+	if coded.Code != postern.CodeInternal {
+		attrs = append(attrs, slog.String("code", string(coded.Code)))
+	}
+	l.log.WarnContext(ctx, msgConnectionError, attrs...)
 }
