@@ -60,6 +60,13 @@ type Mover interface {
 	AskToMove() bool
 }
 
+// Teller is implemented by sessions that people look at.
+type Teller interface {
+	// Tell shows a word that does not end the session. It does not wait for anybody to
+	// read it.
+	Tell(word *postern.Error)
+}
+
 // Command is something that an operator asks of an agent's process.
 type Command struct {
 	Action      Action

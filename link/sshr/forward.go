@@ -108,6 +108,10 @@ func (s *session) bind(ctx context.Context, request *ssh.Request) {
 		return
 	}
 	options := s.await(ctx)
+	if s.Cause() != nil { // its command cannot be read, perhaps
+		s.reply(request, false, nil)
+		return
+	}
 	asked, err := parseForward(request.Payload)
 	if err != nil {
 		s.refuse(request, asked, err)

@@ -47,6 +47,7 @@ type session struct {
 
 var (
 	_ link.Session = (*session)(nil)
+	_ link.Teller  = (*session)(nil)
 	_ carrier      = (*session)(nil)
 )
 
@@ -163,6 +164,9 @@ func (s *session) StopEndpoint(_ context.Context, id string, why *postern.Error)
 	}
 	return nil
 }
+
+// Tell implements link.Teller.
+func (s *session) Tell(word *postern.Error) { s.show(problemLines(word)...) }
 
 // Drain implements link.Session.
 func (s *session) Drain() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/obs"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/link/ngrok"
 	"github.com/postern-dev/postern/link/sshr"
@@ -45,12 +46,15 @@ func (c *Control) Serve(ctx context.Context, conn net.Conn, alpn string) {
 
 // Drain asks agents to move to another connection, spread over the given time.
 // Only our own wire can be asked: to an SDK it would look like a lost session,
-// before there is anywhere to go.
+// before there is anywhere to go. People are told.
 func (c *Control) Drain(ctx context.Context, over time.Duration) {
 	var ours []*session
 	for _, s := range c.all() {
 		if s.native() {
 			ours = append(ours, s)
+		}
+		if t, ok := s.link.(link.Teller); ok {
+			t.Tell(postern.Errorf(postern.CodeLinkDraining, "the server is about to shut down and will end this session; connect again once it is back"))
 		}
 	}
 	if len(ours) == 0 {
