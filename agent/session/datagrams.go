@@ -40,7 +40,6 @@ func (d *Datagrams) ServeStream(ctx context.Context, h link.Header, stream link.
 		logger.WarnContext(ctx, "failed to open private leg", append(where, slog.String("err", err.Error()))...)
 		return
 	}
-	tellJoin(ctx, logger, socket.RemoteAddr().String(), h)
 	result := flow.Relay(ctx, stream, socket, flow.Options{Idle: flowIdle})
 	logger.DebugContext(ctx, "flow ended", append(where, slog.String("why", string(result.Why)), slog.Int64("datagrams_in", result.DatagramsOut),
 		slog.Int64("datagrams_out", result.DatagramsIn), slog.Int64("dropped", result.Dropped))...)

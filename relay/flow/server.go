@@ -21,7 +21,7 @@ type Server struct {
 	ctx    context.Context // of Serve
 	queued atomic.Int64    // bytes of the buffers of all queues
 	parts  sync.WaitGroup  // the flows' goroutines
-	quiet  atomic.Bool     // Retire was called
+	quiet  atomic.Int64    // for how long flows live on, since Retire was called; 0 before
 
 	// Of the goroutine that receives.
 	received time.Duration // when the batch came
@@ -79,8 +79,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err := s.receive(ctx)
-	if s.quiet.Load() {
-		s.waitForFlows(ctx)
+	if grace := time.Duration(s.quiet.Load()); grace > 0 {
+		s.waitForFlows(ctx, grace)
 	}
 	cancel()
 	s.End(func(netip.AddrPort, net.Conn) bool { return true })
@@ -90,14 +90,17 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 // Retire has the Server receive nothing more, as when another process has the socket too
-// and does that from now on. Flows live on until they end, and then Serve returns.
-func (s *Server) Retire() {
-	s.quiet.Store(true)
+// and does that from now on. Flows live on until they end, for the time given at most,
+// and then Serve returns.
+func (s *Server) Retire(grace time.Duration) {
+	s.quiet.Store(int64(max(grace, 1)))
 	_ = s.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// waitForFlows waits until no flow is left, or ctx ends.
-func (s *Server) waitForFlows(ctx context.Context) {
+// waitForFlows waits until no flow is left, grace has passed or ctx ends.
+func (s *Server) waitForFlows(ctx context.Context, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
 	s.mu.Lock()
 	if len(s.flows) == 0 {
 		s.mu.Unlock()
@@ -123,7 +126,7 @@ func (s *Server) receive(ctx context.Context) error {
 		switch {
 		case err == nil:
 			failed = 0
-		case ctx.Err() != nil, s.quiet.Load(), errors.Is(err, net.ErrClosed):
+		case ctx.Err() != nil, s.quiet.Load() > 0, errors.Is(err, net.ErrClosed):
 			return nil
 		case unreachable(err):
 			s.config.Counters.drop(DropUnreachable, 1)

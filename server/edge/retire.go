@@ -20,8 +20,8 @@ type PortSockets struct {
 // has. Each HTTP connection ends with its next answer, or when it has been idle for as
 // long as it may; everything else ends by itself. What comes from the source of a flow
 // that is left here is the other process's, which makes a flow of its own for it, so
-// that a service sees a new source port; answers that are due still leave. After an error
-// nothing has changed.
+// that a service sees a new source port; answers that are due still leave for a moment.
+// After an error nothing has changed.
 func (e *Edge) HandOver(give func(PortSockets) error) error {
 	p := &e.ports
 	p.mu.Lock()
@@ -42,7 +42,7 @@ func (e *Edge) HandOver(give func(PortSockets) error) error {
 	for key, at := range p.open {
 		if socket, ok := at.socket.(*datagramPort); ok && !at.adopted {
 			delete(p.open, key)
-			socket.server.Retire() // which closes the socket with the last flow
+			socket.server.Retire(lastAnswersTime) // which closes the socket then
 			continue
 		}
 		p.close(key, at)
@@ -50,6 +50,11 @@ func (e *Edge) HandOver(give func(PortSockets) error) error {
 	e.closeListeners(false)
 	return nil
 }
+
+// lastAnswersTime is how long the flows that are left in a process send answers. The
+// socket is not kept for longer: should the process that has taken over crash, the next
+// one needs the port.
+const lastAnswersTime = 2 * time.Second
 
 // AdoptPorts takes over the sockets of endpoints' ports. Nobody is accepted before
 // ServeAdopted.
