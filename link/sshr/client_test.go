@@ -115,7 +115,7 @@ func serve(t *testing.T, g *gate) (conn net.Conn, served chan error) {
 	near, far := testkit.Pipe()
 	served = make(chan error, 1)
 	go func() { served <- server.Serve(context.WithoutCancel(t.Context()), far) }()
-	return near, served
+	return testkit.Fault(near), served
 }
 
 func clientConfig(auth ...ssh.AuthMethod) *ssh.ClientConfig {
