@@ -14,6 +14,13 @@
 // same URL comes back, and Accept just goes on waiting. Only Close, and the server's
 // operator, end a Listener.
 //
+// A Client goes the other way: it reaches ports of private gateways, TCP and UDP, from
+// wherever the program runs.
+//
+//	client, err := tunnel.NewClient(tunnel.Options{})
+//	if err != nil { … }
+//	conn, err := client.Dial(ctx, "development", "tcp", 5432)
+//
 // # Compatibility
 //
 // This package is promised: what compiles against it today compiles against every

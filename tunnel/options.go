@@ -79,14 +79,19 @@ func (o *Options) endpoint(upstream string) (config.Endpoint, error) {
 
 // agent makes the configuration of the agent that serves one endpoint.
 func (o *Options) agent(e agent.Endpoint, events agent.Events) agent.Config {
+	config := o.session()
+	config.Endpoints, config.Events = []agent.Endpoint{e}, events
+	return config
+}
+
+// session is the way to the server, and who we are.
+func (o *Options) session() agent.Config {
 	return agent.Config{
 		Env:          os.Getenv, // https_proxy and its like, as for everything in Go
 		Server:       firstOf(o.Server, os.Getenv("POSTERN_CONNECT_URL")),
 		CAs:          os.Getenv("POSTERN_CONNECT_CAS"),
 		Roots:        o.Roots,
 		Authtoken:    postern.Secret(firstOf(o.Authtoken, os.Getenv("POSTERN_AUTHTOKEN"), os.Getenv("NGROK_AUTHTOKEN"))),
-		Endpoints:    []agent.Endpoint{e},
-		Events:       events,
 		Logger:       o.Logger,
 		ClientType:   "postern-go",
 		Version:      moduleVersion(),

@@ -75,7 +75,7 @@ func (s *Supervisor) consume(ctx context.Context, ask func(Consumer) error) erro
 func (s *Supervisor) await(ctx context.Context, last *live) (*live, error) {
 	for {
 		s.mu.Lock()
-		l, reached, why := s.current, s.reached, s.status.Why
+		l, reached := s.current, s.reached
 		s.mu.Unlock()
 		if l != nil && l != last {
 			return l, nil
@@ -90,7 +90,7 @@ func (s *Supervisor) await(ctx context.Context, last *live) (*live, error) {
 			}
 			return nil, postern.Errorf(postern.CodeLinkLost, "the agent has stopped")
 		case <-ctx.Done():
-			if why != nil {
+			if why := s.Status().Why; why != nil {
 				return nil, why
 			}
 			return nil, postern.Errorf(postern.CodeServerUnreachable, "there was no session with the server in time").Because(context.Cause(ctx))
