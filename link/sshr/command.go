@@ -37,6 +37,8 @@ func ParseCommand(line string) (Options, error) {
 		p.Scheme = postern.TCP
 	case "tls":
 		p.Scheme = postern.TLS
+	case "udp":
+		return Options{}, refusedf("SSH carries no datagrams; UDP endpoints need the agent: postern udp PORT")
 	default:
 		return Options{}, refusedf("%.40q is no command here; there are http, tcp and tls, and none is needed: ssh -R 80:localhost:8080 HOST", words[0])
 	}

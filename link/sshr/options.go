@@ -55,6 +55,9 @@ func (o Options) Request(address string, port uint16) (link.BindRequest, error) 
 	if scheme == "" {
 		scheme = schemeOf(port)
 	}
+	if scheme == postern.UDP {
+		return r, postern.Errorf(postern.CodeSSHRequestRefused, "SSH carries no datagrams; UDP endpoints need the agent: postern udp PORT")
+	}
 	r.URL = o.URL
 	r.URL.Scheme = scheme
 	r.Subdomain = o.Subdomain
@@ -105,7 +108,7 @@ func name(r *link.BindRequest, address string) error {
 		return postern.Errorf(postern.CodeBindInvalid, "the forward asks for %s and the command for another name; leave one of them out", address)
 	case whole:
 		r.URL.Host, r.URL.IP = asked.Host, asked.IP
-	case r.URL.Scheme == postern.TCP:
+	case !r.URL.Scheme.Hosted():
 		return postern.Errorf(postern.CodeBindInvalid,
 			"a TCP endpoint has a port and no name; leave %q out, or use port 80 or 443 for a web endpoint of that name", address)
 	default:

@@ -109,6 +109,7 @@ func TestRefusedCommandsAndForwards(t *testing.T) {
 		{"tcp", "tls", 443, postern.CodeBindInvalid},
 		{"http --url https://a.example.com", "b.example.com", 443, postern.CodeBindInvalid},
 		{"http --subdomain a", "b", 443, postern.CodeBindInvalid},
+		{"", "udp", 53, postern.CodeSSHRequestRefused},
 		{"", "a b", 80, postern.CodeHostnameInvalid},
 		{"", "a.example.com/x", 80, postern.CodeURLPartNotAllowed},
 		{"", "ftp://a", 80, postern.CodeSchemeInvalid},

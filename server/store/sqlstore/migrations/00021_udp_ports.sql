@@ -3,7 +3,7 @@ CREATE TABLE ports_by_scheme (
     scheme        TEXT COLLATE "C" NOT NULL, -- tcp or udp
     port          BIGINT  NOT NULL,
     account_id    TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
-    credential_id TEXT COLLATE "C" NOT NULL REFERENCES credentials (id),
+    credential_id TEXT COLLATE "C" NOT NULL, -- an authtoken's or an SSH key's
     assigned      BOOLEAN NOT NULL,
     endpoint      TEXT    NOT NULL,
     installation  TEXT    NOT NULL,
