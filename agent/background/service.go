@@ -19,6 +19,9 @@ type Service struct {
 	Name   string // of the unit, the job or the service
 	Config string // configuration file; all its endpoints are taken online
 	User   bool   // of one user, not of the system
+	// Command checks the configuration and gives the command line that serves it, where
+	// the service is something else than an agent. nil: it is one.
+	Command func(path string) (arguments []string, err error)
 }
 
 // Install writes down that the agent is run, from now on at every start of the system;
@@ -29,30 +32,48 @@ func (s Service) Install() error {
 	if s.Config == "" {
 		return postern.Errorf(postern.CodeFlagInvalid, "service install needs --config FILE: the service has no home directory to look in")
 	}
-	file, err := config.Load(s.Config)
-	if err == nil {
-		err = file.Check()
-	}
-	if err != nil {
-		return err
-	}
 	path, err := filepath.Abs(s.Config)
 	if err != nil {
 		return postern.Errorf(postern.CodeFlagInvalid, "the path %q cannot be made absolute: %v", s.Config, err)
 	}
-	arguments := []string{"start", "--all", "--config", path}
-	switch {
-	case file.Log != "":
-	case runtime.GOOS == "windows":
-		arguments = append(arguments, "--log", filepath.Join(filepath.Dir(path), "postern.log"), "--log-format", "logfmt")
-	default: // which systemd and launchd keep
-		arguments = append(arguments, "--log", "stderr", "--log-format", "logfmt")
+	command := s.Command
+	if command == nil {
+		command = agentCommand
+	}
+	arguments, err := command(path)
+	if err != nil {
+		return err
 	}
 	made, err := s.made(arguments)
 	if err != nil {
 		return err
 	}
 	return failure("install", made.Install())
+}
+
+// agentCommand is the command line of an agent.
+func agentCommand(path string) ([]string, error) {
+	file, err := config.Load(path)
+	if err == nil {
+		err = file.Check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	arguments := []string{"start", "--all", "--config", path}
+	if file.Log == "" {
+		arguments = append(arguments, Log(path)...)
+	}
+	return arguments, nil
+}
+
+// Log are the flags for the log of a service that was told nothing about it: where the
+// system keeps it, or beside the configuration.
+func Log(path string) []string {
+	if runtime.GOOS == "windows" {
+		return []string{"--log", filepath.Join(filepath.Dir(path), "postern.log"), "--log-format", "logfmt"}
+	}
+	return []string{"--log", "stderr", "--log-format", "logfmt"} // which systemd and launchd keep
 }
 
 // Do carries out start, stop, restart or uninstall.
@@ -112,10 +133,14 @@ func (s Service) made(arguments []string) (service.Service, error) {
 			arguments[i] = unitEscape(argument)
 		}
 	}
+	title, description := "Postern agent", "Postern agent: public addresses for services of this network"
+	if s.Command != nil {
+		title, description = "Postern connector", "Postern connector: services of this network at a private gateway"
+	}
 	made, err := service.New(&program{}, &service.Config{
 		Name:        s.Name,
-		DisplayName: "Postern agent",
-		Description: "Postern agent: public addresses for services of this network",
+		DisplayName: title,
+		Description: description,
 		Arguments:   arguments,
 		Option: service.KeyValue{
 			"UserService":   s.User,

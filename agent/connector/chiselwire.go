@@ -105,10 +105,10 @@ func saidByServer(err error) error {
 		if at := strings.LastIndex(refused.Text, "(ERR_"); at >= 0 && strings.HasSuffix(refused.Text, ")") {
 			code = postern.Code(refused.Text[at+1 : len(refused.Text)-1])
 		}
-		return &postern.Error{Code: code, Message: refused.Text}
+		return &postern.Error{Code: code, Message: refused.Text, Cause: err}
 	}
 	if answer, ok := errors.AsType[*chisel.BadHandshake](err); ok {
-		return &postern.Error{Code: postern.CodeIntercepted, Message: answer.Error()}
+		return &postern.Error{Code: postern.CodeIntercepted, Message: answer.Error(), Cause: err}
 	}
 	return err
 }

@@ -32,12 +32,12 @@ SIGHUP tries again at once while the connector waits to reconnect, and reads the
   postern connect --header "token: …" https://gateway.example.com/sg_… R:8081:db:5432 R:53:dns:53/udp
   postern connect --config connector.yml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return background.Run(cmd.Context(), streams.Name, run.serve(args))
+			return background.Run(cmd.Context(), streams.Name+"-connector", run.serve(args))
 		},
 	}
-	run.register(command.Flags())
+	run.connectFlags.register(command.Flags())
 	run.registerOwn(command.Flags())
-	command.AddCommand(connectCheckCommand(streams))
+	command.AddCommand(connectCheckCommand(streams), connectDiagnoseCommand(streams))
 	return command
 }
 

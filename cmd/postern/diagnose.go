@@ -29,7 +29,8 @@ func newDiagnoseCommand(streams ioStreams) *cobra.Command {
 		Short: "Find out how an agent gets to its server, or where it stops",
 		Long: `Find out how an agent gets to its server, or where it stops: every way that it could
 take is gone step by step and explained. The status is 0 where an agent would get
-through and its authtoken, if there is one, is accepted; else 1.`,
+through and its authtoken, if there is one, is accepted; else 1. "postern connect
+diagnose" does the same for a connector and its gateway.`,
 		Example: `  postern diagnose --connect-url connect.example.com
   postern diagnose --config postern.yml --format json`,
 		Args: cobra.NoArgs,

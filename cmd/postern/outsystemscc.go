@@ -28,7 +28,7 @@ func outsystemsccCommand(streams ioStreams) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	command.SetHelpCommand(&cobra.Command{Hidden: true})
-	run.register(command.Flags())
+	run.connectFlags.register(command.Flags())
 	command.SetHelpFunc(func(*cobra.Command, []string) { _, _ = io.WriteString(streams.Out, outsystemsccHelp) })
 	command.SetIn(streams.In)
 	command.SetOut(streams.Out)

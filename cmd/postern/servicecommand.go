@@ -8,6 +8,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/background"
+	"github.com/postern-dev/postern/agent/connector"
 )
 
 // serviceCommand has the system run the agent.
@@ -17,7 +18,8 @@ func serviceCommand(streams ioStreams) *cobra.Command {
 		Short: "Have the system run the agent: install, start, stop, restart, uninstall, status",
 		Long: `Have the system run the agent, with systemd, launchd or as a Windows service: it
 starts with the machine, comes back when it ends, and takes all endpoints of its
-configuration file online. "service install" needs --config.`,
+configuration file online. "service install" needs --config. With --connector it is the
+connector of private gateways, a service of its own.`,
 		Args: subcommandOnly,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -42,10 +44,12 @@ type serviceAction struct {
 	action, done string
 	paths        []string
 	user         bool
+	connector    bool
 }
 
 func (c *serviceAction) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&c.paths, "config", nil, "the configuration `file` of the service")
+	flags.BoolVar(&c.connector, "connector", false, "the connector of private gateways, not an agent")
 	flags.BoolVar(&c.user, "user", false, "a service of yours, not of the system")
 }
 
@@ -55,6 +59,9 @@ func (c *serviceAction) run() error {
 		return postern.Errorf(postern.CodeFlagInvalid, "--config names %d files; a service has one", len(paths))
 	}
 	s := background.Service{Name: c.streams.Name, User: c.user, Config: firstOf(paths...)}
+	if c.connector {
+		s.Name, s.Command = c.streams.Name+"-connector", connectorService
+	}
 	switch c.action {
 	case "status":
 		return c.status(s)
@@ -69,6 +76,22 @@ func (c *serviceAction) run() error {
 	}
 	_, err := fmt.Fprintf(c.streams.Out, "Service %s %s\n", s.Name, c.done)
 	return err
+}
+
+// connectorService is the command line of a connector that the system runs.
+func connectorService(path string) ([]string, error) {
+	file, err := connector.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := connector.New(connector.Config{Gateways: file.Gateways, Allow: file.Allow}); err != nil {
+		return nil, err
+	}
+	arguments := []string{"connect", "--config", path}
+	if file.Log == "" {
+		arguments = append(arguments, background.Log(path)...)
+	}
+	return arguments, nil
 }
 
 func (c *serviceAction) status(s background.Service) error {
