@@ -141,34 +141,6 @@ func (h header) check() error {
 	return nil
 }
 
-// put writes the head of a final frame so that it ends where the payload begins, at
-// b[mostFrameHeader:], and gives the index of its first byte.
-func (h header) put(b []byte) (start int) {
-	var head [mostFrameHeader]byte
-	head[0] = 0x80 | h.opcode
-	n := 2
-	switch {
-	case h.length < 126:
-		head[1] = byte(h.length)
-	case h.length <= 0xffff:
-		head[1] = 126
-		binary.BigEndian.PutUint16(head[2:], uint16(h.length))
-		n += 2
-	default:
-		head[1] = 127
-		binary.BigEndian.PutUint64(head[2:], h.length)
-		n += 8
-	}
-	if h.masked {
-		head[1] |= 0x80
-		binary.LittleEndian.PutUint32(head[n:], h.key)
-		n += 4
-	}
-	start = mostFrameHeader - n
-	copy(b[start:], head[:n])
-	return start
-}
-
 // unmask moves src to dst, which may be the same, through the mask, and gives the mask
 // as it is for the byte that follows (RFC 6455 §5.3).
 func unmask(dst, src []byte, key uint32) uint32 {

@@ -36,6 +36,8 @@ func runChisel(role string, args []string) error {
 			return err
 		}
 		return server.Run("127.0.0.1", args[0])
+	case "ours": // port
+		return runOurs(args[0])
 	case "client": // URL, token, auth, remotes
 		config := &chclient.Config{Server: args[0], Auth: args[2], Remotes: args[3:], MaxRetryCount: -1}
 		if args[1] != "" {

@@ -1,67 +1,212 @@
 package chisel
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
 )
 
-// output is the writing side of a WebSocket. Writers put bytes into a buffer, and
-// whoever finds nobody writing starts a flush, which sends all that has gathered as
-// one message in one system call: SSH hands every packet over by itself. What has been
-// taken and not yet been sent is two buffers at most.
+const (
+	// mostMessage is the payload of one message.
+	mostMessage = slabSize - mostFrameHeader
+	// A message holds several small writes up to pieceSize together, or one. SSH hands a
+	// packet over in a piece of exactly pieceSize and a rest, and chisel reads it in the
+	// same pieces: where messages end as pieces do, it need not copy the rest of a
+	// message with every read.
+	pieceSize = 4 << 10
+	// directWrite is from when on a server's write is not copied: it leaves at once,
+	// behind what has gathered.
+	directWrite = 8 << 10
+	// pieceTimeout is how long the first piece of a packet waits for the rest. Hardly
+	// any packet has exactly pieceSize bytes.
+	pieceTimeout = time.Millisecond
+)
+
+// output is the writing side of a WebSocket. Small writes gather in a buffer, and the
+// first one starts a flush, which sends all that has come meanwhile in one system
+// call: SSH hands every packet over by itself. Large ones are sent by who writes them.
 type output struct {
 	to     net.Conn
 	server bool
 
+	sending sync.Mutex // held while something is sent; taken before mu
+
 	mu       sync.Mutex
 	room     sync.Cond // in the buffer, or failed
 	gather   *slab     // nil while nothing is gathered
-	n        int       // payload bytes in gather
+	n        int       // bytes in gather: whole frames, then the open one
+	open     int       // where the payload of the open frame begins; 0: none is open
 	ping     []byte    // control frames that wait, as far as each kind needs
 	pong     []byte
 	goodbye  []byte
+	late     *time.Timer // flushes a piece whose rest does not come
 	flushing bool
 	closing  bool // what has been taken is sent, and nothing more is taken
 	failed   error
 	after    func() // once all is sent, or cannot be; then nothing more is
 }
 
-// mostMessage is the payload of one message.
-const mostMessage = slabSize - mostFrameHeader
-
 func (o *output) init(to net.Conn, server bool) {
 	o.to, o.server = to, server
 	o.room.L = &o.mu
 }
 
-// write takes p, and blocks while the buffers are full.
+// headSize is room for the head of any message: a length of 16 bits, and a mask.
+func (o *output) headSize() int {
+	if o.server {
+		return 4
+	}
+	return 8
+}
+
+// write takes p, and blocks while the buffer is full or p is being sent.
 func (o *output) write(p []byte) (int, error) {
+	if o.server && len(p) >= directWrite {
+		return o.writeDirect(p)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	total := 0
-	for {
-		switch {
-		case o.failed != nil:
-			return total, o.failed
-		case o.closing:
-			return total, net.ErrClosed
-		case len(p) == 0:
-			return total, nil
+	for total < len(p) {
+		if err := o.refusal(); err != nil {
+			return total, err
 		}
-		if o.gather == nil {
-			o.gather = slabs.Get().(*slab)
-		}
-		k := copy(o.gather[mostFrameHeader+o.n:], p)
-		o.n += k
+		k := o.put(p[total:])
 		total += k
-		p = p[k:]
-		o.start()
-		for len(p) > 0 && o.failed == nil && !o.closing && o.n == mostMessage {
+		switch {
+		case k == 0:
+			o.start()
 			o.room.Wait()
+		case len(p) == pieceSize && !o.flushing:
+			o.startLate()
+		default:
+			o.start()
 		}
 	}
+	return total, nil
+}
+
+func (o *output) refusal() error {
+	if o.failed == nil && o.closing {
+		return net.ErrClosed
+	}
+	return o.failed
+}
+
+// put gathers p, or as much of it as one message can have, if there is room for that.
+// mu is held.
+func (o *output) put(p []byte) int {
+	p = p[:min(len(p), mostMessage-8)]
+	if o.open > 0 && o.n-o.open+len(p) > pieceSize {
+		o.seal()
+	}
+	if o.gather == nil {
+		o.gather = slabs.Get().(*slab)
+	}
+	if o.n+o.headSize()+len(p) > slabSize {
+		return 0
+	}
+	if o.open == 0 {
+		o.n += o.headSize()
+		o.open = o.n
+	}
+	o.n += copy(o.gather[o.n:], p)
+	return len(p)
+}
+
+// seal ends the open message. mu is held.
+func (o *output) seal() {
+	if o.open == 0 {
+		return
+	}
+	payload := o.gather[o.open:o.n]
+	at := o.open - o.headSize()
+	head := o.head(opBinary, payload)
+	if spared := o.headSize() - len(head); spared > 0 { // a length takes no more bytes than it needs
+		copy(o.gather[at+len(head):], payload)
+		o.n -= spared
+	}
+	copy(o.gather[at:], head)
+	o.open = 0
+}
+
+// head makes the head of a frame, and masks its payload where we are the client.
+func (o *output) head(opcode byte, payload []byte) []byte {
+	head := make([]byte, 2, mostFrameHeader)
+	head[0] = 0x80 | opcode
+	if len(payload) < 126 {
+		head[1] = byte(len(payload))
+	} else {
+		head[1] = 126
+		head = binary.BigEndian.AppendUint16(head, uint16(len(payload)))
+	}
+	if !o.server {
+		key := rand.Uint32()
+		head[1] |= 0x80
+		head = binary.LittleEndian.AppendUint32(head, key)
+		unmask(payload, payload, key)
+	}
+	return head
+}
+
+// writeDirect sends p, which needs no mask, behind all that has gathered.
+func (o *output) writeDirect(p []byte) (int, error) {
+	o.sending.Lock()
+	defer o.sending.Unlock()
+	total := 0
+	for total < len(p) {
+		piece := p[total:min(len(p), total+mostMessage)]
+		if err := o.sendTaken(piece); err != nil {
+			return total, err
+		}
+		total += len(piece)
+	}
+	return total, nil
+}
+
+// sendTaken sends what has gathered, and piece as a message of its own behind it.
+// sending is held.
+func (o *output) sendTaken(piece []byte) error {
+	o.mu.Lock()
+	if err := o.refusal(); err != nil && (piece != nil || o.failed != nil) {
+		o.mu.Unlock()
+		return err
+	}
+	o.seal()
+	taken, n := o.gather, o.n
+	control, goodbye := o.controls(), o.goodbye
+	o.gather, o.n, o.goodbye = nil, 0, nil
+	o.room.Broadcast()
+	o.mu.Unlock()
+
+	var buffers net.Buffers
+	if len(control) > 0 {
+		buffers = append(buffers, control)
+	}
+	if n > 0 {
+		buffers = append(buffers, taken[:n])
+	}
+	if piece != nil {
+		buffers = append(buffers, o.head(opBinary, piece), piece)
+	}
+	if goodbye != nil {
+		buffers = append(buffers, o.control(nil, opClose, goodbye))
+	}
+	_, err := buffers.WriteTo(o.to)
+	if taken != nil {
+		slabs.Put(taken)
+	}
+	if err == nil && goodbye != nil {
+		err = net.ErrClosed
+	}
+	if err != nil {
+		o.mu.Lock()
+		o.fail(err)
+		o.mu.Unlock()
+	}
+	return err
 }
 
 // start has somebody send what is there. mu is held.
@@ -72,85 +217,60 @@ func (o *output) start() {
 	}
 }
 
+// startLate does so after a moment, if nobody has until then. mu is held.
+func (o *output) startLate() {
+	if o.late != nil {
+		o.late.Reset(pieceTimeout)
+		return
+	}
+	o.late = time.AfterFunc(pieceTimeout, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.n > 0 && o.failed == nil {
+			o.start()
+		}
+	})
+}
+
 // flush sends until nothing is left.
 func (o *output) flush() {
+	for o.more() {
+		o.sending.Lock()
+		_ = o.sendTaken(nil) // a failure is noted
+		o.sending.Unlock()
+	}
+}
+
+// more tells whether there is something to send; if not, the flush is over.
+func (o *output) more() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.failed == nil {
-		control := o.controls()
-		goodbye := o.goodbye
-		data, n := o.gather, o.n
-		if o.gather = nil; n == 0 && len(control) == 0 && goodbye == nil {
-			break
-		}
-		o.n, o.goodbye = 0, nil
-		o.room.Broadcast()
-		o.mu.Unlock()
-		err := o.send(control, data, n, goodbye)
-		o.mu.Lock()
-		if err != nil || goodbye != nil {
-			if err == nil {
-				err = net.ErrClosed
-			}
-			o.fail(err)
-		}
+	if o.failed == nil && (o.n > 0 || o.ping != nil || o.pong != nil || o.goodbye != nil) {
+		return true
 	}
 	o.flushing = false
 	if after := o.after; after != nil {
 		o.after = nil
 		after()
 	}
+	return false
 }
 
-// controls gives the control frames that wait, encoded.
+// controls gives the control frames that wait, encoded. mu is held.
 func (o *output) controls() []byte {
 	var frames []byte
 	if o.ping != nil {
-		frames = o.appendControl(frames, opPing, o.ping)
+		frames = o.control(frames, opPing, o.ping)
 	}
 	if o.pong != nil {
-		frames = o.appendControl(frames, opPong, o.pong)
+		frames = o.control(frames, opPong, o.pong)
 	}
 	o.ping, o.pong = nil, nil
 	return frames
 }
 
-func (o *output) appendControl(frames []byte, opcode byte, payload []byte) []byte {
-	var frame [mostFrameHeader + mostControl]byte
-	n := copy(frame[mostFrameHeader:], payload)
-	start := o.seal(frame[:], opcode, n)
-	return append(frames, frame[start:mostFrameHeader+n]...)
-}
-
-// seal makes a frame of n bytes at b[mostFrameHeader:].
-func (o *output) seal(b []byte, opcode byte, n int) (start int) {
-	h := header{opcode: opcode, length: uint64(n)}
-	if !o.server {
-		h.masked, h.key = true, rand.Uint32()
-		payload := b[mostFrameHeader : mostFrameHeader+n]
-		unmask(payload, payload, h.key)
-	}
-	return h.put(b)
-}
-
-// send writes control frames, a message of n bytes in data, and a close frame. It
-// gives data back.
-func (o *output) send(control []byte, data *slab, n int, goodbye []byte) error {
-	var err error
-	if len(control) > 0 {
-		_, err = o.to.Write(control)
-	}
-	if n > 0 && err == nil {
-		start := o.seal(data[:], opBinary, n)
-		_, err = o.to.Write(data[start : mostFrameHeader+n])
-	}
-	if data != nil {
-		slabs.Put(data)
-	}
-	if goodbye != nil && err == nil {
-		_, err = o.to.Write(o.appendControl(nil, opClose, goodbye))
-	}
-	return err
+func (o *output) control(frames []byte, opcode byte, payload []byte) []byte {
+	return append(append(frames, o.head(opcode, payload)...), payload...)
 }
 
 // fail has every write fail from now on. mu is held.
@@ -160,7 +280,10 @@ func (o *output) fail(err error) {
 	}
 	if o.gather != nil {
 		slabs.Put(o.gather)
-		o.gather, o.n = nil, 0
+		o.gather, o.n, o.open = nil, 0, 0
+	}
+	if o.late != nil {
+		o.late.Stop()
 	}
 	o.room.Broadcast()
 }
@@ -170,7 +293,7 @@ func (o *output) fail(err error) {
 func (o *output) say(opcode byte, payload []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failed != nil || o.closing {
+	if o.refusal() != nil {
 		return
 	}
 	payload = append([]byte{}, payload...)
@@ -193,15 +316,16 @@ func (o *output) finish(limit time.Time, after func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closing = true
-	if !o.flushing {
+	done := func() {
 		o.fail(net.ErrClosed)
 		after()
+	}
+	if o.failed != nil || !o.flushing && o.n == 0 {
+		done()
 		return
 	}
 	_ = o.to.SetWriteDeadline(limit)
-	o.after = func() {
-		o.fail(net.ErrClosed)
-		after()
-	}
+	o.after = done
+	o.start()
 	o.room.Broadcast()
 }

@@ -200,6 +200,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		}
 		n := copy(s.out[s.outN:], p)
 		s.outN += n
+		s.half.answered = false
 		total += n
 		p = p[n:]
 		s.kick()

@@ -91,7 +91,7 @@ func (s *stream) offer(b, head []byte) {
 // came notes that the peer sends. mu is held.
 func (s *stream) came() {
 	s.received = true
-	s.half.heard(s)
+	s.half.heard()
 }
 
 // takeRequests looks at the channel's requests, without waiting: one may say that the

@@ -89,25 +89,26 @@ func (s *stream) tellReset() {
 }
 
 const (
-	// replyWait is how long the end of our direction is held back while the target is
-	// silent: it may need time for its answer, and it may wait for the end.
-	replyWait = 10 * time.Second
-	// replyQuiet is how long a target that has begun to answer may pause.
+	// replyWait is how long the end of our direction is held back while the target owes
+	// an answer: nothing has come since the visitor's last byte.
+	replyWait = 5 * time.Second
+	// replyQuiet is how long a target that has answered may pause.
 	replyQuiet = time.Second
 )
 
 // halfClose is the end of our direction. chisel up to 1.11, and outsystemscc, close the
 // target's connection when they hear of it, so that an answer which is still to come is
-// lost. Towards them it is held back until the target has answered and been quiet for
-// replyQuiet, or been silent for replyWait: an answer that comes without the end being
-// needed is then complete, and a target that waits for the end gets it, if late.
+// lost. Towards them it is held back until the target has answered the visitor's last
+// byte and been quiet for replyQuiet, or been silent for replyWait: an answer for which
+// the end is not needed is then complete, and a target that waits for the end gets it,
+// if late.
 type halfClose struct {
 	asked bool
 	due   bool
 	told  bool
 
+	answered bool // something came after the last byte that was written
 	timer    *time.Timer
-	answered bool
 	last     time.Time // when a byte came, or the end was asked for
 }
 
@@ -119,32 +120,36 @@ func (h *halfClose) ask(s *stream) {
 		return
 	}
 	h.last = time.Now()
-	h.timer = time.AfterFunc(replyWait, func() {
+	h.timer = time.AfterFunc(h.patience(), func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		h.look(s)
 	})
 }
 
+func (h *halfClose) patience() time.Duration {
+	if h.answered {
+		return replyQuiet
+	}
+	return replyWait
+}
+
 // heard notes that the target answers.
-func (h *halfClose) heard(*stream) {
+func (h *halfClose) heard() {
+	first := !h.answered
+	h.answered = true
 	if h.timer == nil {
 		return
 	}
 	h.last = time.Now()
-	if !h.answered {
-		h.answered = true
+	if first {
 		h.timer.Reset(replyQuiet)
 	}
 }
 
 // look sends the end, or waits for longer.
 func (h *halfClose) look(s *stream) {
-	allowed := replyWait
-	if h.answered {
-		allowed = replyQuiet
-	}
-	wait := allowed - time.Since(h.last)
+	wait := h.patience() - time.Since(h.last)
 	switch {
 	case h.due || s.closed || s.why != nil:
 	case len(s.unread) > 0: // our own reader is slow: nothing is known of the target

@@ -1,0 +1,264 @@
+package chisel_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/chisel"
+	"github.com/postern-dev/postern/relay"
+)
+
+// listening is a Registrar that opens the ports of remotes and relays, as a gateway does.
+type listening struct{}
+
+func (listening) Region() string { return "bench" }
+
+func (listening) Admit(_ context.Context, s link.Session, _ link.Hello) (link.Binder, link.Welcome, error) {
+	return &listeningBinder{session: s}, link.Welcome{}, nil
+}
+
+type listeningBinder struct {
+	link.Binder // what is not needed
+	session     link.Session
+	open        []io.Closer
+}
+
+func (b *listeningBinder) Bind(_ context.Context, r link.BindRequest) (link.Bound, error) {
+	bound := link.Bound{ID: r.Name}
+	address := "127.0.0.1:" + strconv.Itoa(int(r.URL.Port))
+	if r.URL.Scheme == "udp" {
+		conn, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return bound, err
+		}
+		b.open = append(b.open, conn)
+		go b.datagrams(conn.(*net.UDPConn), r.Name)
+		return bound, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return bound, err
+	}
+	b.open = append(b.open, listener)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go b.relay(conn.(*net.TCPConn), r.Name)
+		}
+	}()
+	return bound, nil
+}
+
+func (b *listeningBinder) relay(conn *net.TCPConn, endpoint string) {
+	defer conn.Close()
+	st, err := b.session.Open(context.Background(), link.Header{Endpoint: endpoint, Scheme: postern.TCP}, nil)
+	if err != nil {
+		return
+	}
+	relay.Pipe(context.Background(), conn, st, relay.Options{Idle: 10 * time.Minute})
+}
+
+// datagrams gives each source a flow.
+func (b *listeningBinder) datagrams(conn *net.UDPConn, endpoint string) {
+	flows := map[netip.AddrPort]link.Stream{}
+	buffer := make([]byte, 64<<10)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buffer[2:])
+		if err != nil {
+			return
+		}
+		st := flows[from]
+		if st == nil {
+			if st, err = b.session.Open(context.Background(), link.Header{Endpoint: endpoint, ClientAddr: from}, nil); err != nil {
+				return
+			}
+			flows[from] = st
+			go func() {
+				for {
+					p, err := readFramed(st)
+					if err != nil {
+						return
+					}
+					_, _ = conn.WriteToUDPAddrPort(p, from)
+				}
+			}()
+		}
+		buffer[0], buffer[1] = byte(n>>8), byte(n)
+		_, _ = st.Write(buffer[:2+n])
+	}
+}
+
+func (b *listeningBinder) Release(error) {
+	for _, one := range b.open {
+		_ = one.Close()
+	}
+}
+
+// runOurs is our server in a process of its own.
+func runOurs(port string) error {
+	logger := slog.New(slog.DiscardHandler)
+	return http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, err := chisel.Accept(w, r, nil, netip.Addr{})
+		if err != nil {
+			return
+		}
+		hello := chisel.HelloOf(r)
+		go chisel.Serve(context.Background(), conn, chisel.Config{Registrar: listening{}, Logger: logger, HostKey: testKey(), Hello: hello})
+	}))
+}
+
+// setup is a server, an unmodified client, and the port at which visitors reach its
+// target.
+type setup struct {
+	server, client *os.Process
+	address        string
+}
+
+func newSetup(b testing.TB, role, target, protocol string) *setup {
+	b.Helper()
+	port, visitors := freePort(b), freePort(b)
+	s := &setup{address: "127.0.0.1:" + visitors}
+	s.server = chiselProcess(b, role, port, "", "")
+	_ = reach(b, "tcp", "127.0.0.1:"+port).Close()
+	s.client = chiselProcess(b, "client", "http://127.0.0.1:"+port, "", "", "R:127.0.0.1:"+visitors+":127.0.0.1:"+target+protocol)
+	if protocol == "" {
+		_ = reach(b, "tcp", s.address).Close()
+	}
+	return s
+}
+
+// cpu is what a process has used, in seconds.
+func cpu(b testing.TB, p *os.Process) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
+}
+
+// costs reports what both processes use per unit while measure runs.
+func (s *setup) costs(b *testing.B, units float64, unit string, measure func()) {
+	server, client := cpu(b, s.server), cpu(b, s.client)
+	b.ResetTimer()
+	measure()
+	b.StopTimer()
+	b.ReportMetric((cpu(b, s.server)-server)/units, "server-s/"+unit)
+	b.ReportMetric((cpu(b, s.client)-client)/units, "client-s/"+unit)
+}
+
+// BenchmarkRealThroughput moves b.N MiB with an unmodified client.
+func BenchmarkRealThroughput(b *testing.B) {
+	for _, way := range []string{"down", "up"} {
+		for _, streams := range []int{1, 32} {
+			for _, role := range []string{"server", "ours"} {
+				b.Run(fmt.Sprintf("%s/%d/%s", way, streams, role), func(b *testing.B) { throughput(b, role, way, streams) })
+			}
+		}
+	}
+}
+
+func throughput(b *testing.B, role, way string, streams int) {
+	const piece = 1 << 20
+	data := bytesOf(piece)
+	pour := func(conn net.Conn, pieces int) {
+		for range pieces {
+			if _, err := conn.Write(data); err != nil {
+				return
+			}
+		}
+	}
+	each := max(1, b.N/streams)
+	port := target(b, func(conn net.Conn) {
+		var one [1]byte
+		if _, err := io.ReadFull(conn, one[:]); err != nil {
+			return
+		}
+		if way == "down" {
+			pour(conn, each)
+			_, _ = io.Copy(io.Discard, conn)
+			return
+		}
+		_, _ = io.CopyN(io.Discard, conn, int64(each)*piece)
+		_, _ = conn.Write(one[:])
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	s := newSetup(b, role, port, "")
+	b.SetBytes(piece)
+	s.costs(b, float64(each*streams)/1024, "GB", func() {
+		var visitors sync.WaitGroup
+		for range streams {
+			visitors.Go(func() {
+				conn, err := net.Dial("tcp", s.address)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = conn.Write([]byte{1})
+				if way == "down" {
+					_, err = io.CopyN(io.Discard, conn, int64(each)*piece)
+				} else {
+					pour(conn, each)
+					_, err = io.ReadFull(conn, make([]byte, 1))
+				}
+				if err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		visitors.Wait()
+	})
+}
+
+// BenchmarkRealConnects opens b.N connections through an unmodified client, 32 at a time.
+func BenchmarkRealConnects(b *testing.B) {
+	for _, role := range []string{"server", "ours"} {
+		b.Run(role, func(b *testing.B) {
+			s := newSetup(b, role, target(b, echoAll), "")
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			s.costs(b, float64(b.N)/1e6, "Mconn", func() {
+				var visitors sync.WaitGroup
+				for range 32 {
+					visitors.Go(func() {
+						for left.Add(-1) >= 0 {
+							conn, err := net.Dial("tcp", s.address)
+							if err != nil {
+								b.Error(err)
+								return
+							}
+							_, _ = conn.Write([]byte{1})
+							if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+								b.Error(err)
+							}
+							_ = conn.Close()
+						}
+					})
+				}
+				visitors.Wait()
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "conn/s")
+		})
+	}
+}
