@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// mostRequest is the size of a config request, and mostRemotes what it may ask for.
-	mostRequest = 128 << 10
-	mostRemotes = 500
+	// mostRequest is the size of a config request, which comes in one message, and
+	// mostRemotes what it may ask for.
+	mostRequest = 60 << 10
+	mostRemotes = 300
 	mostHost    = 255
 )
 

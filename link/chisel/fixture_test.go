@@ -202,3 +202,5 @@ func join(t testing.TB, change func(*chisel.ClientConfig), remotes ...string) (*
 }
 
 type clientConfig = chisel.ClientConfig
+
+var hello = link.Hello{Token: token, Gateway: &link.GatewayHello{Gateway: "sg_1"}}
