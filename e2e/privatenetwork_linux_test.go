@@ -128,7 +128,8 @@ func TestPrivateServices(t *testing.T) {
 	delivered(t, s.private)
 }
 
-// offered waits until connectors offer so many endpoints.
+// offered waits until connectors offer so many endpoints, and those over TCP have been
+// found healthy.
 func (s *sites) offered(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, 30*time.Second, func() error {
@@ -138,7 +139,8 @@ func (s *sites) offered(t *testing.T, n int) {
 		}
 		open := 0
 		for _, endpoint := range gateway.Endpoints {
-			if endpoint.Open && len(endpoint.Connectors) > 0 {
+			probed := endpoint.Network == "udp" || endpoint.Healthy != nil && *endpoint.Healthy
+			if endpoint.Open && len(endpoint.Connectors) > 0 && probed {
 				open++
 			}
 		}

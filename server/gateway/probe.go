@@ -105,6 +105,9 @@ func (m *member) probe(ctx context.Context) {
 		return
 	}
 	defer s.Close()
+	if m.connector.session.Transport() == native {
+		_ = s.CloseWrite() // a target that serves one after the other is free again at once
+	}
 	_ = s.SetReadDeadline(time.Now().Add(probeWait))
 	var first [1]byte
 	n, err := s.Read(first[:])
