@@ -234,7 +234,7 @@ func TestCommandsOfSSHClients(t *testing.T) {
 	}
 }
 
-// B5-17: a key's ACL holds for what it binds, at once when it is narrowed, and the key's
+// A key's ACL holds for what it binds, at once when it is narrowed, and the key's
 // end is its sessions' end, within a second.
 func TestACLAndEndOfAnSSHKey(t *testing.T) {
 	s := startServer(t)

@@ -87,7 +87,8 @@ func TestBackupIsWhatTheServerNeeds(t *testing.T) {
 		names = append(names, file.Name)
 	}
 	slices.Sort(names)
-	want := []string{"acme/account.json", "ca/bindings-ca.key", "ca/bindings-ca.pem", "ca/ca.key", "ca/ca.pem", "ca/custom-ca.key", "ca/custom-ca.pem", "gateway.key", "host_ed25519", "names.key", "postern.db", "sealing.keys", "signing.key"}
+	want := []string{"acme/account.json", "ca/bindings-ca.key", "ca/bindings-ca.pem", "ca/ca.key", "ca/ca.pem", "ca/custom-ca.key", "ca/custom-ca.pem", "gateway.key", "host_ed25519", "names.key", "postern.db", "sealing.keys", "signing.key",
+		"ssh_host_ecdsa_key", "ssh_host_ecdsa_key.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"}
 	if !slices.Equal(names, want) {
 		t.Errorf("it holds %v, want %v", names, want)
 	}

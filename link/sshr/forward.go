@@ -182,7 +182,11 @@ func (s *session) refuse(request *ssh.Request, asked place, err error) {
 	why := postern.AsError(err)
 	s.server.config.Logger.DebugContext(context.Background(), "remote forward refused", "address", asked.address, "port", asked.port, "error", why)
 	s.reply(request, false, nil)
-	s.show(append([]string{"Refused     -R " + asked.String()}, problemLines(why)...)...)
+	lines := append([]string{"Refused     -R " + asked.String()}, problemLines(why)...)
+	if why.Code == postern.CodePortUnavailable {
+		lines = append(lines, "            A web endpoint is -R 80:HOST:PORT, whatever port the service has.")
+	}
+	s.show(lines...)
 	s.mu.Lock()
 	s.asked--
 	idle := s.asked == 0 && len(s.screens) > 0
