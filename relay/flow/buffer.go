@@ -5,7 +5,7 @@ import "sync"
 // The sizes of buffers. A flow holds one only while it has bytes to keep.
 const (
 	// smallBuffer takes a short datagram, or a few. A Reader has one of its own.
-	smallBuffer = 512
+	smallBuffer = 256
 	// quietBuffer is what a queue of a flow with little traffic takes.
 	quietBuffer = 4 << 10
 	// largeBuffer takes the largest datagram with its length.
@@ -21,6 +21,7 @@ var (
 	quietBuffers = sync.Pool{New: func() any { return new([quietBuffer]byte) }}
 	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 	burstBuffers = sync.Pool{New: func() any { return new([burstBuffer]byte) }}
+	viewsPool    = sync.Pool{New: func() any { return new(views) }}
 )
 
 // take gives an empty buffer for n bytes at least, of one of the pools; nil where n is

@@ -16,13 +16,14 @@ const (
 	DropSend                    // the network did not take it: no route, no buffer, too long
 	DropUnreachable             // ICMP said that nobody listens there (ECONNREFUSED)
 	DropEnded                   // its flow ended with it in the queue
+	DropSystem                  // the system's buffer was full before we looked; Linux tells
 	drops
 )
 
 // String is the reason's name, as for a metric's label.
 func (d Drop) String() string {
 	return [...]string{"queue_full", "memory", "too_many_flows", "too_many_flows_of_address",
-		"opening", "refused", "send_failed", "unreachable", "ended"}[d]
+		"opening", "refused", "send_failed", "unreachable", "ended", "system_buffer_full"}[d]
 }
 
 // Drops are all reasons, for those who list them.

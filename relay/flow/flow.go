@@ -74,15 +74,15 @@ func (f *flow) replies() {
 	s, r := f.server, NewReader(f.stream)
 	defer s.parts.Done()
 	defer r.Release()
-	var batch [batchSize][]byte
 	for {
-		n, err := r.Batch(batch[:])
+		batch, n, err := r.batch()
 		if err != nil {
 			f.streamEnded(err)
 			return
 		}
 		s.replied(f)
 		t, err := s.socket.send(f.peer, batch[:n])
+		batch.release()
 		t.into(s.config.Counters)
 		f.datagramsOut.Add(int64(t.datagrams))
 		f.bytesOut.Add(int64(t.bytes))

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// Reader takes datagrams from a stream. While it waits it holds half a KiB; a larger
+// Reader takes datagrams from a stream. While it waits it holds a quarter of a KiB; a larger
 // buffer comes when datagrams do, and goes when they stop. It is for one goroutine.
 type Reader struct {
 	source  io.Reader
@@ -38,27 +38,38 @@ func (r *Reader) Next() ([]byte, error) {
 	}
 }
 
-// Batch blocks for a datagram, and takes with it those that came together with it, as
-// many as into has room for. They are valid until the next call. Errors are Next's.
-func (r *Reader) Batch(into [][]byte) (n int, err error) {
+// Buffered gives the datagrams that came together with the last one, as many as into has
+// room for. It does not block, and what Next gave stays valid.
+func (r *Reader) Buffered(into [][]byte) (n int) {
 	for n < len(into) {
-		if n > 0 && !r.ready() {
-			return n, nil
+		payload, rest, ok, _ := Cut(r.unread) // Next comes to the error
+		if !ok {
+			break
 		}
-		payload, err := r.Next()
-		if err != nil {
-			return 0, err // only the first one can fail: the others are there
-		}
-		into[n] = payload
+		into[n], r.unread = payload, rest
 		n++
 	}
-	return n, nil
+	return n
 }
 
-// ready tells whether Next would give a datagram without reading.
-func (r *Reader) ready() bool {
-	_, _, ok, _ := Cut(r.unread)
-	return ok
+// views are the datagrams of one batch.
+type views [batchSize][]byte
+
+// batch blocks for a datagram, and gives it with those that came together with it. The
+// views are of the pool, and go back by release.
+func (r *Reader) batch() (*views, int, error) {
+	first, err := r.Next()
+	if err != nil {
+		return nil, 0, err
+	}
+	v := viewsPool.Get().(*views)
+	v[0] = first
+	return v, 1 + r.Buffered(v[1:]), nil
+}
+
+func (v *views) release() {
+	*v = views{}
+	viewsPool.Put(v)
 }
 
 // Release gives the buffers back. The Reader cannot be used after it.

@@ -48,6 +48,7 @@ func Relay(ctx context.Context, stream, socket net.Conn, o Options) Result {
 		r.mu.Unlock()
 		defer r.timer.Stop()
 	}
+	r.losses = watch(r.socket)
 	var inward sync.WaitGroup
 	inward.Go(r.inward)
 	r.outward()
@@ -71,6 +72,7 @@ type relay struct {
 
 	datagramsIn, bytesIn, datagramsOut, bytesOut, dropped atomic.Int64
 
+	losses  losses  // of inward
 	writer  *Writer // of inward
 	failure error   // of writer
 
@@ -85,9 +87,8 @@ type relay struct {
 func (r *relay) outward() {
 	reader := NewReader(r.stream)
 	defer reader.Release()
-	var batch [batchSize][]byte
 	for {
-		n, err := reader.Batch(batch[:])
+		batch, n, err := reader.batch()
 		if errors.Is(err, io.EOF) {
 			r.end(Done, nil)
 			return
@@ -98,6 +99,7 @@ func (r *relay) outward() {
 		}
 		r.touch()
 		t, err := r.socket.send(peer{}, batch[:n])
+		batch.release()
 		t.into(r.options.Counters)
 		r.datagramsOut.Add(int64(t.datagrams))
 		r.bytesOut.Add(int64(t.bytes))
@@ -112,12 +114,14 @@ func (r *relay) outward() {
 // inward puts on the stream what the socket brings.
 func (r *relay) inward() {
 	r.writer = NewWriter(r.stream)
+	handle := r.take // bound once
 	for failed := 0; failed < failures; {
-		err := r.socket.receive(r.take)
+		err := r.socket.receive(handle)
 		if err == nil {
 			r.touch()
 			err = r.flush()
 			failed = 0
+			r.losses.count(r.options.Counters, time.Duration(r.used.Load()), false)
 		}
 		switch {
 		case err == nil:

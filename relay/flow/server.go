@@ -25,7 +25,9 @@ type Server struct {
 
 	// Of the goroutine that receives.
 	received time.Duration // when the batch came
-	woken    []*flow       // with something to write
+	losses   losses
+	handle   func(peer, []byte) // take, bound once
+	woken    []*flow // with something to write
 
 	mu      sync.Mutex
 	flows   map[peer]*flow
@@ -49,6 +51,8 @@ func NewServer(conn net.PacketConn, c Config) *Server {
 		enlarge(udp, socketBuffer)
 	}
 	s.socket = open(conn)
+	s.losses = watch(s.socket)
+	s.handle = s.take
 	for i := range s.lists {
 		s.lists[i].place = byAge
 	}
@@ -86,6 +90,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.End(func(netip.AddrPort, net.Conn) bool { return true })
 	s.parts.Wait()
 	s.timer.Stop()
+	s.forget()
 	return err
 }
 
@@ -120,9 +125,11 @@ func (s *Server) waitForFlows(ctx context.Context, grace time.Duration) {
 const failures = 64
 
 func (s *Server) receive(ctx context.Context) error {
+	defer func() { s.losses.count(s.config.Counters, 0, true) }()
 	for failed := 0; ; {
-		err := s.socket.receive(s.take)
+		err := s.socket.receive(s.handle)
 		s.wake()
+		s.losses.count(s.config.Counters, s.received, false)
 		switch {
 		case err == nil:
 			failed = 0
@@ -174,6 +181,15 @@ func (s *Server) wake() {
 		s.woken[i] = nil
 	}
 	s.woken = s.woken[:0]
+}
+
+// forget drops the flows that were refused.
+func (s *Server) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := s.lists[refused].oldest; f != nil; f = s.lists[refused].oldest {
+		s.leave(f)
+	}
 }
 
 // End ends the flows that match, as when the endpoint is gone that they were for. The

@@ -25,8 +25,8 @@ func TestSourcesAndBoundaries(t *testing.T) {
 			for i := range 8 { // in turn: the service's own socket holds three of the largest
 				pingPong(t, dial(t, net.JoinHostPort(host, fmt.Sprint(port))), i)
 			}
-			if c := s.Counters(); c.Opened.Load() != 8 || c.AllDropped() != 0 || c.DatagramsOut.Load() != 8*6 {
-				t.Errorf("%d flows, %d datagrams dropped, %d sent", c.Opened.Load(), c.AllDropped(), c.DatagramsOut.Load())
+			if c := s.Counters(); c.Opened.Load() != 8 || c.AllDropped() != 0 {
+				t.Errorf("%d flows, %d datagrams dropped", c.Opened.Load(), c.AllDropped())
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 )
 
 // batchSize is how many datagrams one system call moves at most.
@@ -28,6 +29,40 @@ type socket interface {
 	// It blocks while the system's buffer is full. The error is that of a socket that
 	// is closed or past its deadline: what one datagram meets is in the tally.
 	send(to peer, payloads [][]byte) (tally, error)
+}
+
+// losing is a socket that may know how many datagrams the system had no room for.
+type losing interface{ lost() (n uint32, ok bool) }
+
+// lossLook is how often that is asked while datagrams come.
+const lossLook = time.Second
+
+// losses counts what a socket loses from watch on.
+type losses struct {
+	from   losing // nil where nobody knows
+	seen   uint32
+	looked time.Duration
+}
+
+func watch(s socket) losses {
+	from, _ := s.(losing)
+	l := losses{from: from}
+	if from != nil {
+		l.seen, _ = from.lost()
+	}
+	return l
+}
+
+// count looks again, at most once in lossLook, unless it is for the last time.
+func (l *losses) count(c *Counters, now time.Duration, last bool) {
+	if l.from == nil || now-l.looked < lossLook && !last {
+		return
+	}
+	l.looked = now
+	if lost, ok := l.from.lost(); ok {
+		c.drop(DropSystem, int(lost-l.seen)) // the system's counter has 32 bits and goes round
+		l.seen = lost
+	}
 }
 
 // tally is what became of datagrams that were to be sent.

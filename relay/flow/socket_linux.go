@@ -228,6 +228,18 @@ func (o *outbox) refused(errno syscall.Errno) {
 	o.from, o.again = o.from+1, false
 }
 
+// lost implements losing.
+func (s *mmsgSocket) lost() (n uint32, ok bool) {
+	_ = s.raw.Control(func(fd uintptr) {
+		var info [unix.SK_MEMINFO_VARS]uint32
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+		n, ok = info[unix.SK_MEMINFO_DROPS], errno == 0
+	})
+	return n, ok
+}
+
 // enlarge asks for large buffers, beyond what the system grants to all where we may.
 func enlarge(conn *net.UDPConn, size int) {
 	raw, err := conn.SyscallConn()
