@@ -97,7 +97,7 @@ func (c *Classic) words(message string, fields []slog.Attr) string {
 	line.WriteString(message)
 	for _, field := range slices.Concat(c.attrs, fields) {
 		value := field.Value.Resolve().String()
-		if value == "" || field.Key == "gateway" {
+		if value == "" || field.Key == "" || field.Key == "gateway" {
 			continue
 		}
 		if strings.ContainsAny(value, " \t\n\"") {

@@ -21,7 +21,8 @@ type port struct {
 	log    *slog.Logger
 
 	*traffic
-	unwell atomic.Bool
+	unwell atomic.Bool            // as its checks say
+	down   atomic.Bool            // the last connection found nobody
 	latest atomic.Pointer[string] // why the target could not be reached
 
 	mu      sync.Mutex

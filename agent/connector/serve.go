@@ -30,6 +30,7 @@ func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream) {
 		p.unreachable(ctx, h, stream, err)
 		return
 	}
+	p.reached(ctx)
 	p.log.DebugContext(ctx, "open", consumer(h), slog.Int64("open", p.open.Load()))
 	result := relay.Pipe(ctx, stream, target, relay.Options{Counters: &p.moved})
 	attrs := []any{consumer(h), slog.Int64("received", result.AToB), slog.Int64("sent", result.BToA)}
@@ -76,7 +77,18 @@ func (p *port) unreachable(ctx context.Context, h link.Header, stream link.Strea
 		return
 	}
 	relay.Abort(stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the connector cannot reach the target"))
-	p.log.WarnContext(ctx, "the target cannot be reached", consumer(h), slog.String("target", p.Target()), slog.String("err", text))
+	level := slog.LevelWarn
+	if p.down.Swap(true) { // it is told once, and counted after that: gateways probe what they offer
+		level = slog.LevelDebug
+	}
+	p.log.Log(ctx, level, "the target cannot be reached", consumer(h), slog.String("target", p.Target()), slog.String("err", text))
+}
+
+// reached notes that the target was dialled.
+func (p *port) reached(ctx context.Context) {
+	if p.down.Load() && p.down.Swap(false) {
+		p.log.InfoContext(ctx, "the target is reached again", slog.String("target", p.Target()))
+	}
 }
 
 // refuse ends a stream that is not to be served.
@@ -86,10 +98,10 @@ func (p *port) refuse(ctx context.Context, h link.Header, stream link.Stream, wh
 	p.log.WarnContext(ctx, "a connection was refused", consumer(h), slog.String("err", describe(why)))
 }
 
-// consumer is who is at the other end, as far as the gateway says.
+// consumer is who is at the other end, where the gateway says.
 func consumer(h link.Header) slog.Attr {
 	if !h.ClientAddr.IsValid() {
-		return slog.String("consumer", "")
+		return slog.Attr{}
 	}
 	return slog.String("consumer", h.ClientAddr.String())
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -115,6 +116,27 @@ func TestTargetDown(t *testing.T) {
 	}
 	if s := p.status(); s.Failed != 1 || !strings.Contains(s.Latest, "refused") {
 		t.Errorf("%+v", s)
+	}
+	// It is told once, until it was reached again.
+	log := new(journal)
+	p = portOf(t, nil, "R:8081:"+free)
+	p.log = slog.New(NewClassic(log, slog.LevelInfo))
+	for range 3 {
+		through(t, p, link.Header{}).refusal()
+	}
+	if listener, err = net.Listen("tcp", free); err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	consumer := through(t, p, link.Header{})
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	_, _ = io.Copy(io.Discard, consumer) // until the port is done with it
+	if lines := log.lines(); len(lines) != 2 || !strings.Contains(lines[0], "cannot be reached") || !strings.Contains(lines[1], "reached again") {
+		t.Errorf("%q", lines)
 	}
 }
 
