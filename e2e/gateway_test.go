@@ -410,3 +410,59 @@ func TestGatewayAfterAServerRestart(t *testing.T) {
 		t.Errorf("the host key was %s and is %s", g.Fingerprint, now.Fingerprint)
 	}
 }
+
+// A new process takes the gateways' ports over. Whoever connects meanwhile waits, and nobody
+// is refused; connections that are open live on where their connector's wire can move.
+func TestGatewayHandOver(t *testing.T) {
+	s := startServer(t)
+	g := s.stage("stage")
+	udp := echoDatagrams(t)
+	g.chisel("1", "R:8081:"+privateService(t, "one"), "R:5353:"+udp+"/udp")
+	expectAnswer(t, g.at(8081), "one")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	var asked atomic.Int64
+	for range 2 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := ask(g.at(8081)); err != nil {
+					// What was under way through a connector that cannot move may be cut.
+					if strings.Contains(err.Error(), "refused") {
+						t.Errorf("a consumer was refused: %v", err)
+					}
+				}
+				asked.Add(1)
+				select {
+				case <-time.After(20 * time.Millisecond):
+				case <-stop:
+					return
+				}
+			}
+		})
+	}
+	old := s.upgrade()
+	g.connected(1)
+	expectAnswer(t, g.at(8081), "one")
+	close(stop)
+	load.Wait()
+	old.wait(20 * time.Second)
+	conn, err := net.Dial("udp", g.at(5353))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	eventually(t, 10*time.Second, func() error {
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
+		if _, err := conn.Write([]byte("x")); err != nil {
+			return err
+		}
+		_, err := conn.Read(make([]byte, 10))
+		return err
+	})
+	t.Logf("%d connections over the hand-over", asked.Load())
+}

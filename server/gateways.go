@@ -20,6 +20,7 @@ import (
 	"github.com/postern-dev/postern/server/api"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/gateway"
+	"github.com/postern-dev/postern/server/handover"
 	"github.com/postern-dev/postern/server/service"
 )
 
@@ -79,6 +80,22 @@ func (s *Server) openGateways(ctx context.Context, access *slog.Logger) error {
 func gatewayLive(c Config, access *slog.Logger) gateway.Live {
 	return gateway.Live{AccessLog: access, Places: c.Gateways.ListenAllow, Limits: gateway.Limits{
 		Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress, FailuresPerMinute: c.Limits.FailuresPerMinute}}
+}
+
+// gatewaySockets and adoptedSockets are the ports of gateways on their way from one process
+// to the next.
+func gatewaySockets(all []gateway.Socket) (sockets []handover.GatewaySocket) {
+	for _, one := range all {
+		sockets = append(sockets, handover.GatewaySocket(one))
+	}
+	return sockets
+}
+
+func adoptedSockets(all []handover.GatewaySocket) (sockets []gateway.Socket) {
+	for _, one := range all {
+		sockets = append(sockets, gateway.Socket(one))
+	}
+	return sockets
 }
 
 // gatewayChanged records what comes and goes at private gateways.

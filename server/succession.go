@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
 )
 
@@ -130,7 +131,8 @@ func (s *Server) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.edge.AdoptPorts(edge.PortSockets(ports))
+		s.edge.AdoptPorts(edge.PortSockets{TCP: ports.TCP, UDP: ports.UDP})
+		s.gateways.Adopt(adoptedSockets(ports.Gateways))
 	}
 	if handover.Supported() != nil {
 		return s.builder.Sync(ctx) // nobody can have been before
@@ -148,6 +150,7 @@ func (s *Server) prepare(ctx context.Context) error {
 // does. An error means that the other goes on, which has waited for too long.
 func (s *Server) begin(ctx context.Context) error {
 	s.edge.ServeAdopted()
+	s.gateways.ServeAdopted()
 	if s.taker != nil {
 		switch goesOn, err := s.taker.Serving(ctx); {
 		case goesOn:
@@ -209,7 +212,10 @@ func (s *Server) handOver(w http.ResponseWriter, r *http.Request) {
 // retire hands over by give, and after that leaves everything new to the other process.
 func (s *Server) retire(give func(handover.PortSockets) error) error {
 	err := s.edge.HandOver(func(ports edge.PortSockets) error {
-		if err := give(handover.PortSockets(ports)); err != nil {
+		err := s.gateways.HandOver(func(sockets []gateway.Socket) error {
+			return give(handover.PortSockets{TCP: ports.TCP, UDP: ports.UDP, Gateways: gatewaySockets(sockets)})
+		})
+		if err != nil {
 			return err
 		}
 		close(s.retired) // before the listeners are closed, which would be a failure else
@@ -254,12 +260,15 @@ func (s *Server) leave(ctx context.Context) error {
 	moved := make(chan struct{})
 	go func() {
 		defer close(moved)
+		var connectors sync.WaitGroup
+		defer connectors.Wait()
+		connectors.Go(func() { s.gateways.Leave(draining, leaveOver) })
 		s.control.Leave(draining, leaveOver)
 	}()
 	look, revoked := time.NewTicker(overLook), time.NewTicker(revokedLook)
 	defer look.Stop()
 	defer revoked.Stop()
-	for s.edge.Visitors() > 0 || s.control.Connected() > 0 {
+	for s.edge.Visitors() > 0 || s.control.Connected() > 0 || s.gateways.Connectors() > 0 || s.gateways.Visits() > 0 {
 		select {
 		case <-look.C:
 			continue

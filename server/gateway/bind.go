@@ -64,6 +64,9 @@ func (c *connector) bind(k key, m *member) (rivals []*member, why *postern.Error
 	if c.gone || r.closed {
 		return nil, left()
 	}
+	if r.retired {
+		return nil, postern.Errorf(postern.CodeLinkDraining, "another process of the server has taken over; connect again")
+	}
 	if why := c.mayOffer(d, k, m.target); why != nil {
 		return nil, why
 	}

@@ -24,12 +24,18 @@ type endpoint struct {
 	changed chan struct{} // closed, and made anew, when members change or the endpoint closes
 	closed  bool
 	hold    *time.Timer // runs while there are no members
-	opened  []openSocket
+	opened  []*openSocket
+	adopted bool      // from another process, and not served yet; Runtime.mu is held for it
+	until   time.Time // consumers wait at least so long, after a hand-over
+}
+
+func (g *gateway) newEndpoint(k key) *endpoint {
+	return &endpoint{gateway: g, key: k, since: time.Now(), changed: make(chan struct{})}
 }
 
 // open opens a port at all addresses of the gateway. Runtime.mu is held.
 func (g *gateway) open(d *definition, k key) (*endpoint, *postern.Error) {
-	e := &endpoint{gateway: g, key: k, since: time.Now(), changed: make(chan struct{})}
+	e := g.newEndpoint(k)
 	if why := e.listen(d); why != nil {
 		return nil, why
 	}
@@ -84,7 +90,7 @@ func (e *endpoint) leave(m *member, least time.Duration) {
 	m.settle()
 	e.wake()
 	if len(e.members) == 0 && !e.closed {
-		wait := max(e.gateway.definition.Load().Hold, least)
+		wait := max(e.gateway.definition.Load().Hold, least, time.Until(e.until))
 		e.hold = time.AfterFunc(wait, e.closeUnused)
 	}
 }
@@ -102,7 +108,9 @@ func (e *endpoint) closeUnused() {
 	}
 	delete(e.gateway.endpoints, e.key)
 	e.close()
-	r.changed(e.change(EndpointDown, nil))
+	if !r.retired { // else another process has it
+		r.changed(e.change(EndpointDown, nil))
+	}
 }
 
 // close closes the sockets; who waits for a member waits no more. Runtime.mu is held.
@@ -119,7 +127,7 @@ func (e *endpoint) close() {
 	}
 	e.wake()
 	for _, s := range e.opened {
-		_ = s.Close() // there is nobody to tell
+		s.close()
 	}
 }
 
@@ -152,6 +160,13 @@ func (e *endpoint) take(ctx context.Context, tried []*member, patient bool) (*me
 			return nil, e.notOffered()
 		}
 	}
+}
+
+// patience is how long a consumer waits for a connector.
+func (e *endpoint) patience() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return max(e.gateway.definition.Load().Hold, returnTime, time.Until(e.until))
 }
 
 // best is the member that is to have the next stream, nil for none. mu is held.

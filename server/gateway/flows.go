@@ -14,25 +14,23 @@ import (
 // flowRetry is for how long a source is not heard that was refused.
 const flowRetry = time.Second
 
-// listenUDP opens a UDP port. Every source's flow is a visit, and one connector's for as
-// long as it lasts.
-func (e *endpoint) listenUDP(at netip.AddrPort) *postern.Error {
-	r := e.gateway.runtime
-	conn, err := r.config.Sockets.ListenUDP(r.ctx, at)
-	if err != nil {
-		return cannotListen(at, e.key, err)
-	}
-	e.opened = append(e.opened, openSocket{Closer: conn, at: at})
-	limits := r.live.Load().Limits
-	server := flow.NewServer(conn, flow.Config{
+// newFlows makes every source's datagrams a flow, which is a visit, and one connector's for
+// as long as it lasts.
+func (e *endpoint) newFlows(conn net.PacketConn) *flow.Server {
+	limits := e.gateway.runtime.live.Load().Limits
+	return flow.NewServer(conn, flow.Config{
 		Open: e.openFlow, Ended: e.flowEnded, HoldOff: flowRetry, FlowsPerSource: limits.ConnectionsPerAddress, Counters: &e.gateway.count.flows,
 	})
-	r.start(func() {
-		if err := server.Serve(r.ctx); err != nil {
-			r.log.Error("a gateway's UDP port failed", "gateway", e.gateway.definition.Load().ID, "port", e.key.String(), "error", err)
-		}
-	})
-	return nil
+}
+
+// receive serves a UDP port until its socket is closed, or, when it was handed over, until
+// its last flow has ended.
+func (e *endpoint) receive(s *openSocket) {
+	r := e.gateway.runtime
+	if err := s.flows.Serve(r.ctx); err != nil {
+		r.log.Error("a gateway's UDP port failed", "gateway", e.gateway.definition.Load().ID, "port", e.key.String(), "error", err)
+	}
+	s.close()
 }
 
 // flowStream is the stream of one source's flow.

@@ -28,7 +28,7 @@ func (e *endpoint) stopAccepting() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.opened {
-		_ = s.Close() // there is nobody to tell
+		s.close()
 	}
 }
 

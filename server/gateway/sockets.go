@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/relay/flow"
 )
 
 // Sockets opens ports for consumers.
@@ -33,40 +33,52 @@ func (machine) ListenUDP(ctx context.Context, at netip.AddrPort) (net.PacketConn
 	return config.ListenPacket(ctx, udp, at.String())
 }
 
-// openSocket is a port that is open at one address.
+// openSocket is a port that is open at one address: one of ln and conn is there.
 type openSocket struct {
-	io.Closer
-	at netip.AddrPort
-	ln net.Listener // of TCP
+	at    netip.AddrPort
+	ln    net.Listener   // of TCP
+	conn  net.PacketConn // of UDP
+	flows *flow.Server   // of conn, once it is served
 }
 
-// listen opens the port at every address, or at none. Runtime.mu is held.
+func (s *openSocket) close() {
+	if s.ln != nil {
+		_ = s.ln.Close() // there is nobody to tell
+	} else {
+		_ = s.conn.Close()
+	}
+}
+
+// listen opens the port at every address and serves it, or opens none. Runtime.mu is held.
 func (e *endpoint) listen(d *definition) *postern.Error {
+	r := e.gateway.runtime
 	for _, addr := range d.Listen {
-		at := netip.AddrPortFrom(addr, e.key.port)
-		var why *postern.Error
+		one, err := &openSocket{at: netip.AddrPortFrom(addr, e.key.port)}, error(nil)
 		if e.key.network == tcp {
-			why = e.listenTCP(at)
+			one.ln, err = r.config.Sockets.ListenTCP(r.ctx, one.at)
 		} else {
-			why = e.listenUDP(at)
+			one.conn, err = r.config.Sockets.ListenUDP(r.ctx, one.at)
 		}
-		if why != nil {
+		if err != nil {
 			e.close()
-			return why
+			return cannotListen(one.at, e.key, err)
 		}
+		e.opened = append(e.opened, one)
 	}
+	e.serve()
 	return nil
 }
 
-func (e *endpoint) listenTCP(at netip.AddrPort) *postern.Error {
-	r := e.gateway.runtime
-	ln, err := r.config.Sockets.ListenTCP(r.ctx, at)
-	if err != nil {
-		return cannotListen(at, e.key, err)
+// serve takes consumers from every socket. Runtime.mu is held.
+func (e *endpoint) serve() {
+	for _, one := range e.opened {
+		if one.ln != nil {
+			e.gateway.runtime.start(func() { e.accept(one.ln) })
+			continue
+		}
+		one.flows = e.newFlows(one.conn)
+		e.gateway.runtime.start(func() { e.receive(one) })
 	}
-	e.opened = append(e.opened, openSocket{Closer: ln, at: at, ln: ln})
-	r.start(func() { e.accept(ln) })
-	return nil
 }
 
 // cannotListen says why a port cannot be opened.

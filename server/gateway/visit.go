@@ -146,8 +146,7 @@ func (v *visit) leave(m *member) {
 // was sent then, first included. Where there is none it waits for one, for as long as the port is held.
 func (v *visit) connect(first []byte) (*member, link.Stream, *postern.Error) {
 	e := v.endpoint
-	hold := max(e.gateway.definition.Load().Hold, returnTime)
-	ctx, cancel := context.WithTimeout(v.ctx, hold)
+	ctx, cancel := context.WithTimeout(v.ctx, e.patience())
 	defer cancel()
 	header := link.Header{ClientAddr: v.consumer.Addr}
 	var tried []*member

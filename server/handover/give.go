@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -99,6 +100,24 @@ func (g Giver) offer(w *wire) error {
 type PortSockets struct {
 	TCP map[uint16]net.Listener
 	UDP map[uint16]*net.UDPConn
+
+	Gateways []GatewaySocket
+}
+
+// GatewaySocket is an open port of a private gateway. One of Listener and Conn is there.
+type GatewaySocket struct {
+	Gateway  string // its id
+	At       netip.AddrPort
+	Listener net.Listener
+	Conn     *net.UDPConn
+}
+
+// socket is the one that is there.
+func (g GatewaySocket) socket() interface{ Close() error } {
+	if g.Conn != nil {
+		return g.Conn
+	}
+	return g.Listener
 }
 
 // close closes all of them.
@@ -109,25 +128,33 @@ func (p PortSockets) close() {
 	for _, conn := range p.UDP {
 		_ = conn.Close()
 	}
+	for _, one := range p.Gateways {
+		_ = one.socket().Close()
+	}
 }
 
 // givePorts sends the sockets of ports, some in a message.
 func givePorts(w *wire, ports PortSockets) error {
-	tcp, udp := slices.Sorted(maps.Keys(ports.TCP)), slices.Sorted(maps.Keys(ports.UDP))
+	tcp, udp, gateways := slices.Sorted(maps.Keys(ports.TCP)), slices.Sorted(maps.Keys(ports.UDP)), ports.Gateways
 	for {
 		part := message{Kind: kindPorts}
 		part.Ports = tcp[:min(len(tcp), mostDescriptors)]
 		tcp = tcp[len(part.Ports):]
 		part.Datagrams = udp[:min(len(udp), mostDescriptors-len(part.Ports))]
 		udp = udp[len(part.Datagrams):]
-		part.More = len(tcp)+len(udp) > 0
-		if err := givePart(w, part, ports); err != nil || !part.More {
+		now := gateways[:min(len(gateways), mostDescriptors-len(part.Ports)-len(part.Datagrams))]
+		gateways = gateways[len(now):]
+		for _, one := range now {
+			part.Gateways = append(part.Gateways, gatewayName{one.Gateway, one.At, one.Conn != nil})
+		}
+		part.More = len(tcp)+len(udp)+len(gateways) > 0
+		if err := givePart(w, part, ports, now); err != nil || !part.More {
 			return err
 		}
 	}
 }
 
-func givePart(w *wire, part message, ports PortSockets) error {
+func givePart(w *wire, part message, ports PortSockets, gateways []GatewaySocket) error {
 	var files []*os.File
 	defer func() { closeAll(files) }()
 	take := func(socket any) error {
@@ -144,6 +171,11 @@ func givePart(w *wire, part message, ports PortSockets) error {
 	}
 	for _, port := range part.Datagrams {
 		if err := take(ports.UDP[port]); err != nil {
+			return err
+		}
+	}
+	for _, one := range gateways {
+		if err := take(one.socket()); err != nil {
 			return err
 		}
 	}

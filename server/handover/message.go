@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"github.com/postern-dev/postern"
 )
@@ -42,6 +43,7 @@ type message struct {
 	Lock      bool           `json:",omitempty"` // the first descriptor is the data directory's lock
 	Ports     []uint16       `json:",omitempty"` // tcp
 	Datagrams []uint16       `json:",omitempty"` // udp, whose descriptors follow
+	Gateways  []gatewayName  `json:",omitempty"` // of private gateways, whose descriptors follow
 	More      bool           `json:",omitempty"`
 	Code      postern.Code   `json:",omitempty"`
 	Text      string         `json:",omitempty"`
@@ -51,9 +53,16 @@ type message struct {
 // configuration that it was made from.
 type listenerName struct{ Name, Address string }
 
+// gatewayName says which port of a private gateway a descriptor is.
+type gatewayName struct {
+	Gateway string
+	At      netip.AddrPort
+	UDP     bool `json:",omitempty"`
+}
+
 // descriptors counts those that must come with m.
 func (m message) descriptors() int {
-	n := len(m.Listeners) + len(m.Ports) + len(m.Datagrams)
+	n := len(m.Listeners) + len(m.Ports) + len(m.Datagrams) + len(m.Gateways)
 	if m.Lock {
 		n++
 	}

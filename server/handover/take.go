@@ -94,7 +94,7 @@ func (t *Taker) Ports(ctx context.Context) (PortSockets, error) {
 }
 
 // take adds the sockets of a message. It closes the descriptors.
-func (p PortSockets) take(m message, files []*os.File) error {
+func (p *PortSockets) take(m message, files []*os.File) error {
 	listeners, err := listenersOf(files[:len(m.Ports)])
 	for i, ln := range listeners {
 		p.TCP[m.Ports[i]] = ln
@@ -104,19 +104,38 @@ func (p PortSockets) take(m message, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	for i, file := range rest {
-		conn, err := net.FilePacketConn(file)
+	for i, file := range rest[:len(m.Datagrams)] {
+		if p.UDP[m.Datagrams[i]], err = datagramSocket(file); err != nil {
+			delete(p.UDP, m.Datagrams[i])
+			return err
+		}
+	}
+	for i, file := range rest[len(m.Datagrams):] {
+		one := GatewaySocket{Gateway: m.Gateways[i].Gateway, At: m.Gateways[i].At}
+		if m.Gateways[i].UDP {
+			one.Conn, err = datagramSocket(file)
+		} else {
+			one.Listener, err = net.FileListener(file)
+		}
 		if err != nil {
-			return fmt.Errorf("use a socket that was handed over: %w", err)
+			return fmt.Errorf("use a gateway's socket that was handed over: %w", err)
 		}
-		udp, ok := conn.(*net.UDPConn)
-		if !ok {
-			_ = conn.Close()
-			return unreadable(fmt.Errorf("a socket that was handed over is not of UDP"))
-		}
-		p.UDP[m.Datagrams[i]] = udp
+		p.Gateways = append(p.Gateways, one)
 	}
 	return nil
+}
+
+func datagramSocket(file *os.File) (*net.UDPConn, error) {
+	conn, err := net.FilePacketConn(file)
+	if err != nil {
+		return nil, fmt.Errorf("use a socket that was handed over: %w", err)
+	}
+	udp, ok := conn.(*net.UDPConn)
+	if !ok {
+		_ = conn.Close()
+		return nil, unreadable(fmt.Errorf("a socket that was handed over is not of UDP"))
+	}
+	return udp, nil
 }
 
 // Serving says that this process accepts, upon which the other stops. An error means
