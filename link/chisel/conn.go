@@ -38,7 +38,7 @@ type Conn struct {
 	out    output
 
 	mu     sync.Mutex
-	pings  map[string]chan struct{} // by payload, closed by the pong
+	pings  map[uint64]chan struct{} // by number, closed by the pong
 	pinged uint64                   // counts
 	ended  error                    // what Read ended with
 	told   bool                     // a close frame was sent
@@ -126,10 +126,7 @@ func (c *Conn) control(opcode byte, payload []byte) error {
 	case opPong:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if waiting, known := c.pings[string(payload)]; known {
-			close(waiting)
-			delete(c.pings, string(payload))
-		}
+		c.answered(payload)
 	case opClose:
 		why := parseClose(payload)
 		status := why.Status
@@ -140,6 +137,22 @@ func (c *Conn) control(opcode byte, payload []byte) error {
 		return why
 	}
 	return nil
+}
+
+// answered notes the answer to a ping, and so to all before: of several that have not left
+// yet the last one is sent alone, and a peer need not answer but the last that it has
+// seen (RFC 6455 §5.5.3). mu is held.
+func (c *Conn) answered(payload []byte) {
+	if len(payload) != 8 {
+		return // to a beat
+	}
+	last := binary.BigEndian.Uint64(payload)
+	for number, waiting := range c.pings {
+		if number <= last {
+			close(waiting)
+			delete(c.pings, number)
+		}
+	}
 }
 
 // Ended tells why the peer can be read no more; nil while it can.
@@ -164,14 +177,14 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		return 0, postern.Errorf(postern.CodeLinkLost, "the connection has ended")
 	}
 	c.pinged++
-	payload := string(binary.BigEndian.AppendUint64(nil, c.pinged))
+	number := c.pinged
 	if c.pings == nil {
-		c.pings = map[string]chan struct{}{}
+		c.pings = map[uint64]chan struct{}{}
 	}
-	c.pings[payload] = answered
+	c.pings[number] = answered
 	c.mu.Unlock()
 	began := time.Now()
-	c.out.say(opPing, []byte(payload))
+	c.out.say(opPing, binary.BigEndian.AppendUint64(nil, number))
 	select {
 	case <-answered:
 		return time.Since(began), nil
@@ -179,12 +192,12 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.pings, payload)
+	delete(c.pings, number)
 	return 0, postern.Errorf(postern.CodeLinkLost, "no answer to a ping").Because(ctx.Err())
 }
 
 // beat asks for an answer that nobody waits for: that anything comes is what counts.
-func (c *Conn) beat() { c.out.say(opPing, []byte("beat")) }
+func (c *Conn) beat() { c.out.say(opPing, nil) }
 
 // heard counts reads that gave something.
 func (c *Conn) heard() uint64 { return c.in.reads.Load() }

@@ -66,7 +66,7 @@ func (e *endpoint) retire() {
 	defer e.mu.Unlock()
 	for _, one := range e.opened {
 		if one.flows != nil {
-			one.flows.Retire() // receive closes the socket after the last flow
+			one.flows.Retire(moveTime) // receive closes the socket after the last flow
 		} else {
 			one.close()
 		}
