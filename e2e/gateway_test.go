@@ -446,11 +446,12 @@ func TestGatewayHandOver(t *testing.T) {
 		})
 	}
 	old := s.upgrade()
+	old.waitFor("connector left", 20*time.Second)
+
 	g.connected(1)
 	expectAnswer(t, g.at(8081), "one")
 	close(stop)
 	load.Wait()
-	old.wait(20 * time.Second)
 	conn, err := net.Dial("udp", g.at(5353))
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ const (
 	moveTime = 15 * time.Second
 	// cutTime is how long a connector that cannot move may go on for the connections that
 	// it has; consumers of its ports wait meanwhile.
-	cutTime = 5 * time.Second
+	cutTime = 2 * time.Second
 	// nativeTime is how long a connector that can move has to make its new session.
 	nativeTime = time.Second
 	leaveLook  = 50 * time.Millisecond
