@@ -27,7 +27,7 @@ type Server struct {
 	received time.Duration // when the batch came
 	losses   losses
 	handle   func(peer, []byte) // take, bound once
-	woken    []*flow // with something to write
+	woken    []*flow            // with something to write
 
 	mu      sync.Mutex
 	flows   map[peer]*flow

@@ -65,6 +65,9 @@ func (l *losses) count(c *Counters, now time.Duration, last bool) {
 	}
 }
 
+// mostTries bounds how often one datagram is tried while reports about earlier ones come.
+const mostTries = 4
+
 // tally is what became of datagrams that were to be sent.
 type tally struct {
 	datagrams, bytes int // that the network took
@@ -77,7 +80,7 @@ type tally struct {
 // back an error that concerns the socket.
 func (t *tally) send(payload []byte, write func([]byte) error) error {
 	err := write(payload)
-	if unreachable(err) {
+	for tries := 1; unreachable(err) && tries < mostTries; tries++ {
 		t.unreachable++
 		err = write(payload)
 	}

@@ -32,8 +32,8 @@ type outbox struct {
 	name     sockaddr
 	control  control
 
-	from, until int  // the messages that are to be sent
-	again       bool // the next one was tried before
+	from, until int // the messages that are to be sent
+	tries       int // of the next one, so far
 	tally       tally
 	failure     error
 	try         func(fd uintptr) bool // attempt, bound once
@@ -156,7 +156,7 @@ func (s *mmsgSocket) send(to peer, payloads [][]byte) (tally, error) {
 	for len(payloads) > 0 && o.failure == nil {
 		n := min(len(payloads), batchSize)
 		o.address(s, to, payloads[:n])
-		o.from, o.until, o.again = 0, n, false
+		o.from, o.until, o.tries = 0, n, 0
 		if err := s.raw.Write(o.try); err != nil {
 			o.failure = err
 		}
@@ -208,7 +208,7 @@ func (o *outbox) attempt(fd uintptr) bool {
 				o.tally.datagrams++
 				o.tally.bytes += int(o.vectors[i].Len)
 			}
-			o.from, o.again = o.from+int(n), false
+			o.from, o.tries = o.from+int(n), 0
 		default:
 			o.refused(errno)
 		}
@@ -219,13 +219,12 @@ func (o *outbox) attempt(fd uintptr) bool {
 // refused deals with the failure of the next message. A report about an earlier one is
 // handed out in place of sending, and once only: the message is worth another try.
 func (o *outbox) refused(errno syscall.Errno) {
-	if unreachable(errno) && !o.again {
+	if o.tries++; unreachable(errno) && o.tries < mostTries {
 		o.tally.unreachable++
-		o.again = true
 		return
 	}
 	o.tally.failed++
-	o.from, o.again = o.from+1, false
+	o.from, o.tries = o.from+1, 0
 }
 
 // lost implements losing.
