@@ -388,3 +388,26 @@ func (s *server) act(id, action string) error {
 	body, _ := io.ReadAll(response.Body)
 	return postern.Errorf(postern.CodeCommandFailed, "%s: %s", response.Status, body)
 }
+
+// An upgrade hands the listener for SSH over; sessions of the process before end in a
+// pause of their traffic, with a word, and a client in a loop is back with its name, of
+// which a visitor who asks meanwhile sees nothing but the wait.
+func TestSSHDuringAnUpgrade(t *testing.T) {
+	port := freePorts(t, 1)[0]
+	s := startServer(t, fmt.Sprintf("  ssh: 127.0.0.1:%d", port))
+	u := s.sshUser()
+	host, err := os.ReadFile(filepath.Join(filepath.Dir(s.Config), "data", "ssh_host_ed25519_key.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.port = port
+	u.trust(fmt.Sprintf("[127.0.0.1]:%d %s", port, host))
+	page := pageUpstream(t, "in a loop")
+	loop := startProcess(t, "ssh in a loop", nil, append([]string{"sh", "-c", `while :; do "$@"; done`, "loop"},
+		u.argv("-R", "looping:80:"+page, "127.0.0.1")...)...)
+	url := loop.forwarded("looping:80")
+	old := s.upgrade()
+	loop.waitFor("ERR_POSTERN_104", 20*time.Second)
+	old.waitFor("session ended", 10*time.Second)
+	awaitBody(t, s.visitor(), url, "in a loop", 10*time.Second)
+}
