@@ -78,6 +78,22 @@ func TestACLAllowsURLs(t *testing.T) {
 	}
 }
 
+// Rules for udp endpoints are those for tcp, with a host of their own.
+func TestACLOfUDP(t *testing.T) {
+	list := acl(t, "bind:udp.ex.com:20001", "bind:*.c1.ex.com", "bind:tcp.ex.com:20002")
+	for u, want := range map[string]bool{
+		"udp://udp.ex.com:20001": true, "udp://udp.ex.com:20002": false, "tcp://udp.ex.com:20002": false,
+		"udp://a.c1.ex.com:20001": false, "tcp://tcp.ex.com:20002": true,
+	} {
+		if got := list.Allows(requested(t, u)); got != want {
+			t.Errorf("%s is allowed: %v", u, got)
+		}
+	}
+	if list.Allows(postern.URL{Scheme: postern.UDP, Host: "udp.ex.com"}) {
+		t.Error("an address that the server chooses is allowed")
+	}
+}
+
 func TestACLAllowsLabels(t *testing.T) {
 	type labels = map[string]string
 	for _, c := range []struct {
@@ -211,7 +227,7 @@ func FuzzACL(f *testing.F) {
 			f.Add(rule, "access:db:*", host, uint8(2), uint16(22), "x", "app")
 		}
 	}
-	schemes := []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS}
+	schemes := []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS, postern.UDP}
 	f.Fuzz(func(t *testing.T, rule, other, name string, scheme uint8, port uint16, key, value string) {
 		list, err := postern.ParseACL([]string{rule})
 		if err != nil {
@@ -312,7 +328,7 @@ func FuzzACLWidening(f *testing.F) {
 		if err != nil {
 			return // there was nothing to the right
 		}
-		u := postern.URL{Scheme: []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS}[scheme%4], Host: host, Port: port}
+		u := postern.URL{Scheme: []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS, postern.UDP}[scheme%5], Host: host, Port: port}
 		if before.Allows(u) && !after.Allows(u) {
 			t.Fatalf("%v allows %s, %v does not", before, u, after)
 		}

@@ -16,6 +16,8 @@ func TestParseURLRequest(t *testing.T) {
 		"https://":              {Scheme: postern.HTTPS},
 		"https://app.test:8443": {Scheme: postern.HTTPS, Host: "app.test", Port: 8443},
 		"tcp://":                {Scheme: postern.TCP},
+		"udp://":                {Scheme: postern.UDP},
+		"UDP://udp.test:5353":   {Scheme: postern.UDP, Host: "udp.test", Port: 5353},
 		"tcp://:20001":          {Scheme: postern.TCP, Port: 20001},
 		"tcp.test:20001":        {Scheme: postern.HTTPS, Host: "tcp.test", Port: 20001},
 		"tls://*.app.test":      {Scheme: postern.TLS, Host: "*.app.test"},
@@ -62,13 +64,15 @@ func TestPublicURL(t *testing.T) {
 		{postern.URL{Scheme: postern.HTTP, Host: "app.test"}, 80, "http://app.test"},
 		{postern.URL{Scheme: postern.TLS, Host: "app.test"}, 443, "tls://app.test"},
 		{postern.URL{Scheme: postern.TCP, Host: "tcp.test", Port: 443}, 0, "tcp://tcp.test:443"},
+		{postern.URL{Scheme: postern.UDP, Host: "udp.test", Port: 443}, 0, "udp://udp.test:443"},
+		{postern.URL{Scheme: postern.UDP, Host: "udp.test", Port: 20001}, 8443, "udp://udp.test:20001"},
 		{postern.URL{Scheme: postern.TCP, Host: "tcp.test", Port: 20001}, 8443, "tcp://tcp.test:20001"},
 	} {
 		if got := c.url.Public(c.port); got != c.want {
 			t.Errorf("Public(%d) = %q, want %q", c.port, got, c.want)
 		}
 	}
-	if !(postern.URL{}).IsZero() || postern.TCP.Hosted() || !postern.TLS.Hosted() {
+	if !(postern.URL{}).IsZero() || postern.TCP.Hosted() || !postern.TLS.Hosted() || postern.UDP.Hosted() {
 		t.Error("the zero URL, or who is told apart by name, is wrong")
 	}
 }

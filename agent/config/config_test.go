@@ -341,3 +341,31 @@ func TestTheWayToTheServer(t *testing.T) {
 		t.Errorf("an odd transport gives %v", err)
 	}
 }
+
+// udp endpoints, in both forms; what does not go with datagrams is a problem.
+func TestUDPEndpoints(t *testing.T) {
+	c := parse(t, `
+version: 3
+endpoints:
+  - {name: dns, url: "udp://", upstream: {url: 5353}}
+  - {name: game, url: "udp://udp.example.com:20001", upstream: {url: "udp://10.0.0.1:7777"}}
+  - {name: proxied, url: "udp://", upstream: {url: 53, proxy_protocol: 2}}
+tunnels:
+  old: {proto: udp, addr: "5354", remote_addr: "udp.example.com:20002"}
+`)
+	byName := map[string]config.Endpoint{}
+	for _, e := range c.Endpoints {
+		byName[e.Name] = e
+	}
+	for name, want := range map[string]postern.URLRequest{
+		"dns": {Scheme: postern.UDP}, "game": {Scheme: postern.UDP, Host: "udp.example.com", Port: 20001},
+		"old": {Scheme: postern.UDP, Host: "udp.example.com", Port: 20002},
+	} {
+		if got := byName[name]; got.URL != want || got.Problem != nil {
+			t.Errorf("%s: %+v, %v", name, got.URL, got.Problem)
+		}
+	}
+	if byName["proxied"].Problem == nil {
+		t.Error("a PROXY header in front of datagrams is no problem")
+	}
+}

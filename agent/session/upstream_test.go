@@ -65,6 +65,7 @@ func TestParseUpstreamRefuses(t *testing.T) {
 		{postern.HTTPS, "h:"}, {postern.HTTPS, "h:+80"}, {postern.HTTPS, "h:x"}, {postern.HTTPS, "::1"}, {postern.HTTPS, "::1:80"},
 		{postern.HTTPS, "[::1"}, {postern.HTTPS, "[1.2.3.4]:80"}, {postern.HTTPS, "a b:80"}, {postern.HTTPS, "a\r\nb:80"},
 		{postern.HTTPS, "ftp://h"}, {postern.TCP, "file:///srv"}, {postern.HTTPS, "file://srv"}, {postern.HTTPS, "file://"}, {postern.HTTPS, "file:///a\x00"}, {postern.HTTPS, "tcp://h:1"}, {postern.HTTPS, "unix://relative"},
+		{postern.UDP, "h"}, {postern.UDP, "tcp://h:53"}, {postern.UDP, "unix:///a"}, {postern.UDP, "udp://h:53/x"}, {postern.UDP, "0"}, {postern.TCP, "udp://h:53"}, {postern.HTTPS, "udp://h:53"},
 		{postern.TCP, "h"}, {postern.TCP, "http://h:80"}, {postern.TLS, "h"}, {postern.HTTPS, `h\x`},
 	} {
 		if u, err := session.ParseUpstream(c.text, c.scheme); !postern.HasCode(err, postern.CodeUpstreamAddressInvalid) {
@@ -97,13 +98,14 @@ func TestParseServer(t *testing.T) {
 
 // What parses is shown in a form that parses to the same, and can be dialled.
 func FuzzParseUpstream(f *testing.F) {
-	for _, seed := range []string{"8080", ":1", "h", "h:80", "https://h", "[::1]:80", "unix:///a", "file:///a", "file://C:/", "tls://h:1", "http://h:443", "\x00"} {
+	for _, seed := range []string{"8080", ":1", "h", "h:80", "https://h", "[::1]:80", "unix:///a", "file:///a", "file://C:/", "tls://h:1", "http://h:443", "udp://h:53", "\x00"} {
 		f.Add(seed, 0)
 		f.Add(seed, 2)
+		f.Add(seed, 4)
 	}
-	schemes := []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS}
+	schemes := []postern.Scheme{postern.HTTP, postern.HTTPS, postern.TCP, postern.TLS, postern.UDP}
 	f.Fuzz(func(t *testing.T, text string, n int) {
-		scheme := schemes[uint(n)%4]
+		scheme := schemes[uint(n)%5]
 		u, err := session.ParseUpstream(text, scheme)
 		if err != nil {
 			return
@@ -112,11 +114,22 @@ func FuzzParseUpstream(f *testing.F) {
 		if err != nil || again != u {
 			t.Fatalf("%q is shown as %q, which parses to %+v, %v; want %+v", text, u, again, err, u)
 		}
-		if u.Network == "tcp" {
+		if u.Network == "tcp" || u.Network == "udp" {
 			port := u.Address[strings.LastIndexByte(u.Address, ':')+1:]
 			if _, err := netip.ParseAddrPort("127.0.0.1:" + port); err != nil {
 				t.Fatalf("%q has the address %q", text, u.Address)
 			}
 		}
 	})
+}
+
+func TestParseDatagramUpstream(t *testing.T) {
+	for text, address := range map[string]string{
+		"5353": "localhost:5353", ":53": "localhost:53", "udp://dns.corp:53": "dns.corp:53", "UDP://[::1]:53/": "[::1]:53", "10.0.0.1:443": "10.0.0.1:443",
+	} {
+		u, err := session.ParseUpstream(text, postern.UDP)
+		if err != nil || u.Network != "udp" || u.Address != address || u.Secure || u.String() != "udp://"+address {
+			t.Errorf("ParseUpstream(%q) = %+v, %v; want %s", text, u, err, address)
+		}
+	}
 }

@@ -370,6 +370,32 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// Ports of udp endpoints are a range of their own: one number may be of both.
+func TestUDPPorts(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect(link.Hello{Token: "alpha"})
+	stream, datagrams := c.bind(t, request(t, "tcp://:20003")), c.bind(t, request(t, "udp://:20003"))
+	if datagrams.PublicURL != "udp://udp.example.com:20003" || stream.URL.Host == datagrams.URL.Host {
+		t.Errorf("bound %s and %s", stream.PublicURL, datagrams.PublicURL)
+	}
+	if bound := c.bind(t, request(t, "udp://")); bound.URL.Port < 20000 || bound.URL.Port > 20009 || bound.URL.Port == 20003 {
+		t.Errorf("assigned %s", bound.URL)
+	}
+	c.refuse(t, request(t, "udp://:30000"), postern.CodePortUnavailable)
+	c.refuse(t, request(t, "udp://tcp.example.com:20004"), postern.CodeDomainForeign)
+	proxied := request(t, "udp://")
+	proxied.Options.ProxyProtocol = 2
+	c.refuse(t, proxied, postern.CodeBindInvalid)
+	back := request(t, "udp://")
+	back.Token = datagrams.Token
+	if err := c.Unbind(t.Context(), datagrams.ID); err != nil || !w.ports.opened(20003) || w.ports.opened(20003+udpOffset) {
+		t.Errorf("tcp's port of the number is open: %v, udp's %v (%v)", w.ports.opened(20003), w.ports.opened(20003+udpOffset), err)
+	}
+	if again := c.bind(t, back); again.URL != datagrams.URL {
+		t.Errorf("came back as %s", again.URL)
+	}
+}
+
 func TestACL(t *testing.T) {
 	acl, err := postern.ParseACL([]string{"bind:*.c1.example.com", "bind:tcp.example.com:20003"})
 	if err != nil {

@@ -46,6 +46,8 @@ func TestTableFindsTheNearest(t *testing.T) {
 		to(postern.TLS, "*.raw.example.com", 0),
 		to(postern.HTTP, "*.plain.example.com", 0),
 		to(postern.TCP, "tcp.example.com", 20001),
+		to(postern.UDP, "udp.example.com", 20001),
+		to(postern.UDP, "udp.example.com", 20002),
 	)
 	cases := []struct {
 		host               postern.Hostname
@@ -82,15 +84,18 @@ func TestTableFindsTheNearest(t *testing.T) {
 	if got := name(made.Port(20001)); got != "tcp://tcp.example.com:20001" {
 		t.Errorf("port 20001: %q", got)
 	}
-	if made.Port(20002) != nil || made.Port(0) != nil {
+	if got := name(made.Flow(20001)); got != "udp://udp.example.com:20001" {
+		t.Errorf("UDP port 20001: %q", got)
+	}
+	if made.Port(20002) != nil || made.Port(0) != nil || made.Flow(20003) != nil {
 		t.Error("a port that nobody has is served")
 	}
 	count := 0
 	for range made.All() {
 		count++
 	}
-	if count != 9 || made.Len() != 9 {
-		t.Errorf("%d routes, Len %d, want 9", count, made.Len())
+	if count != 11 || made.Len() != 11 {
+		t.Errorf("%d routes, Len %d, want 11", count, made.Len())
 	}
 }
 
@@ -101,6 +106,8 @@ func TestNewRefuses(t *testing.T) {
 		"wildcard twice": {to(postern.HTTP, "*.a.example", 0), to(postern.HTTP, "*.a.example", 0)},
 		"port twice":     {to(postern.TCP, "a.example", 1), to(postern.TCP, "b.example", 1)},
 		"no port":        {to(postern.TCP, "a.example", 0)},
+		"no port of udp": {to(postern.UDP, "a.example", 0)},
+		"udp port twice": {to(postern.UDP, "a.example", 1), to(postern.UDP, "b.example", 1)},
 		"no host":        {to(postern.HTTPS, "", 0)},
 		"no such scheme": {to("gopher", "a.example", 0)},
 		"no owner":       {{URL: postern.URL{Scheme: postern.HTTPS, Host: "a.example"}}},
