@@ -67,6 +67,20 @@ func BenchmarkEcho(b *testing.B) {
 
 // over is one stream of a session over loopback, with TLS or without.
 func over(b testing.TB, secure, further bool) (server, agent link.Stream, closeAll func()) {
+	client, admitted, closeAll := session(b, secure, further)
+	ctx := context.WithoutCancel(b.Context())
+	var err error
+	if server, err = admitted.Session.Open(ctx, link.Header{Endpoint: "e", Scheme: postern.TCP}, nil); err != nil {
+		b.Fatal(err)
+	}
+	if _, agent, err = client.Accept(ctx); err != nil {
+		b.Fatal(err)
+	}
+	return server, agent, closeAll
+}
+
+// session is both ends of a session over loopback.
+func session(b testing.TB, secure, further bool) (client *native.Client, admitted *linktest.Admitted, closeAll func()) {
 	ctx := context.WithoutCancel(b.Context())
 	registrar := linktest.NewRegistrar(token)
 	config := native.Config{Registrar: registrar, Logger: testkit.Logger(b), Hub: new(native.Hub)}
@@ -107,21 +121,13 @@ func over(b testing.TB, secure, further bool) (server, agent link.Stream, closeA
 	if further {
 		clientConfig.Dial = dial
 	}
-	client, _, err := native.Connect(ctx, conn, clientConfig)
-	if err != nil {
+	if client, _, err = native.Connect(ctx, conn, clientConfig); err != nil {
 		b.Fatal(err)
 	}
-	admitted, err := registrar.Next(ctx)
-	if err != nil {
+	if admitted, err = registrar.Next(ctx); err != nil {
 		b.Fatal(err)
 	}
-	if server, err = admitted.Session.Open(ctx, link.Header{Endpoint: "e", Scheme: postern.TCP}, nil); err != nil {
-		b.Fatal(err)
-	}
-	if _, agent, err = client.Accept(ctx); err != nil {
-		b.Fatal(err)
-	}
-	return server, agent, func() {
+	return client, admitted, func() {
 		client.Close(nil)
 		<-client.Closed()
 		_ = listener.Close()
