@@ -113,7 +113,7 @@ func (b *listeningBinder) Release(error) {
 
 // runOurs is our server in a process of its own.
 func runOurs(port string) error {
-	logger := slog.New(slog.DiscardHandler)
+	logger := discard()
 	return http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := chisel.Accept(w, r, nil, netip.Addr{})
 		if err != nil {
@@ -123,6 +123,8 @@ func runOurs(port string) error {
 		go chisel.Serve(context.Background(), conn, chisel.Config{Registrar: listening{}, Logger: logger, HostKey: testKey(), Hello: hello})
 	}))
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // setup is a server, an unmodified client, and the port at which visitors reach its
 // target.
@@ -135,8 +137,17 @@ func newSetup(b testing.TB, role, target, protocol string) *setup {
 	b.Helper()
 	port, visitors := freePort(b), freePort(b)
 	s := &setup{address: "127.0.0.1:" + visitors}
+	own := role == "own"
+	if own {
+		role = "ours"
+	}
 	s.server = chiselProcess(b, role, port, "", "")
 	_ = reach(b, "tcp", "127.0.0.1:"+port).Close()
+	if own {
+		s.client = chiselProcess(b, "our client", "127.0.0.1:"+port, "127.0.0.1:"+target, "R:127.0.0.1:"+visitors+":127.0.0.1:"+target)
+		_ = reach(b, "tcp", s.address).Close()
+		return s
+	}
 	s.client = chiselProcess(b, "client", "http://127.0.0.1:"+port, "", "", "R:127.0.0.1:"+visitors+":127.0.0.1:"+target+protocol)
 	if protocol == "" {
 		_ = reach(b, "tcp", s.address).Close()
@@ -167,11 +178,12 @@ func (s *setup) costs(b *testing.B, units float64, unit string, measure func()) 
 	b.ReportMetric((cpu(b, s.client)-client)/units, "client-s/"+unit)
 }
 
-// BenchmarkRealThroughput moves b.N MiB with an unmodified client.
+// BenchmarkRealThroughput moves b.N MiB with an unmodified client: at chisel's server, at
+// ours, and, for comparison, with our own client over the same wire at ours.
 func BenchmarkRealThroughput(b *testing.B) {
 	for _, way := range []string{"down", "up"} {
 		for _, streams := range []int{1, 32} {
-			for _, role := range []string{"server", "ours"} {
+			for _, role := range []string{"server", "ours", "own"} {
 				b.Run(fmt.Sprintf("%s/%d/%s", way, streams, role), func(b *testing.B) { throughput(b, role, way, streams) })
 			}
 		}
@@ -233,7 +245,7 @@ func throughput(b *testing.B, role, way string, streams int) {
 
 // BenchmarkRealConnects opens b.N connections through an unmodified client, 32 at a time.
 func BenchmarkRealConnects(b *testing.B) {
-	for _, role := range []string{"server", "ours"} {
+	for _, role := range []string{"server", "ours", "own"} {
 		b.Run(role, func(b *testing.B) {
 			s := newSetup(b, role, target(b, echoAll), "")
 			var left atomic.Int64

@@ -21,7 +21,7 @@ const (
 	closeTimeout = 2 * time.Second
 	// unsentMost is how much of ours the kernel keeps unsent. What is more would only
 	// stand in the way of the answer to a ping, for which some clients wait two seconds.
-	unsentMost = 128 << 10
+	unsentMost = 256 << 10
 )
 
 // Conn is a WebSocket as a stream of bytes: binary messages whose boundaries mean

@@ -14,7 +14,7 @@ const (
 	// The large buffer goes back after so many reads in a row that did not need it, or
 	// with the first after so long a silence: at the latest with the next heartbeat.
 	shortRead  = 2 << 10
-	leanReads  = 64
+	leanReads  = 4
 	leanSilent = time.Second
 )
 

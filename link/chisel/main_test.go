@@ -38,6 +38,8 @@ func runChisel(role string, args []string) error {
 		return server.Run("127.0.0.1", args[0])
 	case "ours": // port
 		return runOurs(args[0])
+	case "our client": // server, target, remote
+		return runOurClient(args[0], args[1], args[2])
 	case "client": // URL, token, auth, remotes
 		config := &chclient.Config{Server: args[0], Auth: args[2], Remotes: args[3:], MaxRetryCount: -1}
 		if args[1] != "" {

@@ -92,22 +92,26 @@ const (
 	// replyWait is how long the end of our direction is held back while the target owes
 	// an answer: nothing has come since the visitor's last byte.
 	replyWait = 5 * time.Second
-	// replyQuiet is how long a target that has answered may pause.
-	replyQuiet = time.Second
+	// replyQuiet is how long a target may pause in an answer that began after the end.
+	replyQuiet = 2 * time.Second
+	// partingQuiet is that time where the answer came before: most visitors who say the
+	// last word after it have gone.
+	partingQuiet = 250 * time.Millisecond
 )
 
 // halfClose is the end of our direction. chisel up to 1.11, and outsystemscc, close the
 // target's connection when they hear of it, so that an answer which is still to come is
 // lost. Towards them it is held back until the target has answered the visitor's last
-// byte and been quiet for replyQuiet, or been silent for replyWait: an answer for which
-// the end is not needed is then complete, and a target that waits for the end gets it,
-// if late.
+// byte and been quiet for a while, or been silent for replyWait: an answer for which the
+// end is not needed is then complete, and a target that waits for the end gets it, if
+// late.
 type halfClose struct {
 	asked bool
 	due   bool
 	told  bool
 
 	answered bool // something came after the last byte that was written
+	parting  bool // so it was when the end was asked for
 	timer    *time.Timer
 	last     time.Time // when a byte came, or the end was asked for
 }
@@ -119,7 +123,7 @@ func (h *halfClose) ask(s *stream) {
 		h.due = true
 		return
 	}
-	h.last = time.Now()
+	h.last, h.parting = time.Now(), h.answered
 	h.timer = time.AfterFunc(h.patience(), func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -128,7 +132,10 @@ func (h *halfClose) ask(s *stream) {
 }
 
 func (h *halfClose) patience() time.Duration {
-	if h.answered {
+	switch {
+	case h.parting:
+		return partingQuiet
+	case h.answered:
 		return replyQuiet
 	}
 	return replyWait
@@ -153,7 +160,7 @@ func (h *halfClose) look(s *stream) {
 	switch {
 	case h.due || s.closed || s.why != nil:
 	case len(s.unread) > 0: // our own reader is slow: nothing is known of the target
-		h.timer.Reset(replyQuiet)
+		h.timer.Reset(h.patience())
 	case wait > 0:
 		h.timer.Reset(wait)
 	default:
