@@ -31,7 +31,7 @@ func (s *server) api() *client.Client {
 	s.t.Helper()
 	transport := s.transport()
 	s.t.Cleanup(transport.CloseIdleConnections)
-	c, err := client.New(client.Options{URL: fmt.Sprintf("https://api.%s:%d", domain, s.https), APIKey: postern.Secret(s.APIKey),
+	c, err := client.New(client.Options{URL: fmt.Sprintf("https://api.%s:%d", s.Domain, s.https), APIKey: postern.Secret(s.APIKey),
 		HTTP: &http.Client{Transport: transport, Timeout: 30 * time.Second}})
 	if err != nil {
 		s.t.Fatal(err)

@@ -436,3 +436,5 @@ var (
 	_ gateway.Sockets = (*network)(nil)
 	_ gateway.Service = (*rows)(nil)
 )
+
+func hello(path string) link.GatewayHello { return link.GatewayHello{Gateway: path} }

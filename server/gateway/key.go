@@ -8,8 +8,8 @@ import (
 
 // The networks of a gateway's ports.
 const (
-	tcp = "tcp"
-	udp = "udp"
+	tcp = string(postern.TCP)
+	udp = string(postern.UDP)
 )
 
 // key is a port of a gateway: TCP and UDP of one number are two.
