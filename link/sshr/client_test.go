@@ -59,7 +59,7 @@ func (g *gate) Knows(_ context.Context, _ netip.Addr, h link.Hello) error {
 	return postern.Errorf(postern.CodeTokenInvalid, "the authtoken is not known")
 }
 
-func (g *gate) KeysRefused(netip.Addr, []byte) {
+func (g *gate) KeysRefused(context.Context, netip.Addr, []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.refused++

@@ -145,7 +145,7 @@ func (l *login) hello(p *ssh.Permissions) link.Hello {
 // failed is what became of a client that did not log in.
 func (l *login) failed(err error) error {
 	if l.unknown != nil {
-		l.server.config.Gatekeeper.KeysRefused(l.from, l.unknown)
+		l.server.config.Gatekeeper.KeysRefused(l.ctx, l.from, l.unknown)
 		return postern.Errorf(postern.CodeSSHKeyUnknown, "the SSH client did not log in").Because(err)
 	}
 	return postern.Errorf(postern.CodeLinkLost, "the SSH client did not log in").Because(err)

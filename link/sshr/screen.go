@@ -167,7 +167,7 @@ func (c *screen) begin(command string) bool {
 
 // greeting is what a screen begins with. mu is held.
 func (s *session) greeting() []string {
-	lines := []string{"Account     " + printable(s.account)}
+	lines := []string{"Account     " + oneLine(s.account)}
 	online := make([]string, 0, len(s.places))
 	for _, f := range s.places {
 		online = append(online, f.line())
@@ -191,13 +191,13 @@ func (p place) String() string {
 	if p.address == "" || p.address == "localhost" {
 		return port
 	}
-	return printable(p.address) + ":" + port
+	return oneLine(p.address) + ":" + port
 }
 
 // problemLines show a failure with its code and the next step.
 func problemLines(e *postern.Error) []string {
 	entry := e.Code.Entry()
-	lines := []string{string(e.Code) + "  " + strings.ToValidUTF8(oneLine(e.Text()), "?")}
+	lines := []string{string(e.Code) + "  " + oneLine(e.Text())}
 	if entry.Fix != "" {
 		lines = append(lines, "            "+entry.Fix)
 	}
@@ -211,7 +211,7 @@ func oneLine(text string) string {
 			return ' '
 		}
 		return r
-	}, text)
+	}, strings.ToValidUTF8(text, "?"))
 }
 
 // print queues lines.

@@ -43,7 +43,7 @@ type Gatekeeper interface {
 	// nothing is admitted. It may block for as long as ctx allows.
 	Knows(ctx context.Context, addr netip.Addr, h link.Hello) error
 	// KeysRefused counts a client none of whose keys were known; last is one of them.
-	KeysRefused(addr netip.Addr, last []byte)
+	KeysRefused(ctx context.Context, addr netip.Addr, last []byte)
 }
 
 // Config is what a Server is made of. Gatekeeper, HostKeys and Logger must be given.
@@ -54,7 +54,6 @@ type Config struct {
 	HostKeys  func() []ssh.Signer
 	Logger    *slog.Logger
 	GreetTime time.Duration // from the start to the key exchange, and for an admission; 0: 10 s
-	Version   string        // of this server, shown on sessions
 }
 
 // Server serves SSH clients. Make one with New; it may be used from anywhere.

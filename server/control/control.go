@@ -212,7 +212,7 @@ func New(config Config) *Control {
 		trying:    make(map[postern.URL]*search),
 	}
 	if config.SSHHostKeys != nil {
-		c.ssh = sshr.New(sshr.Config{Gatekeeper: c, HostKeys: config.SSHHostKeys, Logger: c.log, GreetTime: config.AuthTimeout, Version: config.Version})
+		c.ssh = sshr.New(sshr.Config{Gatekeeper: c, HostKeys: config.SSHHostKeys, Logger: c.log, GreetTime: config.AuthTimeout})
 	}
 	c.SetLimits(config.Limits)
 	return c

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/link/sshr"
 )
 
 // credentialOf finds whose a Hello is.
@@ -36,7 +37,9 @@ func (c *Control) Knows(ctx context.Context, addr netip.Addr, h link.Hello) erro
 
 // KeysRefused counts a client at addr none of whose keys were known as a failed attempt.
 // last is one of them.
-func (c *Control) KeysRefused(addr netip.Addr, last []byte) {
+func (c *Control) KeysRefused(ctx context.Context, addr netip.Addr, last []byte) {
 	c.throttle.Failed(addr, proofOf(link.Hello{SSHKey: last}), c.limits.Load().FailuresPerMinute)
-	c.metrics.refused(&postern.Error{Code: postern.CodeSSHKeyUnknown})
+	refusal := postern.Errorf(postern.CodeSSHKeyUnknown, "no SSH key of the client is known")
+	c.metrics.refused(refusal)
+	c.log.InfoContext(ctx, "agent refused", "error", refusal, "transport", sshr.Transport)
 }

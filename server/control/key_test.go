@@ -47,7 +47,7 @@ func TestUnknownKeysAreNoGuesses(t *testing.T) {
 		}
 	}
 	for i := range 20 {
-		w.KeysRefused(addr, fmt.Append(nil, i))
+		w.KeysRefused(t.Context(), addr, fmt.Append(nil, i))
 	}
 	if err := w.Knows(t.Context(), addr, link.Hello{SSHKey: []byte("alpha")}); !postern.HasCode(err, postern.CodeTooManyFailures) {
 		t.Errorf("after 20 failures: %v", err)

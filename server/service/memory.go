@@ -286,7 +286,7 @@ func (s *Service) recall(ctx context.Context) error {
 		if err := s.recallCredentials(ctx, tx, accounts); err != nil {
 			return err
 		}
-		if err := s.recallKeys(ctx, tx); err != nil {
+		if err := s.recallKeys(ctx, tx, accounts); err != nil {
 			return err
 		}
 		for _, scheme := range []postern.Scheme{postern.TCP, postern.UDP} {

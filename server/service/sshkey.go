@@ -78,23 +78,31 @@ func (s *Service) keyChanged(d *draft, row *store.SSHCredential) error {
 }
 
 // recallKeys reads the SSH credentials into memory.
-func (s *Service) recallKeys(ctx context.Context, tx store.Tx) error {
+func (s *Service) recallKeys(ctx context.Context, tx store.Tx, accounts map[postern.AccountID]postern.Account) error {
 	before := ""
+	idle := make(map[postern.UserID]bool)
 	for range maxKnown / page {
 		rows, err := tx.SSHCredentials().List(ctx, store.Page{Before: before, Limit: page})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
 		for _, row := range rows {
+			account, seen := accounts[row.Account]
+			if !seen {
+				if account, err = tx.Accounts().Get(ctx, row.Account); err != nil {
+					return err
+				}
+				accounts[row.Account] = account
+			}
+			if _, seen := idle[row.Owner]; !seen {
+				owner, err := tx.Users().Get(ctx, row.Account, string(row.Owner))
+				if err != nil {
+					return err
+				}
+				idle[row.Owner] = !owner.Serves()
+			}
 			h := keyHolder(row)
-			if h.account, err = tx.Accounts().Get(ctx, row.Account); err != nil {
-				return err
-			}
-			owner, err := tx.Users().Get(ctx, row.Account, string(row.Owner))
-			if err != nil {
-				return err
-			}
-			h.idle = !owner.Serves()
+			h.account, h.idle = account, idle[row.Owner]
 			s.known.learn(h, s.known.now())
 			before = row.ID
 		}
