@@ -81,6 +81,7 @@ func TestConnectorFile(t *testing.T) {
 	if strings.Contains(p.output(), "chisel") || strings.Count(p.output(), "wire=postern/1") != 2 {
 		t.Errorf("the connector took another wire\n%s", p.output())
 	}
+	p.staysSmall()
 	open, err := net.Dial("tcp", one.at(8081))
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +198,16 @@ func TestConnectorHealth(t *testing.T) {
 		!strings.Contains(metrics, `postern_connector_remote_well{gateway="health",network="tcp",port="8081",target="`+target+`"} 1`) {
 		t.Errorf("%s, %v", metrics, err)
 	}
+	// A token that is not the gateway's ends the program at once, where its operator looks.
+	at, err := url.Parse(g.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := startProcess(t, "connector", []string{"POSTERN_CONNECT_CAS=" + s.caFile, "POSTERN_GATEWAY_TOKEN=gwt_wrong"}, posternBinary,
+		"connect", "--hostname", at.Host, fmt.Sprintf("https://127.0.0.1:%d%s", s.https, at.Path), "R:8081:127.0.0.1:80")
+	if code := refused.wait(20 * time.Second); code != 1 || !strings.Contains(refused.output(), "ERR_POSTERN_602") {
+		t.Errorf("exit status %d, %s", code, refused.output())
+	}
 	if status, _, err := fetchPlain("http://"+admin+"/healthz", "evil.example"); err != nil || status != http.StatusMisdirectedRequest {
 		t.Errorf("with a name in Host: %d, %v", status, err)
 	}
@@ -217,20 +228,4 @@ func fetchPlain(address, host string) (status int, text string, err error) {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	return answer.StatusCode, string(body), err
-}
-
-// A token that is not the gateway's ends the program at once, where its operator looks.
-func TestConnectorRefused(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
-	g := s.stage("refused")
-	at, err := url.Parse(g.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := startProcess(t, "connector", []string{"POSTERN_CONNECT_CAS=" + s.caFile, "POSTERN_GATEWAY_TOKEN=gwt_wrong"}, posternBinary,
-		"connect", "--hostname", at.Host, fmt.Sprintf("https://127.0.0.1:%d%s", s.https, at.Path), "R:8081:127.0.0.1:80")
-	if code := p.wait(20 * time.Second); code != 1 || !strings.Contains(p.output(), "ERR_POSTERN_602") {
-		t.Errorf("exit status %d, %s", code, p.output())
-	}
 }

@@ -41,6 +41,8 @@ func Pipe(ctx context.Context, a, b Conn, o Options) Result {
 
 	p.close()
 	p.cancelLater()
+	p.mu.Lock() // the end of ctx may come at this very moment
+	defer p.mu.Unlock()
 	return Result{AToB: forth.moved, BToA: back.moved, Err: p.err, By: p.by}
 }
 

@@ -32,14 +32,16 @@ func (r *route) nameOf(at address) string {
 
 // connectNative makes a connection over our own link, to the host and port of the address.
 func (r *route) connectNative(ctx context.Context, at address) (wire, time.Duration, error) {
-	dialer := &session.Dialer{
-		Server: r.nameOf(at), Address: at.hostPort(), Roots: r.roots, UserAgent: r.userAgent, Net: r.net, Patience: nativePatience, Logger: r.logger,
+	if r.native == nil || r.native.Server != r.nameOf(at) || r.native.Address != at.hostPort() {
+		r.native = &session.Dialer{ // it remembers which way gets through
+			Server: r.nameOf(at), Address: at.hostPort(), Roots: r.roots, UserAgent: r.userAgent, Net: r.net, Patience: nativePatience, Logger: r.logger,
+		}
 	}
 	hello := r.hello
 	hello.Token = r.gateway.Token
 	hello.Gateway = &link.GatewayHello{Gateway: at.gateway(), Instance: r.instance}
 	w := &nativeWire{keys: map[string]Key{}, answered: make(chan struct{}), tell: r.stopped}
-	client, _, err := dialer.Connect(ctx, hello, session.Callbacks{EndpointStopped: w.stopped})
+	client, _, err := r.native.Connect(ctx, hello, session.Callbacks{EndpointStopped: w.stopped})
 	if err != nil {
 		return nil, 0, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/session"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/link"
 )
@@ -52,7 +53,15 @@ type route struct {
 	hello     link.Hello
 	logger    *slog.Logger
 	stopped   func(w wire, k Key, why *postern.Error) // a remote was taken offline by the gateway
+
+	// Of connect, which is called by one goroutine.
+	native  *session.Dialer
+	vainTry time.Time // when our own link did not get through, and chisel's wire did
 }
+
+// reconsider is how long chisel's wire is kept to before our own link, which did not get
+// through, is tried again.
+const reconsider = 10 * time.Minute
 
 // connect makes a connection that offers remotes, or, if it is not fixed, offers none
 // yet. latency is how long the gateway took for its answer.
@@ -65,14 +74,19 @@ func (r *route) connect(ctx context.Context, remotes []Remote) (w wire, latency 
 		return nil, 0, postern.Errorf(postern.CodeFlagInvalid, "the native link needs TLS, and the server is at %s", r.base.shown())
 	}
 	var failed error
-	if r.gateway.Speech == Native || native && r.mayBeNative(at) {
+	kept := !r.vainTry.IsZero() && time.Since(r.vainTry) < reconsider
+	if r.gateway.Speech == Native || native && !kept && r.mayBeNative(at) {
 		w, latency, failed = r.connectNative(ctx, at)
 		if failed == nil || r.gateway.Speech == Native || refused(failed) || ctx.Err() != nil {
 			return w, latency, failed
 		}
 		r.logger.InfoContext(ctx, "the native link does not get through, taking chisel's wire", slog.String("err", describe(failed)))
 	}
-	return r.connectChisel(ctx, at, remotes)
+	w, latency, err = r.connectChisel(ctx, at, remotes)
+	if err == nil && failed != nil {
+		r.vainTry = time.Now()
+	}
+	return w, latency, err
 }
 
 // mayBeNative tells whether our own link could replace chisel's wire: it proves the

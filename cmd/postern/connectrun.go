@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
@@ -141,13 +142,28 @@ func (c *connectRun) reread(ctx context.Context, made *connector.Connector, log 
 	log.InfoContext(ctx, "configuration reloaded", slog.Int("gateways", len(file.Gateways)))
 }
 
-// giveBack returns to the system what starting took, once the connector has settled: it
-// sits beside other programs for months, mostly idle.
+// How long the connector must have settled for what starting took to be given back, and
+// how often that may be: it stops everything for a moment.
+const (
+	settling   = time.Second
+	betweenTwo = time.Minute
+)
+
+// giveBack returns to the system what starting and connecting took, once the connector
+// has settled: it sits beside other programs for months, mostly idle.
 func giveBack(ctx context.Context, settled <-chan struct{}) {
-	select {
-	case <-settled:
-		debug.FreeOSMemory()
-	case <-ctx.Done():
+	for wait := settling; ; wait = betweenTwo {
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(wait):
+			debug.FreeOSMemory()
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
