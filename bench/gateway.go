@@ -117,12 +117,12 @@ func idlePhase(res *Result, s *SUT, v Vars, n int) error {
 
 // thinPhase measures small requests beside eight downloads on a link of so many bytes a
 // second, which all of the agent's connections share.
-func thinPhase(res *Result, s *SUT, v Vars, d, rtt time.Duration, inflight, rate int) error {
+func thinPhase(res *Result, s *SUT, v Vars, d, rtt time.Duration, inflight, rate, queue int) error {
 	if s.SkipWAN {
 		return nil
 	}
-	linkRate = rate
-	defer func() { linkRate = 0 }()
+	thinLink.rate, thinLink.queue = rate, queue
+	defer func() { thinLink.rate = 0 }()
 	r, err := start(s, v, rtt, inflight)
 	if err != nil {
 		return err
