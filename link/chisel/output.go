@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,9 @@ const (
 	// pieceTimeout is how long the first piece of a packet waits for the rest. Hardly
 	// any packet has exactly pieceSize bytes.
 	pieceTimeout = time.Millisecond
+	// A send that takes stallTime makes the way out a slow one for slowFor.
+	stallTime = 10 * time.Millisecond
+	slowFor   = 2 * time.Second
 )
 
 // output is the writing side of a WebSocket. Small writes gather in a buffer, and the
@@ -31,7 +35,9 @@ type output struct {
 	to     net.Conn
 	server bool
 
-	sending sync.Mutex // held while something is sent; taken before mu
+	sending sync.Mutex   // held while something is sent; taken before mu
+	stalled atomic.Int64 // when a send last took stallTime, in nanoseconds since began
+	began   time.Time
 
 	mu       sync.Mutex
 	room     sync.Cond // in the buffer, or failed
@@ -49,8 +55,14 @@ type output struct {
 }
 
 func (o *output) init(to net.Conn, server bool) {
-	o.to, o.server = to, server
+	o.to, o.server, o.began = to, server, time.Now()
 	o.room.L = &o.mu
+}
+
+// slow tells whether the way out is a slow one: it stalled a moment ago.
+func (o *output) slow() bool {
+	at := o.stalled.Load()
+	return at != 0 && time.Since(o.began)-time.Duration(at) < slowFor
 }
 
 // headSize is room for the head of any message: a length of 16 bits, and a mask.
@@ -194,7 +206,11 @@ func (o *output) sendTaken(piece []byte) error {
 	if goodbye != nil {
 		buffers = append(buffers, o.control(nil, opClose, goodbye))
 	}
+	started := time.Now()
 	_, err := buffers.WriteTo(o.to)
+	if now := time.Now(); now.Sub(started) >= stallTime {
+		o.stalled.Store(int64(now.Sub(o.began)))
+	}
 	if taken != nil {
 		slabs.Put(taken)
 	}

@@ -48,7 +48,7 @@ func (s *stream) drainOnce() {
 	s.out, s.outN = nil, 0
 	s.turn.Broadcast()
 	s.mu.Unlock()
-	_, err := s.channel.Write(out[:n])
+	err := s.tunnel.write(s.channel, out[:n])
 	slabs.Put(out)
 	if err != nil {
 		err = s.broken(err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -15,9 +16,13 @@ import (
 
 const (
 	// beatInterval is how often the peer's WebSocket is asked whether it is there. A
-	// peer of whom nothing came for two intervals is gone.
-	beatInterval = 10 * time.Second
+	// peer of whom nothing came in two intervals is gone: that is known within 20 s of
+	// its last byte.
+	beatInterval = 6 * time.Second
 	missedBeats  = 2
+
+	inFront    = 128 << 10
+	leastWrite = 2 << 10
 )
 
 // channelType is the type of all channels; the peer looks at their extra data only.
@@ -31,6 +36,8 @@ type tunnel struct {
 	// dialsFirst tells that the peer accepts a channel when it has its target, and not
 	// before; halfCloses that it goes on with one direction when the other has ended.
 	dialsFirst, halfCloses bool
+
+	writers atomic.Int32 // that send, or wait to
 
 	done chan struct{} // closed once SSH has ended
 
@@ -148,6 +155,25 @@ func (t *tunnel) Streams() int {
 // Ping measures a round trip with a ping of the WebSocket, which answers past all that
 // waits within SSH and which every real peer understands.
 func (t *tunnel) Ping(ctx context.Context) (time.Duration, error) { return t.conn.Ping(ctx) }
+
+// write sends p on a channel. Where the way out is slow, all writers together put no
+// more than inFront before the answer to a ping, which has to wait for its turn.
+func (t *tunnel) write(channel ssh.Channel, p []byte) error {
+	writers := int(t.writers.Add(1))
+	defer t.writers.Add(-1)
+	for len(p) > 0 {
+		n := len(p)
+		if t.conn.out.slow() {
+			n = min(n, max(inFront/writers, leastWrite))
+		}
+		if _, err := channel.Write(p[:n]); err != nil {
+			return err
+		}
+		p = p[n:]
+		writers = int(t.writers.Load())
+	}
+	return nil
+}
 
 // The order of locks is: a stream's, then the tunnel's.
 
