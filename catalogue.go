@@ -208,7 +208,7 @@ const (
 	CodeServerTooOld               Code = "ERR_POSTERN_109" // The agent is newer than this server can serve
 	CodeTooManyFailures            Code = "ERR_POSTERN_201" // Too many failed attempts to authenticate
 	CodeOptionUnsupported          Code = "ERR_POSTERN_202" // The endpoint asks for an option that this server does not have
-	CodePortUnavailable            Code = "ERR_POSTERN_203" // The TCP port cannot be had
+	CodePortUnavailable            Code = "ERR_POSTERN_203" // The port cannot be had
 	CodeDomainForeign              Code = "ERR_POSTERN_204" // The name is not below a domain of this server
 	CodeSchemeInvalid              Code = "ERR_POSTERN_205" // The URL's scheme is not known
 	CodeServerBusy                 Code = "ERR_POSTERN_206" // The server cannot take this on right now
@@ -692,11 +692,11 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeOptionUnsupported:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The endpoint asks for an option that this server does not have", Fix: "Leave the option out, or update the server."}, true
 	case CodePortUnavailable:
-		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "The TCP port cannot be had", Fix: "Ask for another port, or for none and one is assigned."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "The port cannot be had", Fix: "Ask for another port, or for none and one is assigned."}, true
 	case CodeDomainForeign:
 		return Entry{Code: c, Wire: "ERR_NGROK_319", Status: 403, Title: "The name is not below a domain of this server", Fix: "Use a name below the server's domain, or reserve the domain first."}, true
 	case CodeSchemeInvalid:
-		return Entry{Code: c, Wire: "ERR_NGROK_9037", Status: 400, Title: "The URL's scheme is not known", Fix: "Use http, https, tcp or tls."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_9037", Status: 400, Title: "The URL's scheme is not known", Fix: "Use http, https, tcp, tls or udp."}, true
 	case CodeServerBusy:
 		return Entry{Code: c, Wire: "ERR_NGROK_108", Status: 503, Title: "The server cannot take this on right now", Fix: "Wait a few seconds and try again."}, true
 	case CodeEndpointUnknown:
@@ -704,7 +704,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeSSHKeyUnknown:
 		return Entry{Code: c, Wire: "ERR_NGROK_107", Status: 403, Title: "The SSH key is not known to this server", Fix: "Add the public key once with \"postern api ssh-credentials create --public-key\", or log in with an authtoken as the password."}, true
 	case CodeSSHRequestRefused:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Over SSH this server does remote forwards and nothing else", Fix: "Use ssh -R, such as: ssh -R 80:localhost:8080 connect.DOMAIN"}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Over SSH this server does remote forwards and nothing else", Fix: "Use ssh -R, such as: ssh -R 80:localhost:8080 connect.DOMAIN."}, true
 	case CodeRequestInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 400, Title: "The request is malformed or ambiguous", Fix: "Correct what the message names; nothing was sent to the service."}, true
 	case CodeMisdirected:

@@ -163,7 +163,7 @@ func (s *Service) showURL(id string, u postern.URL, binding string) resource.End
 // showHolding adds by which reservation the account has the endpoint's URL.
 func (s *Service) showHolding(r reader, shown *resource.Endpoint, account postern.AccountID, u postern.URL, binding string) error {
 	switch {
-	case binding != bindingPublic:
+	case binding != bindingPublic, u.Scheme == postern.UDP: // which has no reservations
 	case u.Scheme == postern.TCP:
 		found, err := reservedAddress(r, account, u)
 		if err != nil || found == "" {
