@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/client"
+	"github.com/postern-dev/postern/resource"
 )
 
 // udpEcho answers every datagram with itself, at an address or at a free port.
@@ -214,5 +218,38 @@ func TestPortsOfBothKinds(t *testing.T) {
 		if status := refused.wait(30 * time.Second); status == 0 || !strings.Contains(refused.output(), "ERR_") {
 			t.Errorf("%s: status %d: %s", wrong, status, tail(refused.output(), 5))
 		}
+	}
+}
+
+// The agent's API starts a udp endpoint, both APIs show it, and it works.
+func TestUDPEndpointInTheAPIs(t *testing.T) {
+	s := startServer(t)
+	p := s.person().loggedIn(s)
+	configuration := p.write("ngrok.yml", "web_addr: 127.0.0.1:0\n")
+	agent := startProcess(t, "agent", p.environment, posternBinary, "start", "--none", "--log=stdout", "--log-format=logfmt", "--config="+configuration)
+	agent.waitFor(`msg="tunnel session started"`, 20*time.Second)
+	base, local := apiAddress(t, agent), &http.Client{Timeout: 30 * time.Second}
+	defer local.CloseIdleConnections()
+	service := "udp://" + udpEcho(t, "127.0.0.1:0").LocalAddr().String()
+	var made shownTunnel
+	if status := api(t, local, "POST", base+"/api/tunnels", fmt.Sprintf(`{"name":"dns","proto":"udp","addr":%q}`, service), nil, &made); status != 201 || made.Proto != "udp" || made.Config.Addr != service {
+		t.Fatalf("%d %+v", status, made)
+	}
+	eventuallyAnswered(t, udpVisitor(t, made.PublicURL), "hello", 10*time.Second)
+	shown := 0
+	for e, err := range client.For(s.api(), resource.Endpoints()).List(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown++
+		if e.Proto != "udp" || e.PublicURL != made.PublicURL || e.Host != "udp."+domain || e.Port == 0 || e.UpstreamURL != service {
+			t.Errorf("the server's API shows %+v", e)
+		}
+	}
+	if shown != 1 {
+		t.Errorf("the server's API shows %d endpoints", shown)
+	}
+	if status := api(t, local, "DELETE", base+"/api/tunnels/dns", "", nil, nil); status != 204 {
+		t.Errorf("DELETE: %d", status)
 	}
 }
