@@ -208,6 +208,25 @@ func TestOutsystemsccRetries(t *testing.T) {
 		t.Errorf("the log is\n%s", output)
 	}
 
+	// A second signal does not wait for what is open.
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", ports[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "x")
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, 15*time.Second, func() error {
+		p.signal(syscall.SIGTERM)
+		if !p.exited() {
+			return fmt.Errorf("it has not ended after %s", time.Since(began))
+		}
+		return nil
+	})
+
 	nowhere := fmt.Sprintf("http://127.0.0.1:%d/sg_1", freePorts(t, 1)[0])
 	gives := startProcess(t, "connector", nil, asOutsystemscc(t), "--max-retry-count", "2", nowhere, "R:8081:db:80")
 	if code := gives.wait(20 * time.Second); code != 1 || !strings.HasSuffix(gives.output(), " client: Give up\n") {
@@ -246,11 +265,12 @@ func TestOutsystemsccUsage(t *testing.T) {
 	}
 }
 
-// S4-39: proxies that ask for a user, whose password has any character and is not logged.
+// S4-39: proxies that ask for a user, whose password has any character and is not logged;
+// S4-49: the user of the server is in the environment.
 func TestConnectorThroughProxies(t *testing.T) {
 	t.Parallel()
 	const password = "p@ss:w#rd/%"
-	server, _ := chiselServer(t, chiselOrders{})
+	server, _ := chiselServer(t, chiselOrders{Auth: "bob:of the server"})
 	target := echoServers(t)
 	for scheme, serve := range map[string]func(net.Conn, string){"http": connectProxy, "socks": socksProxy, "socks5h": socksProxy} {
 		t.Run(scheme, func(t *testing.T) {
@@ -272,7 +292,7 @@ func TestConnectorThroughProxies(t *testing.T) {
 			}()
 			port := freePorts(t, 1)[0]
 			proxy := fmt.Sprintf("%s://ada:%s@%s", scheme, password, listener.Addr())
-			p := startProcess(t, "connector", nil, asOutsystemscc(t), "--proxy", proxy, server, fmt.Sprintf("R:%d:%s", port, target))
+			p := startProcess(t, "connector", []string{"AUTH=bob:of the server"}, asOutsystemscc(t), "--proxy", proxy, server, fmt.Sprintf("R:%d:%s", port, target))
 			p.waitFor("client: Connected", 20*time.Second)
 			if err := echoes("tcp", port, "through a proxy"); err != nil {
 				t.Error(err)

@@ -72,6 +72,14 @@ func (g *fakeGateway) latest() *fakeWire {
 	return g.wires[len(g.wires)-1]
 }
 
+// forget drops what is kept of connections that were made.
+func (g *fakeGateway) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = nil
+	g.wires = nil
+}
+
 func (g *fakeGateway) attempts() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

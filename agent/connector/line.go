@@ -84,7 +84,7 @@ func (l *line) run(ctx, work context.Context) error {
 			}
 		}
 		l.note(err)
-		if first && l.c.config.FailFast && refused(err) {
+		if first && l.c.config.FailFast && refused(err) && !postern.HasCode(err, postern.CodeTooManyFailures) {
 			return err
 		}
 		l.tellFailed(ctx, err)

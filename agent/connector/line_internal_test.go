@@ -2,6 +2,7 @@ package connector
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -213,6 +214,31 @@ func TestDrainingGateway(t *testing.T) {
 		synctest.Wait()
 		if !r.Status().Healthy() {
 			t.Errorf("%+v", r.Status())
+		}
+		r.stop(t)
+	})
+}
+
+// Ten thousand connections later the connector holds what it held after the first.
+func TestTenThousandReconnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		far := &fakeGateway{}
+		r := newRig(t, far, func(c *Config) {
+			c.Logger = nil
+			c.Gateways[0].Retry = Retry{Count: -1}
+		}, "R:8081:db:80", "R:53:dns:53/udp")
+		r.start(t)
+		synctest.Wait()
+		first := runtime.NumGoroutine()
+		for range 10_000 {
+			w := far.latest()
+			far.forget()
+			w.Close(lost("gone"))
+			time.Sleep(mostRetry)
+			synctest.Wait()
+		}
+		if now := runtime.NumGoroutine(); now != first || !r.Status().Healthy() || r.Status().Gateways[0].Connections != 10_001 {
+			t.Errorf("%d goroutines, %d after the first; %+v", now, first, r.Status())
 		}
 		r.stop(t)
 	})

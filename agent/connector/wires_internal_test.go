@@ -36,6 +36,7 @@ type gatewayServer struct {
 	address string
 	ca      string
 	native  bool // what the pre-flight says
+	print   string
 
 	mu       sync.Mutex
 	upgrades []string // requests for chisel's wire
@@ -52,7 +53,7 @@ func startGateway(t *testing.T, says, does bool) *gatewayServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gatewayServer{Registrar: linktest.NewRegistrar("the-token"), native: says, ca: filepath.Join(t.TempDir(), "ca.pem")}
+	g := &gatewayServer{Registrar: linktest.NewRegistrar("the-token"), native: says, print: chisel.Fingerprint(signer.PublicKey()), ca: filepath.Join(t.TempDir(), "ca.pem")}
 	if err := os.WriteFile(g.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +166,15 @@ func TestNegotiation(t *testing.T) {
 	}
 }
 
+// A fingerprint that is right, and with it chisel's wire.
+func TestFingerprint(t *testing.T) {
+	g := startGateway(t, true, true)
+	w, err := connectTo(t, g, func(c *Gateway) { c.Fingerprint = g.print })
+	if err != nil || w.Name() != "chisel-v3" {
+		t.Errorf("%v, %v", w, err)
+	}
+}
+
 // Both wires bring streams to their remotes.
 func TestStreamsOverBothWires(t *testing.T) {
 	for name, speech := range map[string]Speech{"ours": Native, "chisel's": Chisel} {
@@ -226,5 +236,27 @@ func TestUpgradeAsOutsystemscc(t *testing.T) {
 	_, err := connectTo(t, g, func(g *Gateway) { g.Remotes = remotes(t, "R:8081:db:80", "R:8082:mail:25", "R:8081:db:80/udp") })
 	if err != nil || len(g.upgrades) != 1 || !regexp.MustCompile(`^/sg_1\?id=\d{9}&ports=8081,8082 connector/test$`).MatchString(g.upgrades[0]) {
 		t.Errorf("%q, %v", g.upgrades, err)
+	}
+}
+
+// Why a gateway ends a connection is what its operator reads.
+func TestReasonsOfTheGateway(t *testing.T) {
+	for name, speech := range map[string]Speech{"ours": Native, "chisel's": Chisel} {
+		t.Run(name, func(t *testing.T) {
+			g := startGateway(t, true, true)
+			w, err := connectTo(t, g, func(g *Gateway) { g.Speech = speech })
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := g.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Session.Close(postern.Errorf(postern.CodeCredentialRevoked, "the token was revoked by ada"))
+			<-w.Done()
+			if text := describe(w.Cause()); !strings.Contains(text, "the token was revoked by ada") {
+				t.Errorf("the operator reads %q", text)
+			}
+		})
 	}
 }
