@@ -98,6 +98,7 @@ type CertificateFiles struct{ Certificate, Key string }
 // Gateways are the operator's rules for private gateways.
 type Gateways struct {
 	ListenAllow []allow.Place // where they may listen
+	ProbeEvery  time.Duration // how long without traffic until a target is probed; 0: never
 }
 
 // Limits bound what visitors and agents can take.
@@ -142,7 +143,7 @@ func Default() Config {
 		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999}, UDPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
 		TLS:      TLS{Mode: ModeLocalCA},
-		Gateways: Gateways{ListenAllow: allow.Loopback()},
+		Gateways: Gateways{ListenAllow: allow.Loopback(), ProbeEvery: 30 * time.Second},
 		HTTP1:    HTTP1Relay,
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
 			HTTP2Streams: 100, LeastRate: 64, SessionsPerAccount: 10_000, EndpointsPerSession: 200,

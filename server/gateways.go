@@ -78,7 +78,7 @@ func (s *Server) openGateways(ctx context.Context, access *slog.Logger) error {
 
 // gatewayLive is the part of the gateways' configuration that a reload changes.
 func gatewayLive(c Config, access *slog.Logger) gateway.Live {
-	return gateway.Live{AccessLog: access, Places: c.Gateways.ListenAllow, Limits: gateway.Limits{
+	return gateway.Live{AccessLog: access, Places: c.Gateways.ListenAllow, ProbeEvery: c.Gateways.ProbeEvery, Limits: gateway.Limits{
 		Connections: c.Limits.Connections, ConnectionsPerAddress: c.Limits.ConnectionsPerAddress, FailuresPerMinute: c.Limits.FailuresPerMinute}}
 }
 

@@ -124,6 +124,8 @@ func gatewaySettings() []Setting {
 	return []Setting{
 		sequence("gateways.listen_allow", "NETWORK[:PORTS]", "Where private gateways may listen: networks such as 10.1.2.0/24 or [fd00::/8]:8000-8999; without ports those from 1024. What users of the API choose must be among it.",
 			func(c *Config) *[]allow.Place { return &c.Gateways.ListenAllow }, parsePlace, allow.Place.String).live(),
+		scalar("gateways.probe_every", "DURATION", "How long an endpoint of a private gateway may be without traffic before a connection to its target is opened, and closed at once, to see whether that is there; 0s: never.",
+			func(c *Config) *time.Duration { return &c.Gateways.ProbeEvery }, between(0, 24*time.Hour), time.Duration.String).live(),
 	}
 }
 

@@ -31,7 +31,17 @@ func (r *Runtime) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 
 // Throttled tells whether a stranger has failed so often that he is not heard.
 func (r *Runtime) Throttled(addr netip.Addr, token postern.Secret) bool {
-	return r.throttle.Admits(addr, token, r.live.Load().Limits.FailuresPerMinute) > 0
+	return r.throttle.Admits(addr, guess(addr, token), r.live.Load().Limits.FailuresPerMinute) > 0
+}
+
+// guess is what the throttle is told of an attempt. One that comes without a token counts
+// for its address alone: else strangers who send none would lock those out whose token
+// comes later, as SSH's password.
+func guess(addr netip.Addr, token postern.Secret) postern.Secret {
+	if token == "" {
+		return postern.Secret("none from " + addr.String())
+	}
+	return token
 }
 
 func (r *Runtime) admit(s link.Session, h link.Hello) (*connector, *postern.Error) {
@@ -61,7 +71,7 @@ func (r *Runtime) admit(s link.Session, h link.Hello) (*connector, *postern.Erro
 // such a gateway or not.
 func (r *Runtime) authenticate(addr netip.Addr, h link.Hello) (*definition, *token, *postern.Error) {
 	perAddress := r.live.Load().Limits.FailuresPerMinute
-	if r.throttle.Admits(addr, h.Token, perAddress) > 0 {
+	if r.throttle.Admits(addr, guess(addr, h.Token), perAddress) > 0 {
 		return nil, nil, postern.Errorf(postern.CodeTooManyFailures, "too many failed attempts to authenticate from %s; wait a minute", addr)
 	}
 	t := r.table.Load()
@@ -75,7 +85,7 @@ func (r *Runtime) authenticate(addr netip.Addr, h link.Hello) (*definition, *tok
 	})
 	good := err == nil && d != nil
 	if !good {
-		r.throttle.Failed(addr, h.Token, perAddress)
+		r.throttle.Failed(addr, guess(addr, h.Token), perAddress)
 	}
 	if h.Gateway.Plain && (d == nil || !d.Insecure) {
 		if good {

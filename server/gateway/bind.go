@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"net"
 	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -145,13 +148,19 @@ func splitTarget(target string) (host string, port uint16, ok bool) {
 	return host, uint16(n), err == nil && n > 0
 }
 
-// clip shortens what a connector said for a message.
+// clip makes what somebody said fit for a message that others read on their terminals.
 func clip(text string) string {
 	const most = 80
-	if len(text) <= most {
-		return text
+	more := ""
+	if len(text) > most {
+		text, more = text[:most], "…"
 	}
-	return text[:most] + "…"
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text) + more
 }
 
 // Unbind implements link.Binder. Connections that are open live on.

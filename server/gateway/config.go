@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,10 +34,6 @@ type Config struct {
 	Sockets Sockets
 
 	Live Live
-	// ProbeEvery is how long an endpoint may be without traffic before a probe is sent to
-	// its target; 30 s; negative: never.
-	ProbeEvery time.Duration
-
 	// Busy tells whether there is no memory for further connections; nil: there is.
 	Busy func() bool
 	// Meters has the limits of accounts; nil: none.
@@ -67,9 +62,9 @@ type Live struct {
 	AccessLog *slog.Logger // one line a connection; nil is off
 	Places    allow.Listen // where gateways may listen; none: nowhere
 	Limits    Limits
-
-	// TrustedProxies are the peers whose word is taken for how a connector came.
-	TrustedProxies []netip.Prefix
+	// ProbeEvery is how long an endpoint may be without traffic before a probe is sent to
+	// its target; 0: none is.
+	ProbeEvery time.Duration
 }
 
 // Limits bound what can be taken. 0 is the default.

@@ -311,7 +311,7 @@ func newWorld(t *testing.T, change func(*rows, *gateway.Config)) *world {
 		Hold: 10 * time.Second, Conflict: store.GatewayRefuse,
 	}}}
 	config := gateway.Config{
-		Service: w.rows, Bus: w.bus, Region: "here", Live: gateway.Live{Places: allow.Loopback()}, Sockets: w.net, ProbeEvery: -1, Logger: testkit.Logger(t),
+		Service: w.rows, Bus: w.bus, Region: "here", Live: gateway.Live{Places: allow.Loopback()}, Sockets: w.net, Logger: testkit.Logger(t),
 		Audit: func(r gateway.Record) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -122,6 +122,33 @@ func TestGuessersAreThrottled(t *testing.T) {
 	})
 }
 
+// Who sends no token is throttled by his address, and nobody else with him.
+func TestMissingTokensLockNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		for range 20 {
+			if err := w.admit(newConnector("203.0.113.1:1000"), "", link.GatewayHello{Gateway: "sg_1"}); err == nil {
+				t.Fatal("admitted without a token")
+			}
+		}
+		if !w.runtime.Throttled(netip.MustParseAddr("203.0.113.1"), "") || w.runtime.Throttled(netip.MustParseAddr("203.0.113.2"), "") {
+			t.Error("not the address alone is throttled")
+		}
+	})
+}
+
+// What a connector says of itself is shown to another's operator without its tricks.
+func TestMessagesHoldNoControlCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.connect("203.0.113.1:1000", "1\x1b[2J\n\xff", 8081)
+		_, err := w.connect("203.0.113.2:1000", "2").bind(8081, "10.0.0.1:80")
+		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n\xff") || !strings.Contains(err.Error(), "1?[2J??") {
+			t.Errorf("%q", err)
+		}
+	})
+}
+
 // Insecure gateways take tokens over plain HTTP.
 func TestInsecureGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

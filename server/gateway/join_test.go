@@ -121,7 +121,7 @@ func TestNarrowedConsumer(t *testing.T) {
 // Health is what a probe finds at the target's end of the way.
 func TestProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(_ *rows, c *gateway.Config) { c.ProbeEvery = 30 * time.Second })
+		w := newWorld(t, func(_ *rows, c *gateway.Config) { c.Live.ProbeEvery = 30 * time.Second })
 		silent := func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 		up, down := w.connect("203.0.113.1:1000", "1"), w.connect("203.0.113.2:1000", "2")
 		up.target, down.target = silent, func(net.Conn) {}

@@ -27,9 +27,6 @@ const native = "postern/1"
 // while, until ctx ends. A probe travels the whole way: the connector opens a connection
 // to the target, which is closed again at once.
 func (r *Runtime) probe(ctx context.Context) {
-	if r.config.ProbeEvery < 0 {
-		return
-	}
 	ticker := time.NewTicker(probeLook)
 	defer ticker.Stop()
 	room := make(chan struct{}, mostProbes)
@@ -62,6 +59,10 @@ func (r *Runtime) probe(ctx context.Context) {
 
 // due lists the members that are to be probed, which are marked.
 func (r *Runtime) due(now time.Time) (due []*member) {
+	every := r.live.Load().ProbeEvery
+	if every <= 0 {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, g := range r.gateways {
@@ -70,7 +71,7 @@ func (r *Runtime) due(now time.Time) (due []*member) {
 				continue
 			}
 			for _, m := range e.list() {
-				if m.probeDue(now, r.config.ProbeEvery) && !m.probing.Swap(true) {
+				if m.probeDue(now, every) && !m.probing.Swap(true) {
 					due = append(due, m)
 				}
 			}

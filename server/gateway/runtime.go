@@ -42,7 +42,6 @@ func New(c Config) *Runtime {
 	if c.Sockets == nil {
 		c.Sockets = machine{}
 	}
-	c.ProbeEvery = either(c.ProbeEvery, 30*time.Second)
 	r := &Runtime{
 		config: c, log: c.Logger, throttle: throttle.New(time.Now),
 		gateways: make(map[string]*gateway),
