@@ -103,7 +103,7 @@ func chosen() map[string]string {
 	return map[string]string{
 		"domain": "tunnels.example.org", "endpoints_domain": "apps.example.net", "data_dir": "/srv/postern", "database": "postgres://postern@db.example.org:5433/tunnels?sslmode=disable", "regions": "eu", "domains.require_proof": "true", "api.allowed_origins": "https://console.example.org",
 		"listen.https": "127.0.0.1:8443", "listen.http": "[::1]:8880", "listen.agent": ":4443", "listen.ssh": ":2222", "ssh.host_certificates": "/etc/postern/host-cert.pub", "listen.tcp": "10.0.0.1",
-		"listen.tcp_ports": "30000-30100", "listen.admin": "127.0.0.1:9191",
+		"listen.tcp_ports": "30000-30100", "listen.udp_ports": "31000-31100", "listen.admin": "127.0.0.1:9191",
 		"proxy_protocol": "https,http", "trusted_proxies": "10.0.0.0/8,2001:db8::/32",
 		"public.https_port": "443", "public.http_port": "80", "gateways.listen_allow": "127.0.0.0/8,10.0.0.0/8:8000-8999,[fd00::/8]:*", "gateways.probe_every": "5m0s",
 		"tls.mode": "files", "tls.certificates": "a.pem=a.key,b.pem=b.key",
