@@ -77,12 +77,10 @@ func newClient(conn *Conn, secured ssh.Conn, config *ClientConfig, channels <-ch
 			c.offers[target] = offer.Endpoint
 		}
 	}
-	served := make(chan struct{})
 	go func() {
-		defer close(served)
 		c.serve(channels, requests)
+		c.ended()
 	}()
-	go c.ended(served)
 	return c
 }
 

@@ -104,12 +104,8 @@ func (h *handler) run(ctx context.Context) error {
 		defer close(admitted)
 		h.admit(ctx)
 	}()
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		h.serve()
-	}()
-	why := h.ended(served)
+	h.serve()
+	why := h.ended()
 	cancel()
 	<-admitted
 	if h.binder != nil {

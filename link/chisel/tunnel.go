@@ -105,13 +105,12 @@ func (t *tunnel) end(why *postern.Error) {
 	}
 }
 
-// ended waits for SSH's end and for whoever served its requests and channels, and makes
-// it known.
-func (t *tunnel) ended(served <-chan struct{}) *postern.Error {
+// ended waits for SSH's end, of which whoever served its requests and channels has
+// heard, and makes it known.
+func (t *tunnel) ended() *postern.Error {
 	err := t.ssh.Wait()
 	t.end(t.whyEnded(err))
 	_ = t.conn.Close()
-	<-served
 	close(t.done)
 	return t.Cause()
 }
