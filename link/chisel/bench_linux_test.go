@@ -274,3 +274,21 @@ func BenchmarkRealConnects(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRealEcho sends a byte and waits for it to come back.
+func BenchmarkRealEcho(b *testing.B) {
+	for _, role := range []string{"server", "ours"} {
+		b.Run(role, func(b *testing.B) {
+			s := newSetup(b, role, target(b, echoAll), "")
+			conn := reach(b, "tcp", s.address)
+			defer conn.Close()
+			exchangeByte(b, conn)
+			_ = conn.SetDeadline(time.Time{})
+			s.costs(b, float64(b.N)/1e6, "Mexchange", func() {
+				for range b.N {
+					exchangeByte(b, conn)
+				}
+			})
+		})
+	}
+}

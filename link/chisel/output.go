@@ -23,6 +23,9 @@ const (
 	// pieceTimeout is how long the first piece of a packet waits for the rest. Hardly
 	// any packet has exactly pieceSize bytes.
 	pieceTimeout = time.Millisecond
+	// quietTime is how long ago the last send must be for a small write not to wait for
+	// company.
+	quietTime = 50 * time.Microsecond
 	// A send that takes stallTime makes the way out a slow one for slowFor.
 	stallTime = 10 * time.Millisecond
 	slowFor   = 2 * time.Second
@@ -47,6 +50,7 @@ type output struct {
 	ping     []byte    // control frames that wait, as far as each kind needs
 	pong     []byte
 	goodbye  []byte
+	sent     time.Time   // when something was sent last
 	late     *time.Timer // flushes a piece whose rest does not come
 	flushing bool
 	closing  bool // what has been taken is sent, and nothing more is taken
@@ -88,6 +92,8 @@ func (o *output) write(p []byte) (int, error) {
 		k := o.put(p[total:])
 		total += k
 		switch {
+		case k == len(p) && k < pieceSize && !o.flushing && o.quiet():
+			return total, o.sendNow()
 		case k == 0:
 			o.start()
 			o.room.Wait()
@@ -98,6 +104,27 @@ func (o *output) write(p []byte) (int, error) {
 		}
 	}
 	return total, nil
+}
+
+// quiet tells whether nothing was sent for a moment: then there is nobody whose writes
+// could go along, and to wait for them would only take time. mu is held.
+func (o *output) quiet() bool { return time.Since(o.sent) > quietTime }
+
+// sendNow sends what has gathered, on the writer's goroutine. mu is held, and given up
+// meanwhile.
+func (o *output) sendNow() error {
+	o.flushing = true
+	o.mu.Unlock()
+	o.sending.Lock()
+	err := o.sendTaken(nil)
+	o.sending.Unlock()
+	o.mu.Lock()
+	if o.pending() {
+		go o.flush()
+	} else {
+		o.rest()
+	}
+	return err
 }
 
 func (o *output) refusal() error {
@@ -190,6 +217,8 @@ func (o *output) sendTaken(piece []byte) error {
 	taken, n := o.gather, o.n
 	control, goodbye := o.controls(), o.goodbye
 	o.gather, o.n, o.goodbye = nil, 0, nil
+	started := time.Now()
+	o.sent = started
 	o.room.Broadcast()
 	o.mu.Unlock()
 
@@ -206,7 +235,6 @@ func (o *output) sendTaken(piece []byte) error {
 	if goodbye != nil {
 		buffers = append(buffers, o.control(nil, opClose, goodbye))
 	}
-	started := time.Now()
 	_, err := buffers.WriteTo(o.to)
 	if now := time.Now(); now.Sub(started) >= stallTime {
 		o.stalled.Store(int64(now.Sub(o.began)))
@@ -261,15 +289,25 @@ func (o *output) flush() {
 func (o *output) more() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failed == nil && (o.n > 0 || o.ping != nil || o.pong != nil || o.goodbye != nil) {
+	if o.pending() {
 		return true
 	}
+	o.rest()
+	return false
+}
+
+// pending tells whether there is something to send. mu is held.
+func (o *output) pending() bool {
+	return o.failed == nil && (o.n > 0 || o.ping != nil || o.pong != nil || o.goodbye != nil)
+}
+
+// rest notes that nobody sends. mu is held.
+func (o *output) rest() {
 	o.flushing = false
 	if after := o.after; after != nil {
 		o.after = nil
 		after()
 	}
-	return false
 }
 
 // controls gives the control frames that wait, encoded. mu is held.

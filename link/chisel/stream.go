@@ -59,6 +59,7 @@ type stream struct {
 
 	out        *slab
 	outN       int
+	written    int // in all, up to shortTotal at least
 	draining   bool
 	writeError error
 	writeBy    alarm
@@ -191,6 +192,12 @@ func (s *stream) Write(p []byte) (int, error) {
 		case len(p) == 0:
 			return total, nil
 		}
+		if s.short(p) {
+			n := s.writeShort(p)
+			total += n
+			p = p[n:]
+			continue
+		}
 		if s.outN == slabSize {
 			s.turn.Wait()
 			continue
@@ -200,6 +207,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		}
 		n := copy(s.out[s.outN:], p)
 		s.outN += n
+		s.written += n
 		s.half.answered = false
 		total += n
 		p = p[n:]

@@ -4,6 +4,43 @@ import (
 	"time"
 )
 
+const (
+	// shortWrite is how long a write is that need not be handed to another goroutine,
+	// which would take longer than sending it. Of such writes a stream gets shortTotal,
+	// half the window that chisel's peers, and ours, give in advance: they cannot be
+	// stopped by a target that does not read, and need no deadline.
+	shortWrite = 4 << 10
+	shortTotal = 1 << 20
+)
+
+// short tells whether p can be sent at once. mu is held.
+func (s *stream) short(p []byte) bool {
+	return len(p) <= shortWrite && s.written+len(p) <= shortTotal && s.channel != nil && !s.draining && s.outN == 0
+}
+
+// writeShort sends p. mu is held, and given up meanwhile; nobody else sends.
+func (s *stream) writeShort(p []byte) int {
+	s.draining = true
+	s.written += len(p)
+	s.half.answered = false
+	s.mu.Unlock()
+	err := s.tunnel.write(s.channel, p)
+	if err != nil {
+		err = s.broken(err)
+	}
+	s.mu.Lock()
+	s.draining = false
+	if err != nil {
+		if s.writeError == nil {
+			s.writeError = err
+		}
+		s.kick()
+		return 0
+	}
+	s.kick()
+	return len(p)
+}
+
 // kick has somebody send what there is to send. mu is held.
 func (s *stream) kick() {
 	if s.channel == nil || s.draining || s.told || s.why != nil {
