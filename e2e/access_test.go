@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/access/socks5"
 	"github.com/postern-dev/postern/client"
 	"github.com/postern-dev/postern/relay/flow"
 	"github.com/postern-dev/postern/resource"
@@ -97,6 +99,38 @@ func datagrams(conn net.Conn, sizes ...int) error {
 	return nil
 }
 
+// associate sends a datagram through a SOCKS5 proxy and wants it back.
+func associate(proxy, name string, port uint16, size int) error {
+	conn, err := net.DialTimeout("tcp", proxy, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte("\x05\x01\x00\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00")); err != nil {
+		return err
+	}
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(conn, answer); err != nil || answer[3] != 0 {
+		return fmt.Errorf("reply % x, %w", answer, err)
+	}
+	relay, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: answer[6:10], Port: int(answer[10])<<8 | int(answer[11])})
+	if err != nil {
+		return err
+	}
+	defer relay.Close()
+	_ = relay.SetDeadline(time.Now().Add(10 * time.Second))
+	sent := socks5.AppendDatagram(nil, socks5.Address{Name: name, Port: port}, make([]byte, size))
+	if _, err := relay.Write(sent); err != nil {
+		return err
+	}
+	got := make([]byte, 64<<10)
+	if n, err := relay.Read(got); err != nil || !bytes.Equal(got[:n], sent) {
+		return fmt.Errorf("%d of %d bytes, %w", n, len(sent), err)
+	}
+	return nil
+}
+
 // From anywhere: TCP, UDP, both proxies with curl, what is refused, and a server that is
 // killed and comes back.
 func TestAccess(t *testing.T) {
@@ -134,6 +168,10 @@ func TestAccess(t *testing.T) {
 		if ok != (test.answer != "") || ok && output != test.answer {
 			t.Errorf("curl %v %s: %q", test.way, test.url, output)
 		}
+	}
+
+	if err := associate(at["socks5"], "secure-gateway", 5353, 1200); err != nil {
+		t.Errorf("UDP through SOCKS5: %v", err)
 	}
 
 	s.restart()

@@ -57,7 +57,10 @@ func (d *proxyDoor) to() string {
 }
 
 func (d *proxyDoor) serve(ctx context.Context) {
-	d.access.accept(ctx, d.listener, func(conn relay.Conn) { d.greet(ctx, conn) })
+	d.access.accept(ctx, d.listener, func(conn relay.Conn, free func()) {
+		defer free()
+		d.greet(ctx, conn)
+	})
 }
 
 // greet finds out what the client speaks. ctx ends what has not become a connection.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -26,7 +27,7 @@ func (d *tcpDoor) to() string     { return d.port.String() }
 func (d *tcpDoor) close()         { _ = d.listener.Close() }
 
 func (d *tcpDoor) serve(ctx context.Context) {
-	d.access.accept(ctx, d.listener, func(conn relay.Conn) { d.access.forward(conn, d.port.target()) })
+	d.access.accept(ctx, d.listener, func(conn relay.Conn, free func()) { d.access.forward(conn, d.port.target(), free) })
 }
 
 // acceptPause is how long a listener rests that fails, as when there are no more file
@@ -34,8 +35,9 @@ func (d *tcpDoor) serve(ctx context.Context) {
 const acceptPause = 100 * time.Millisecond
 
 // accept hands each connection to a goroutine of its own until ctx ends, and closes the
-// listener. One above the limit is reset.
-func (a *Access) accept(ctx context.Context, listener net.Listener, handle func(relay.Conn)) {
+// listener. One above the limit is reset. handle calls free when the connection has
+// ended.
+func (a *Access) accept(ctx context.Context, listener net.Listener, handle func(conn relay.Conn, free func())) {
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	for {
@@ -51,9 +53,9 @@ func (a *Access) accept(ctx context.Context, listener net.Listener, handle func(
 		select {
 		case a.slots <- struct{}{}:
 			a.conns.Go(func() {
-				defer func() { <-a.slots }()
-				defer a.recover(ctx, conn)
-				handle(conn.(*net.TCPConn))
+				free := sync.OnceFunc(func() { <-a.slots })
+				defer a.recover(ctx, conn, free)
+				handle(conn.(*net.TCPConn), free)
 			})
 		default:
 			a.log.WarnContext(ctx, "a connection was refused: there are too many", "addr", listener.Addr().String(), "limit", cap(a.slots))
@@ -64,10 +66,11 @@ func (a *Access) accept(ctx context.Context, listener net.Listener, handle func(
 
 // recover is a connection's boundary: a bug that some input finds ends that connection
 // and no other.
-func (a *Access) recover(ctx context.Context, conn net.Conn) {
+func (a *Access) recover(ctx context.Context, conn net.Conn, free func()) {
 	if reason := recover(); reason != nil {
 		a.log.ErrorContext(ctx, "a connection failed", "panic", reason, "stack", string(debug.Stack()))
 		_ = conn.Close()
+		free()
 	}
 }
 
@@ -82,16 +85,21 @@ func pause(ctx context.Context, d time.Duration) {
 
 // forward relays between a connection and a port. It does not wait for the server's
 // answer: what the client says first travels at once.
-func (a *Access) forward(conn relay.Conn, p link.GatewayPort) {
+func (a *Access) forward(conn relay.Conn, p link.GatewayPort, free func()) {
 	ctx, cancel := context.WithTimeout(a.work, dialPatience)
 	st, err := a.config.Dialer.DialEarly(ctx, p)
 	cancel()
 	if err != nil {
 		a.refused(a.work, p, err)
 		relay.Abort(conn, nil)
+		free()
 		return
 	}
-	a.relay(conn, st, p)
+	// With a stack of its own: that of the dial is several times larger.
+	a.conns.Go(func() {
+		defer free()
+		a.relay(conn, st, p)
+	})
 }
 
 // relay runs until both have ended.
