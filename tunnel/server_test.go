@@ -17,9 +17,13 @@ type node struct {
 	options tunnel.Options // the way to it
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t *testing.T, change ...func(*server.Config)) *node {
 	t.Helper()
-	n := servertest.Start(t, servertest.Development(t), server.Options{})
+	c := servertest.Development(t)
+	for _, edit := range change {
+		edit(&c)
+	}
+	n := servertest.Start(t, c, server.Options{})
 	return &node{n, tunnel.Options{
 		Server:    fmt.Sprintf("connect.localhost:%d", n.HTTPSAddr().Port()),
 		Authtoken: n.Keys().Authtoken,

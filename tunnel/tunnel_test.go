@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/server"
 	"github.com/postern-dev/postern/tunnel"
 )
 
@@ -75,6 +77,57 @@ func TestForward(t *testing.T) {
 	}
 }
 
+// Datagrams are forwarded to a socket, which may be of this process.
+func TestForwardDatagrams(t *testing.T) {
+	n := newNode(t, func(c *server.Config) { c.Listen.UDPPorts = server.PortRange{First: 20000, Last: 29999} })
+	service, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			n, from, err := service.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = service.WriteTo(b[:n], from)
+		}
+	}()
+	o := n.options
+	o.URL = "udp://"
+	forwarder, err := tunnel.Forward(t.Context(), service.LocalAddr().String(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(forwarder.URL())
+	if err != nil || at.Scheme != "udp" {
+		t.Fatalf("%s, %v", forwarder.URL(), err)
+	}
+	visitor, err := net.Dial("udp", "127.0.0.1:"+at.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer visitor.Close()
+	b := make([]byte, 16)
+	for tries := 1; ; tries++ {
+		_ = visitor.SetDeadline(time.Now().Add(500 * time.Millisecond))
+		_, _ = visitor.Write([]byte("hello"))
+		k, err := visitor.Read(b)
+		if err == nil && string(b[:k]) == "hello" {
+			break
+		}
+		if tries == 20 {
+			t.Fatalf("nothing comes back: %v", err)
+		}
+	}
+	forwarder.Close()
+	if err := forwarder.Wait(); err != nil {
+		t.Errorf("Wait after Close = %v", err)
+	}
+}
+
 // TLS that ends in this process: the certificate that a visitor sees is ours.
 func TestListenTLS(t *testing.T) {
 	n := newNode(t)
@@ -127,6 +180,7 @@ func TestRefusals(t *testing.T) {
 		"taken":     {func(o *tunnel.Options) { o.URL, o.Name = "https://held.localhost", "second" }, postern.CodeAlreadyOnline},
 		"path":      {func(o *tunnel.Options) { o.URL = "https://a.localhost/path" }, postern.CodeURLPartNotAllowed},
 		"tls":       {func(o *tunnel.Options) { o.TLS = &tls.Config{} }, postern.CodeConfigInvalid},
+		"datagrams": {func(o *tunnel.Options) { o.URL = "udp://" }, postern.CodeConfigInvalid},
 		"no server": {func(o *tunnel.Options) { o.Server = "" }, postern.CodeNoServer},
 		"no token":  {func(o *tunnel.Options) { o.Authtoken = "" }, postern.CodeNoToken},
 	} {

@@ -31,12 +31,12 @@ type Node struct {
 }
 
 // Development is the configuration of a server that stores what it has in a directory
-// of the test, listens on loopback ports of its own and has none for TCP endpoints. Its
+// of the test, listens on loopback ports of its own and has none for TCP and UDP endpoints. Its
 // names are below localhost.
 func Development(t *testing.T) server.Config {
 	t.Helper()
 	c := OnLoopback(server.Development(t.TempDir()))
-	c.Listen.TCPPorts = server.PortRange{}
+	c.Listen.TCPPorts, c.Listen.UDPPorts = server.PortRange{}, server.PortRange{}
 	c.Timeouts.Drain = time.Second
 	return c
 }

@@ -147,7 +147,7 @@ func (d *demo) start(ctx context.Context, dir string) error {
 func (d *demo) startServer(ctx context.Context, dir string) (address string, token postern.Secret, err error) {
 	c := server.Development(dir)
 	c.Listen.HTTPS, c.Listen.HTTP, c.Listen.Admin = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-	c.Listen.TCPPorts = server.PortRange{}
+	c.Listen.TCPPorts, c.Listen.UDPPorts = server.PortRange{}, server.PortRange{}
 	c.Timeouts.Drain = time.Second
 	node, err := server.New(c, server.Options{Logger: d.Logger, Version: d.Version})
 	if err != nil {
