@@ -5,7 +5,7 @@ import "sync"
 const (
 	// smallBuffer is what an idle direction holds. It takes a message of a chat or a
 	// terminal in one read, and two of them are little beside a goroutine's stack.
-	smallBuffer = 1 << 10
+	smallBuffer = 512
 	// bulkBuffer is what a busy direction copies through: four frames of link/mux,
 	// each one TLS record with its header. A round number of KiB would end in a frame,
 	// and a record, of a few bytes.

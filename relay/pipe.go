@@ -21,7 +21,7 @@ import (
 // When writing to one side fails, its last words are still delivered if they come at
 // once: a service that answers early and closes is heard.
 //
-// A direction holds 1 KiB while it is quiet and takes a large buffer only while bytes
+// A direction holds 512 bytes while it is quiet and takes a large buffer only while bytes
 // pour; between two TCP connections the kernel moves them (splice) where it can.
 func Pipe(ctx context.Context, a, b Conn, o Options) Result {
 	p := &pipe{a: a, b: b, options: o, started: time.Now()}
