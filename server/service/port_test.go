@@ -88,3 +88,21 @@ func TestKnownPortsWhileTheStoreIsDown(t *testing.T) {
 	_, err = w.AssignPort(t.Context(), asker(mine, "db"), postern.TCP, 0, 20000, 20010, none[uint16])
 	refused(t, err, postern.CodeStoreUnavailable)
 }
+
+// Ports of udp endpoints are held, remembered and given back as those of tcp, and are
+// others: what one account holds of tcp another may hold of udp.
+func TestPortsOfBothSchemes(t *testing.T) {
+	w := newWorld(t)
+	mine, theirs := w.stranger(t, "1"), w.stranger(t, "2")
+	stream := must[uint16](t)(w.AssignPort(t.Context(), asker(mine, "ssh"), postern.TCP, 0, 20000, 20000, none[uint16]))
+	datagrams := must[uint16](t)(w.AssignPort(t.Context(), asker(theirs, "dns"), postern.UDP, 0, 20000, 20000, none[uint16]))
+	if stream != 20000 || datagrams != 20000 {
+		t.Errorf("assigned %d and %d", stream, datagrams)
+	}
+	refused(t, w.ClaimPort(t.Context(), mine, postern.UDP, 20000), postern.CodePortUnavailable)
+	refused(t, w.ClaimPort(t.Context(), theirs, postern.TCP, 20000), postern.CodePortUnavailable)
+	again := must[uint16](t)(w.AssignPort(t.Context(), asker(theirs, "dns"), postern.UDP, 0, 20000, 20010, none[uint16]))
+	if again != datagrams {
+		t.Errorf("given %d again, was %d", again, datagrams)
+	}
+}
