@@ -26,9 +26,10 @@ const (
 	// quietTime is how long ago the last send must be for a small write not to wait for
 	// company.
 	quietTime = 50 * time.Microsecond
-	// A send that takes stallTime makes the way out a slow one for slowFor.
-	stallTime = 10 * time.Millisecond
-	slowFor   = 2 * time.Second
+	// A way out that takes fewer bytes a second than slowRate, though somebody waits to
+	// send for at least half of the time, is a slow one. It is looked at every paceTime.
+	slowRate = 8 << 20
+	paceTime = 200 * time.Millisecond
 )
 
 // output is the writing side of a WebSocket. Small writes gather in a buffer, and the
@@ -38,9 +39,9 @@ type output struct {
 	to     net.Conn
 	server bool
 
-	sending sync.Mutex   // held while something is sent; taken before mu
-	stalled atomic.Int64 // when a send last took stallTime, in nanoseconds since began
-	began   time.Time
+	sending sync.Mutex // held while something is sent; taken before mu
+	pace    pace       // guarded by sending
+	slow    atomic.Bool
 
 	mu       sync.Mutex
 	room     sync.Cond // in the buffer, or failed
@@ -59,14 +60,28 @@ type output struct {
 }
 
 func (o *output) init(to net.Conn, server bool) {
-	o.to, o.server, o.began = to, server, time.Now()
+	o.to, o.server, o.pace.since = to, server, time.Now()
 	o.room.L = &o.mu
 }
 
-// slow tells whether the way out is a slow one: it stalled a moment ago.
-func (o *output) slow() bool {
-	at := o.stalled.Load()
-	return at != 0 && time.Since(o.began)-time.Duration(at) < slowFor
+// pace finds out how fast the way out is.
+type pace struct {
+	since time.Time
+	bytes int64
+	busy  time.Duration // that sends took
+}
+
+// add notes a send, and every paceTime whether the way is slow.
+func (p *pace) add(started time.Time, bytes int64, slow *atomic.Bool) {
+	now := time.Now()
+	p.bytes += bytes
+	p.busy += now.Sub(started)
+	passed := now.Sub(p.since)
+	if passed < paceTime {
+		return
+	}
+	slow.Store(p.busy >= passed/2 && float64(p.bytes) < slowRate*passed.Seconds())
+	*p = pace{since: now}
 }
 
 // headSize is room for the head of any message: a length of 16 bits, and a mask.
@@ -235,10 +250,8 @@ func (o *output) sendTaken(piece []byte) error {
 	if goodbye != nil {
 		buffers = append(buffers, o.control(nil, opClose, goodbye))
 	}
-	_, err := buffers.WriteTo(o.to)
-	if now := time.Now(); now.Sub(started) >= stallTime {
-		o.stalled.Store(int64(now.Sub(o.began)))
-	}
+	sent, err := buffers.WriteTo(o.to)
+	o.pace.add(started, sent, &o.slow)
 	if taken != nil {
 		slabs.Put(taken)
 	}

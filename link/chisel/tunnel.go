@@ -162,7 +162,7 @@ func (t *tunnel) write(channel ssh.Channel, p []byte) error {
 	defer t.writers.Add(-1)
 	for len(p) > 0 {
 		n := len(p)
-		if t.conn.out.slow() {
+		if t.conn.out.slow.Load() {
 			n = min(n, max(inFront/writers, leastWrite))
 		}
 		if _, err := channel.Write(p[:n]); err != nil {
