@@ -275,3 +275,47 @@ func TestTunnelClient(t *testing.T) {
 		t.Errorf("a port that nobody offers: %v", err)
 	}
 }
+
+// While a server hands over to a new process no connection of a consumer fails, and one
+// that is open goes on.
+func TestAccessDuringAnUpgrade(t *testing.T) {
+	s := startServer(t)
+	s.development()
+	theirs, _ := s.consumer("access:development:8082")
+	_, at := theirs.consumerProcess(1, "development", "8082:0")
+	held, err := net.Dial("tcp", at["development:8082/tcp"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	_ = held.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.ReadFull(held, make([]byte, len("one "))); err != nil {
+		t.Fatal(err)
+	}
+	upgraded, asked := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for after := 0; after < 100; n++ {
+			if _, err := ask(at["development:8082/tcp"]); err != nil {
+				t.Errorf("connection %d: %v", n, err)
+			}
+			select {
+			case <-upgraded:
+				after++
+			default:
+			}
+		}
+		asked <- n
+	}()
+	s.upgrade()
+	close(upgraded)
+	if n := <-asked; n <= 100 {
+		t.Errorf("%d connections, none of them during the upgrade", n)
+	}
+	if _, err := io.WriteString(held, "x"); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(held, make([]byte, 1)); err != nil {
+		t.Errorf("the connection that was open: %v", err)
+	}
+}
