@@ -198,6 +198,10 @@ func TestConnectorHealth(t *testing.T) {
 		!strings.Contains(metrics, `postern_connector_remote_well{gateway="health",network="tcp",port="8081",target="`+target+`"} 1`) {
 		t.Errorf("%s, %v", metrics, err)
 	}
+	// The server restarts.
+	s.restart()
+	expectAnswer(t, g.at(8081), "target")
+	healthy(http.StatusOK)
 	// A token that is not the gateway's ends the program at once, where its operator looks.
 	at, err := url.Parse(g.Address)
 	if err != nil {

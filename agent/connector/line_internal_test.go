@@ -210,6 +210,13 @@ func TestDrainingGateway(t *testing.T) {
 		if far.attempts() != 2 || old.Cause() != nil {
 			t.Errorf("%d attempts, the old connection ended with %v", far.attempts(), old.Cause())
 		}
+		for range 5 { // what changes meanwhile is for the new one
+			r.apply(t, "R:8081:db:80", "R:8082:mail:25")
+			r.apply(t, "R:8081:db:80")
+		}
+		if diff := cmp.Diff([]string{"8081=db:80"}, far.online()); diff != "" || !r.Status().Healthy() {
+			t.Errorf("%+v (-want +got)\n%s", r.Status(), diff)
+		}
 		old.Close(lost("drained"))
 		synctest.Wait()
 		if !r.Status().Healthy() {

@@ -42,6 +42,8 @@ func (l *line) keepOffered(ctx context.Context, w wire) {
 		select {
 		case <-l.look:
 		case <-again:
+		case <-w.Draining(): // its successor offers them now
+			return
 		case <-w.Done():
 			return
 		case <-ctx.Done():

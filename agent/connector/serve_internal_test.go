@@ -101,15 +101,13 @@ func TestHalfClose(t *testing.T) {
 }
 
 func TestTargetDown(t *testing.T) {
-	addr := target(t, func(conn *net.TCPConn) { conn.Close() })
-	p := portOf(t, nil, "R:8081:"+addr)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	free := listener.Addr().String()
 	listener.Close()
-	p = portOf(t, nil, "R:8081:"+free)
+	p := portOf(t, nil, "R:8081:"+free)
 	why := through(t, p, link.Header{}).refusal()
 	if why == nil || why.Code != postern.CodeUpstreamUnreachable || strings.Contains(why.Text(), free) {
 		t.Errorf("the consumer is told %v", why)
