@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"syscall"
 	"time"
 )
 
@@ -105,7 +104,7 @@ func (t tally) into(c *Counters) {
 // unreachable tells whether the network reported on an earlier datagram that it did not
 // arrive (RFC 1122, 4.1.3.3): nothing that ends a flow, the service may come back.
 func unreachable(err error) bool {
-	for _, e := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH} {
+	for _, e := range reports() {
 		if errors.Is(err, e) {
 			return true
 		}
