@@ -2,7 +2,6 @@ package chisel_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -12,10 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link/chisel"
-	"github.com/postern-dev/postern/relay"
 )
 
 // anonymous is a process's memory that is its own, in bytes.
@@ -107,37 +102,6 @@ func BenchmarkReconnects(b *testing.B) {
 	}
 	b.ReportMetric((anonymous(b, server)-began)/float64(b.N), "server-B/op")
 	b.ReportMetric((cpu(b, server)-used)/float64(b.N)*1e6, "server-us/op")
-}
-
-// runOurClient is our client in a process of its own: it dials what it declares.
-func runOurClient(server, target, remote string) error {
-	r, err := chisel.ParseRemote(remote)
-	if err != nil {
-		return err
-	}
-	conn, err := net.Dial("tcp", server)
-	if err != nil {
-		return err
-	}
-	client, err := chisel.Dial(context.Background(), conn, chisel.ClientConfig{
-		Host: server, Path: "/", Remotes: []chisel.Offer{{Endpoint: "it", Remote: r}}, Logger: discard()})
-	if err != nil {
-		return err
-	}
-	for {
-		_, st, err := client.Accept(context.Background())
-		if err != nil {
-			return err
-		}
-		go func() {
-			out, err := net.Dial("tcp", target)
-			if err != nil {
-				st.Reset(postern.Errorf(postern.CodeUpstreamUnreachable, "%v", err))
-				return
-			}
-			relay.Pipe(context.Background(), out.(*net.TCPConn), st, relay.Options{Idle: 10 * time.Minute})
-		}()
-	}
 }
 
 // BenchmarkRealUDP sends datagrams of 200 bytes to a target that echoes, 16 sources with

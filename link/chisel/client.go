@@ -164,7 +164,7 @@ func (c *Client) take(opened ssh.NewChannel) {
 	h := link.Header{Endpoint: endpoint, Scheme: postern.TCP}
 	h.ClientAddr, _ = netip.ParseAddrPort(visitor) // unknown is unknown
 	if strings.HasSuffix(target, "/udp") {
-		h.Scheme = postern.Scheme("udp")
+		h.Scheme = postern.UDP
 		c.takeDatagrams(opened, h)
 		return
 	}
