@@ -288,7 +288,7 @@ func (c *connector) count() int {
 
 // world is a runtime with one gateway, sg_1, and a token of it.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	rows    *rows
 	bus     *event.Bus
 	net     *network
@@ -302,7 +302,7 @@ type world struct {
 
 // newWorld makes a world whose runtime runs until the test's end; change edits what it
 // starts with.
-func newWorld(t *testing.T, change func(*rows, *gateway.Config)) *world {
+func newWorld(t testing.TB, change func(*rows, *gateway.Config)) *world {
 	w := &world{t: t, bus: event.NewBus(), net: &network{open: make(map[netip.AddrPort]*listener), held: make(map[netip.AddrPort]bool)}}
 	token, row := secret("pgw_1", 0)
 	w.token = token

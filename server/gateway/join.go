@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/relay"
 )
 
 // Check tells what Join would refuse now. See link.Consumer.
@@ -34,9 +35,18 @@ func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.Ga
 	if why != nil {
 		return why
 	}
-	if why := v.relay(st, accepted); why != nil {
+	called := false
+	s, why := v.join(func() error {
+		called = true
+		return accepted()
+	})
+	if why != nil {
+		if called {
+			relay.Abort(st, why)
+		}
 		return why
 	}
+	v.relay(st, s)
 	return nil
 }
 

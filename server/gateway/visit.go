@@ -52,9 +52,14 @@ func (e *endpoint) visit(conn relay.Conn) {
 		relay.Abort(conn, why)
 		return
 	}
-	if why := v.relay(&punctual{conn}, func() error { return nil }); why != nil {
+	s, why := v.join(func() error { return nil })
+	if why != nil {
 		relay.Abort(conn, why)
+		return
 	}
+	// To find a connector takes a deeper stack than to relay, which may last for days: it
+	// has a goroutine of its own. This one is counted, so Close waits for the other, too.
+	e.gateway.runtime.all.Go(func() { v.relay(&punctual{conn}, s) })
 }
 
 // begin gives a consumer a place; one that gets none is written down. allowed tells
@@ -109,23 +114,27 @@ func (v *visit) end(why *postern.Error) {
 	g.runtime.record(v, why)
 }
 
-// relay joins conn with a connector, from when accepted was called until both have ended,
-// and closes it. An error is one before that: conn is the caller's then.
-func (v *visit) relay(conn relay.Conn, accepted func() error) *postern.Error {
+// join opens a stream to a connector and calls accepted. After an error the visit is over.
+func (v *visit) join(accepted func() error) (*counted, *postern.Error) {
 	m, stream, why := v.connect(nil)
 	if why != nil {
 		v.end(why)
-		return why
+		return nil, why
 	}
 	s := &counted{Stream: stream, visit: v, quit: v.ctx.Done()}
 	if err := accepted(); err != nil {
 		why := postern.AsError(err)
 		relay.Abort(s, why)
-		relay.Abort(conn, why) // accepted was called
 		v.leave(m)
 		v.end(why)
-		return why
+		return nil, why
 	}
+	return s, nil
+}
+
+// relay moves what comes until both ends have ended, and closes them.
+func (v *visit) relay(conn relay.Conn, s *counted) {
+	m := v.member
 	stop := context.AfterFunc(m.ctx, func() { v.cancel(context.Cause(m.ctx)) })
 	result := relay.Pipe(v.ctx, conn, s, relay.Options{})
 	stop()
@@ -133,7 +142,6 @@ func (v *visit) relay(conn relay.Conn, accepted func() error) *postern.Error {
 	v.leave(m)
 	v.in, v.out = s.in.Load(), s.out.Load()
 	v.end(result.Err)
-	return nil
 }
 
 // leave gives the member's stream back.
