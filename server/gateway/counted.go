@@ -12,8 +12,7 @@ import (
 type counted struct {
 	link.Stream
 	visit   *visit
-	quit    <-chan struct{} // ends a pause
-	in, out atomic.Int64    // from the consumer, to the consumer
+	in, out atomic.Int64 // from the consumer, to the consumer
 }
 
 // Read implements net.Conn.
@@ -73,7 +72,7 @@ func (c *counted) await() (piece int) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-c.quit:
+	case <-c.visit.ctx.Done():
 	}
 	return piece
 }

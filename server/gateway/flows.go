@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay/flow"
 )
 
@@ -35,7 +34,7 @@ func (e *endpoint) receive(s *openSocket) {
 
 // flowStream is the stream of one source's flow.
 type flowStream struct {
-	counted
+	*counted
 	stop func() bool // of what ends it by force
 }
 
@@ -47,24 +46,18 @@ func (e *endpoint) openFlow(ctx context.Context, source netip.AddrPort, first []
 	if why != nil {
 		return nil, why
 	}
-	stop := context.AfterFunc(ctx, func() { v.cancel(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() { v.stop(ended(ctx)) })
 	m, stream, why := v.connect(first)
 	stop()
 	if why != nil {
 		v.end(why)
 		return nil, why
 	}
-	s := &flowStream{counted: counted{Stream: stream, visit: v, quit: v.ctx.Done()}}
-	s.counted.wrote(len(first))
-	s.stop = v.follow(m, s)
-	return s, nil
-}
-
-// follow resets a stream once its visit is ended by force, or its offer taken back.
-func (v *visit) follow(m *member, s link.Stream) (stop func() bool) {
-	byOffer := context.AfterFunc(m.ctx, func() { v.cancel(context.Cause(m.ctx)) })
-	reset := context.AfterFunc(v.ctx, func() { s.Reset(postern.AsError(context.Cause(v.ctx))) })
-	return func() bool { return byOffer() && reset() }
+	v.stream.Stream, v.stream.visit = stream, v
+	v.stream.wrote(len(first))
+	v.during(m.ctx)
+	reset := context.AfterFunc(v.ctx, func() { stream.Reset(ended(v.ctx)) })
+	return &flowStream{&v.stream, reset}, nil
 }
 
 // flowEnded takes leave of a source.
@@ -75,13 +68,13 @@ func (e *endpoint) flowEnded(_ netip.AddrPort, stream net.Conn, r flow.Result) {
 	}
 	v := s.visit
 	var why *postern.Error
-	if cause := context.Cause(v.ctx); cause != nil {
-		why = postern.AsError(cause)
+	if v.ctx.Err() != nil {
+		why = ended(v.ctx)
 	} else if r.Why == flow.Failed && r.Err != nil {
 		why = postern.AsError(r.Err)
 	}
 	s.stop()
-	v.member.judge(why, &s.counted)
+	v.member.judge(why, s.counted)
 	v.leave(v.member)
 	v.in, v.out = r.BytesIn, r.BytesOut
 	v.end(why)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 
 	"github.com/postern-dev/postern"
@@ -31,12 +32,14 @@ func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.Ga
 		return why
 	}
 	from, _ := netip.ParseAddrPort(who.RemoteAddr)
-	v, why := e.begin(ctx, Consumer{Addr: from, Session: who.Session, Account: who.Account, Credential: who.Credential}, allowed)
+	v, why := e.begin(e.gateway.ctx, Consumer{Addr: from, Session: who.Session, Account: who.Account, Credential: who.Credential}, allowed)
 	if why != nil {
 		return why
 	}
+	gone := context.AfterFunc(ctx, func() { v.stop(ended(ctx)) })
+	defer gone()
 	called := false
-	s, why := v.join(func() error {
+	why = v.join(st, func() error {
 		called = true
 		return accepted()
 	})
@@ -46,8 +49,16 @@ func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.Ga
 		}
 		return why
 	}
-	v.relay(st, s)
+	v.relay()
 	return nil
+}
+
+// ended says why a context has.
+func ended(ctx context.Context) *postern.Error {
+	if why, ok := errors.AsType[*postern.Error](context.Cause(ctx)); ok {
+		return why
+	}
+	return postern.Errorf(postern.CodeStreamReset, "the connection was ended here").Because(context.Cause(ctx))
 }
 
 // refused writes down that a consumer got nothing.
@@ -101,7 +112,7 @@ func (r *Runtime) RecheckConsumers() {
 	for _, g := range gateways {
 		for _, v := range g.addresses.visits() {
 			if !v.allowed() {
-				v.cancel(denied(v.endpoint))
+				v.stop(denied(v.endpoint))
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -39,8 +40,40 @@ type visit struct {
 	quota    quota.Visit
 	member   *member // that has it, nil for none
 	in, out  int64   // bytes, when it is over
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
+
+	conn   relay.Conn // the consumer's; nil for a flow
+	stream counted
+	ctx    context.Context // of what is under way: first to find a connector, then to relay
+
+	mu     sync.Mutex
+	cancel context.CancelCauseFunc // of ctx
+	cause  *postern.Error          // why it was stopped, nil if it was not
+}
+
+// during has what is under way end with parent, or when the visit is stopped.
+func (v *visit) during(parent context.Context) {
+	ctx, cancel := context.WithCancelCause(parent)
+	v.mu.Lock()
+	former, cause := v.cancel, v.cause
+	v.ctx, v.cancel = ctx, cancel
+	v.mu.Unlock()
+	if former != nil {
+		former(nil)
+	}
+	if cause != nil {
+		cancel(cause)
+	}
+}
+
+// stop ends the visit by force.
+func (v *visit) stop(why *postern.Error) {
+	v.mu.Lock()
+	if v.cause == nil {
+		v.cause = why
+	}
+	cancel := v.cancel
+	v.mu.Unlock()
+	cancel(why)
 }
 
 // visit serves a consumer who has connected to the gateway's own address.
@@ -52,14 +85,13 @@ func (e *endpoint) visit(conn relay.Conn) {
 		relay.Abort(conn, why)
 		return
 	}
-	s, why := v.join(func() error { return nil })
-	if why != nil {
+	if why := v.join(&punctual{conn}, func() error { return nil }); why != nil {
 		relay.Abort(conn, why)
 		return
 	}
 	// To find a connector takes a deeper stack than to relay, which may last for days: it
 	// has a goroutine of its own. This one is counted, so Close waits for the other, too.
-	e.gateway.runtime.all.Go(func() { v.relay(&punctual{conn}, s) })
+	e.gateway.runtime.all.Go(v.relay)
 }
 
 // begin gives a consumer a place; one that gets none is written down. allowed tells
@@ -72,11 +104,11 @@ func (e *endpoint) begin(ctx context.Context, c Consumer, allowed func() bool) (
 		r.record(v, why)
 		return nil, why
 	}
-	v.ctx, v.cancel = context.WithCancelCause(ctx)
+	v.during(ctx)
 	g.addresses.add(v)
 	g.count.open.Add(1)
 	if !allowed() { // it ceased to be between the question and now
-		v.cancel(denied(e))
+		v.stop(denied(e))
 	}
 	return v, nil
 }
@@ -114,33 +146,34 @@ func (v *visit) end(why *postern.Error) {
 	g.runtime.record(v, why)
 }
 
-// join opens a stream to a connector and calls accepted. After an error the visit is over.
-func (v *visit) join(accepted func() error) (*counted, *postern.Error) {
+// join opens a stream to a connector for conn, and calls accepted. After an error the visit
+// is over, and conn is the caller's.
+func (v *visit) join(conn relay.Conn, accepted func() error) *postern.Error {
 	m, stream, why := v.connect(nil)
 	if why != nil {
 		v.end(why)
-		return nil, why
+		return why
 	}
-	s := &counted{Stream: stream, visit: v, quit: v.ctx.Done()}
+	v.conn, v.stream.Stream, v.stream.visit = conn, stream, v
 	if err := accepted(); err != nil {
 		why := postern.AsError(err)
-		relay.Abort(s, why)
+		relay.Abort(stream, why)
 		v.leave(m)
 		v.end(why)
-		return nil, why
+		return why
 	}
-	return s, nil
+	v.during(m.ctx)
+	return nil
 }
 
-// relay moves what comes until both ends have ended, and closes them.
-func (v *visit) relay(conn relay.Conn, s *counted) {
-	m := v.member
-	stop := context.AfterFunc(m.ctx, func() { v.cancel(context.Cause(m.ctx)) })
-	result := relay.Pipe(v.ctx, conn, s, relay.Options{})
-	stop()
-	m.judge(result.Err, s)
-	v.leave(m)
-	v.in, v.out = s.in.Load(), s.out.Load()
+// relay moves what comes until both ends have ended, and closes them. Its frame is small:
+// a stack of 2 KiB is enough while nothing comes.
+func (v *visit) relay() { v.relayed(relay.Pipe(v.ctx, v.conn, &v.stream, relay.Options{})) }
+
+func (v *visit) relayed(result relay.Result) {
+	v.member.judge(result.Err, &v.stream)
+	v.leave(v.member)
+	v.in, v.out = v.stream.in.Load(), v.stream.out.Load()
 	v.end(result.Err)
 }
 
