@@ -5,7 +5,6 @@ import (
 	"net"
 	"runtime"
 	"testing"
-	"time"
 
 	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/server/gateway"
@@ -39,27 +38,28 @@ func stacks() uint64 {
 func BenchmarkIdleConnection(b *testing.B) {
 	w := newWorld(b, quiet)
 	c := w.connect("203.0.113.1:1000", "1")
-	c.target = func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+	const most = 1000
+	started := make(chan struct{}, most)
+	c.target = func(conn net.Conn) {
+		started <- struct{}{}
+		_, _ = io.Copy(io.Discard, conn)
+	}
 	if _, err := c.bind(8081, ""); err != nil {
 		b.Fatal(err)
 	}
-	const most = 1000
 	for b.Loop() {
 		before, stack := heap(), stacks()
 		conns := make([]*testkit.PipeConn, most)
 		for i := range conns {
 			conns[i] = w.dial("127.64.0.1:8081")
 		}
-		for c.count() < most {
-			time.Sleep(time.Millisecond)
+		for range most {
+			<-started
 		}
 		b.ReportMetric(float64(heap()-before)/most, "B/conn")
 		b.ReportMetric(float64(stacks()-stack)/most, "stack-B/conn")
 		for _, conn := range conns {
 			_ = conn.Close()
 		}
-		c.mu.Lock()
-		c.opened = nil
-		c.mu.Unlock()
 	}
 }
