@@ -206,7 +206,9 @@ func (p *packets) define(c *gobCursor, id int64) bool {
 			return false
 		}
 	}
-	if c.uint() != 0 || c.uint() != 0 || c.bad || len(c.rest) > 0 {
+	ends := c.uint() == 0        // of the struct's description,
+	ends = c.uint() == 0 && ends // and of the type's
+	if !ends || c.bad || len(c.rest) > 0 {
 		return false
 	}
 	p.id, p.fields = id, fields
