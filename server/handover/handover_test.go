@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -74,6 +75,10 @@ func newRunning(t *testing.T, ports int) *running {
 		r.ports.TCP[uint16(ln.Addr().(*net.TCPAddr).Port)] = ln
 		conn := udp(t)
 		r.ports.UDP[uint16(conn.LocalAddr().(*net.UDPAddr).Port)] = conn
+		ln, conn = tcp(t), udp(t)
+		r.ports.Gateways = append(r.ports.Gateways,
+			handover.GatewaySocket{Gateway: "pgw_1", At: netip.MustParseAddrPort(ln.Addr().String()), Listener: ln},
+			handover.GatewaySocket{Gateway: "pgw_2", At: netip.MustParseAddrPort(conn.LocalAddr().String()), Conn: conn})
 	}
 	r.Giver = handover.Giver{
 		Release: "1.0", Lock: lock, Listeners: []handover.Listener{{Name: "listen.https", Address: ":443", Listener: r.https}},
@@ -133,7 +138,7 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	}
 	ports, err := taker.Ports(t.Context())
 	must(t, err)
-	if len(ports.TCP) != len(r.ports.TCP) || len(ports.UDP) != len(r.ports.UDP) {
+	if len(ports.TCP) != len(r.ports.TCP) || len(ports.UDP) != len(r.ports.UDP) || len(ports.Gateways) != len(r.ports.Gateways) {
 		t.Fatalf("%d and %d ports of %d and %d", len(ports.TCP), len(ports.UDP), len(r.ports.TCP), len(r.ports.UDP))
 	}
 	goesOn, err := taker.Serving(t.Context())
@@ -156,6 +161,21 @@ func TestListenersAndLockGoOver(t *testing.T) {
 		must(t, r.ports.UDP[port].Close())
 		receives(t, conn, r.ports.UDP[port].LocalAddr())
 		must(t, conn.Close())
+	}
+	for i, one := range ports.Gateways {
+		had := r.ports.Gateways[i]
+		if one.Gateway != had.Gateway || one.At != had.At || (one.Conn == nil) != (had.Conn == nil) {
+			t.Fatalf("a gateway's socket was %+v and is %+v", had, one)
+		}
+		if one.Conn != nil {
+			must(t, had.Conn.Close())
+			receives(t, one.Conn, net.UDPAddrFromAddrPort(one.At))
+			must(t, one.Conn.Close())
+			continue
+		}
+		must(t, had.Listener.Close())
+		accepts(t, one.Listener, net.TCPAddrFromAddrPort(one.At))
+		must(t, one.Listener.Close())
 	}
 	if text, err := os.ReadFile(r.Lock.Name()); string(text) != "is the same file" {
 		t.Fatalf("%q, %v", text, err)
