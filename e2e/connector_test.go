@@ -407,3 +407,18 @@ func (p *process) staysSmall() {
 	})
 	p.t.Logf("an idle connector holds %d KiB of anonymous memory", anonymous>>10)
 }
+
+// A server that is there and silent, as behind a cable that was cut, is left, and found
+// again.
+func TestConnectorAtASilentServer(t *testing.T) {
+	t.Parallel()
+	server, far := chiselServer(t, chiselOrders{})
+	port, target := freePorts(t, 1)[0], echoServers(t)
+	p := startProcess(t, "connector", nil, asOutsystemscc(t), "--keepalive", "0s", server, fmt.Sprintf("R:%d:%s", port, target))
+	p.waitFor("Connected", 20*time.Second)
+	far.signal(syscall.SIGSTOP)
+	p.waitFor("client: Disconnected", 40*time.Second)
+	far.signal(syscall.SIGCONT)
+	p.signal(syscall.SIGHUP)
+	eventually(t, 30*time.Second, func() error { return echoes("tcp", port, "it is back") })
+}

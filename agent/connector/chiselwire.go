@@ -18,6 +18,9 @@ import (
 // word about the remotes.
 const chiselPatience = 45 * time.Second
 
+// latencyPatience bounds the wait for a latency to show.
+const latencyPatience = 2 * time.Second
+
 // connectChisel makes a connection over chisel's wire, which offers remotes and cannot
 // change them.
 func (r *route) connectChisel(ctx context.Context, at address, remotes []Remote) (wire, time.Duration, error) {
@@ -35,10 +38,12 @@ func (r *route) connectChisel(ctx context.Context, at address, remotes []Remote)
 	for _, remote := range remotes {
 		w.keys[remote.Key.String()] = remote.Key
 	}
-	latency, err := client.Ping(ctx)
-	if err != nil {
-		client.Close(nil)
-		return nil, 0, err
+	asked, done := context.WithTimeout(ctx, latencyPatience)
+	defer done()
+	began := time.Now()
+	latency, err := client.Ping(asked)
+	if err != nil { // a proxy on the way may keep it to itself; it is for the log
+		latency = time.Since(began)
 	}
 	return w, latency, nil
 }
@@ -71,7 +76,7 @@ func (r *route) chiselConfig(at address, remotes []Remote) chisel.ClientConfig {
 	return chisel.ClientConfig{
 		Host: host, Path: at.with("id", r.instance, "ports", strings.Join(ports, ",")).RequestURI(), Header: g.header(r.userAgent),
 		User: user, Password: postern.Secret(password), Fingerprint: g.Fingerprint,
-		Version: r.userAgent, Remotes: offers, KeepAlive: g.KeepAlive, KeepAliveTimeout: answerPatience, Logger: r.logger,
+		Version: r.userAgent, Remotes: offers, KeepAlive: g.KeepAlive, Logger: r.logger,
 	}
 }
 

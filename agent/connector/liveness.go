@@ -16,7 +16,8 @@ const (
 )
 
 // watchLiveness pings, and ends the connection when nothing comes back. Over chisel's
-// wire the operator says how often, and whether at all.
+// wire the operator says how often, and it is for the latency alone: that wire finds out
+// by itself whether anything comes at all, from whoever it may be.
 func (l *line) watchLiveness(ctx context.Context, w wire) {
 	interval := nativeInterval
 	if w.Fixed() {
@@ -45,6 +46,7 @@ func (l *line) watchLiveness(ctx context.Context, w wire) {
 			l.mu.Unlock()
 		case ctx.Err() != nil:
 			return
+		case w.Fixed():
 		default:
 			l.log.DebugContext(ctx, "no answer to a ping", slog.String("err", describe(err)))
 			w.Close(postern.Errorf(postern.CodeLinkLost, "the gateway did not answer for %s", answerPatience))
