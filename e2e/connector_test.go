@@ -153,7 +153,7 @@ func TestOutsystemsccAtChisel(t *testing.T) {
 		t.Errorf("the pid file has %q, %v", text, err)
 	}
 	p.signal(syscall.SIGHUP)
-	p.signal(syscall.SIGUSR2)
+	p.signal(askForStatistics)
 	p.waitFor("client: received SIGUSR2, go-routines: ", 10*time.Second)
 	if err := echoes("tcp", ports[0], "after SIGHUP"); err != nil {
 		t.Error(err)

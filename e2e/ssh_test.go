@@ -29,7 +29,6 @@ type sshUser struct {
 	dir  string
 	port int // where ssh connects
 	id   string
-	note string // the line of known_hosts that is trusted
 }
 
 // sshUser makes a key, and has it be an SSH credential with these rules.
