@@ -143,7 +143,7 @@ func TestMessagesHoldNoControlCharacters(t *testing.T) {
 		w := newWorld(t, nil)
 		w.connect("203.0.113.1:1000", "1\x1b[2J\n\xff", 8081)
 		_, err := w.connect("203.0.113.2:1000", "2").bind(8081, "10.0.0.1:80")
-		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n\xff") || !strings.Contains(err.Error(), "1?[2J??") {
+		if err == nil || strings.ContainsAny(err.Error(), "\x1b\n") || !strings.Contains(err.Error(), "1?[2J??") {
 			t.Errorf("%q", err)
 		}
 	})
