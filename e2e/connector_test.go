@@ -416,9 +416,9 @@ func TestConnectorAtASilentServer(t *testing.T) {
 	port, target := freePorts(t, 1)[0], echoServers(t)
 	p := startProcess(t, "connector", nil, asOutsystemscc(t), "--keepalive", "0s", server, fmt.Sprintf("R:%d:%s", port, target))
 	p.waitFor("Connected", 20*time.Second)
-	far.signal(syscall.SIGSTOP)
+	far.signal(standStill)
 	p.waitFor("client: Disconnected", 40*time.Second)
-	far.signal(syscall.SIGCONT)
+	far.signal(goOn)
 	p.signal(syscall.SIGHUP)
 	eventually(t, 30*time.Second, func() error { return echoes("tcp", port, "it is back") })
 }

@@ -15,7 +15,7 @@ func TestGatewayGhost(t *testing.T) {
 	target := privateService(t, "one")
 	ghost := g.chisel("1", "R:8081:"+target)
 	expectAnswer(t, g.at(8081), "one")
-	ghost.signal(syscall.SIGSTOP)
+	ghost.signal(standStill)
 	g.chisel("1", "R:8081:"+target)
 	began := time.Now()
 	expectAnswer(t, g.at(8081), "one")
