@@ -23,6 +23,7 @@ type sites struct {
 	*server
 	apps, private *place
 	gateway       resource.PrivateGateway
+	certificate   string // the file of ca
 }
 
 // newSites makes them, in a network namespace of the test's own, with a gateway whose
@@ -54,11 +55,15 @@ type connector func(t *testing.T, s *sites, remotes ...string) *process
 // ca copies the server's root certificate to where everybody in the place can read it.
 func (s *sites) ca() string {
 	s.t.Helper()
+	if s.certificate != "" {
+		return s.certificate // a program that has just begun may be reading it
+	}
 	pem, err := os.ReadFile(s.caFile)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.private.file("ca.pem", string(pem))
+	s.certificate = s.private.file("ca.pem", string(pem))
+	return s.certificate
 }
 
 // outsystemscc runs a binary as the README of the Cloud Connector says. It may be ours

@@ -65,6 +65,9 @@ func (r *Runtime) due(now time.Time) (due []*member) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.retired {
+		return nil // another process probes
+	}
 	for _, g := range r.gateways {
 		for k, e := range g.endpoints {
 			if k.network != tcp {
