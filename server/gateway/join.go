@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -26,7 +27,7 @@ func (r *Runtime) Check(ctx context.Context, who link.ConsumerIdentity, p link.G
 // Join connects a consumer's stream with a port of a gateway of his account, and blocks
 // until both have ended. See link.Consumer. A UDP flow's datagrams travel as they come.
 func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort, st link.Stream, accepted func() error) error {
-	e, allowed, why := r.resolve(who, p)
+	e, allowed, why := r.await(ctx, who, p)
 	if why != nil {
 		r.refused(ctx, who, p, why)
 		return why
@@ -66,6 +67,17 @@ func (r *Runtime) refused(ctx context.Context, who link.ConsumerIdentity, p link
 	r.metrics.refused(why.Code)
 	r.log.InfoContext(ctx, "consumer refused", "gateway", clip(p.Gateway), "network", clip(string(p.Network)), "port", p.Port,
 		"remote", who.RemoteAddr, "session", who.Session, "credential", who.Credential, "error", why)
+}
+
+// await is resolve, which asks again for a moment while connectors come back to a process
+// that has just begun: consumers may be quicker.
+func (r *Runtime) await(ctx context.Context, who link.ConsumerIdentity, p link.GatewayPort) (*endpoint, func() bool, *postern.Error) {
+	for until := time.Now().Add(returnTime); ; rest(ctx, leaveLook) {
+		e, allowed, why := r.resolve(who, p)
+		if why == nil || why.Code != postern.CodeGatewayPortClosed || time.Since(r.began) > moveTime || time.Now().After(until) || ctx.Err() != nil {
+			return e, allowed, why
+		}
+	}
 }
 
 // resolve finds the endpoint, for those who may have it. Whether a gateway exists is told

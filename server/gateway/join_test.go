@@ -90,6 +90,29 @@ func TestJoin(t *testing.T) {
 	})
 }
 
+// After a start consumers may be back before connectors are: they wait for a moment.
+func TestConsumersOfAServerThatHasJustBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		conn, _, ended := w.join(access(t, "access:stage:8081"), "stage", 8081)
+		time.Sleep(time.Second)
+		w.connect("203.0.113.1:1000", "1", 8081)
+		if err := w.echo(conn); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		began := time.Now()
+		conn, _, ended = w.join(access(t, "access:stage:*"), "stage", 8082)
+		if err := <-ended; !postern.HasCode(err, postern.CodeGatewayPortClosed) || time.Since(began) != 0 {
+			t.Errorf("%v, after %s", err, time.Since(began))
+		}
+		_ = conn.Close()
+	})
+}
+
 // A credential that is narrowed loses what is open.
 func TestNarrowedConsumer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

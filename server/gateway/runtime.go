@@ -22,6 +22,7 @@ type Runtime struct {
 	table    atomic.Pointer[table]
 	throttle *throttle.Throttle
 	metrics  *metrics
+	began    time.Time
 
 	ctx    context.Context // ends when everything is to be cut
 	cancel context.CancelCauseFunc
@@ -43,7 +44,7 @@ func New(c Config) *Runtime {
 		c.Sockets = machine{}
 	}
 	r := &Runtime{
-		config: c, log: c.Logger, throttle: throttle.New(time.Now),
+		config: c, log: c.Logger, throttle: throttle.New(time.Now), began: time.Now(),
 		gateways: make(map[string]*gateway),
 	}
 	r.metrics = newMetrics(c.Metrics, r)
