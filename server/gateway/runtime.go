@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -99,14 +100,24 @@ func (r *Runtime) Close(why *postern.Error) {
 	r.all.Wait()
 }
 
-// start runs f on a goroutine that Close waits for; false means that it is too late. mu
-// is held.
+// start runs f on a goroutine that Close waits for; false means that it is too late. A
+// panic ends what f does, and nothing else. mu is held.
 func (r *Runtime) start(f func()) bool {
 	if r.closed {
 		return false
 	}
-	r.all.Go(f)
+	r.all.Go(func() {
+		defer r.survive()
+		f()
+	})
 	return true
+}
+
+// survive is deferred where one connection is served, or one connector watched.
+func (r *Runtime) survive() {
+	if reason := recover(); reason != nil {
+		r.log.Error("a private gateway failed inside Postern", "panic", reason, "stack", string(debug.Stack()))
+	}
 }
 
 // gateway gives the live side of a definition, which it makes the first time. mu is held.
