@@ -91,7 +91,11 @@ func (e *endpoint) visit(conn relay.Conn) {
 	}
 	// To find a connector takes a deeper stack than to relay, which may last for days: it
 	// has a goroutine of its own. This one is counted, so Close waits for the other, too.
-	e.gateway.runtime.all.Go(v.relay)
+	r := e.gateway.runtime
+	r.all.Go(func() {
+		defer r.survive()
+		v.relay()
+	})
 }
 
 // begin gives a consumer a place; one that gets none is written down. allowed tells
