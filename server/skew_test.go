@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -66,7 +67,11 @@ func (s *skewed) serve(answer string) {
 		return
 	}
 	defer stream.Close()
-	if _, err := sessionmsg.ReadProxyHeader(stream); err == nil {
+	if _, err := sessionmsg.ReadProxyHeader(stream); err != nil {
+		return
+	}
+	// An answer that comes before its question is not one.
+	if _, err := http.ReadRequest(bufio.NewReader(stream)); err == nil {
 		_, _ = fmt.Fprintf(stream, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(answer), answer)
 	}
 }
