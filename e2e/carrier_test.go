@@ -21,8 +21,8 @@ import (
 
 // front is an nginx that ends TLS with a certificate of its own before the server, and
 // passes HTTP/1.1 and WebSockets on to backend: a reverse proxy, or, to an agent whose
-// machine trusts it, a company's proxy that looks into everything.
-func front(t *testing.T, backend string) (address, certificate string) {
+// machine trusts it, a company's proxy that looks into everything. more are directives.
+func front(t *testing.T, backend string, more ...string) (address, certificate string) {
 	t.Helper()
 	pair, _ := selfSigned(t, "localhost")
 	certFile, keyFile := writePair(t, pair)
@@ -35,8 +35,8 @@ func front(t *testing.T, backend string) (address, certificate string) {
 events {}
 http { access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
  server { listen 127.0.0.1:%[2]d ssl; ssl_certificate %[3]s; ssl_certificate_key %[4]s;
-  location / { proxy_pass %[5]s; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; } } }`,
-		dir, port, certFile, keyFile, backend)
+  location / { proxy_pass %[5]s; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; %[6]s } } }`,
+		dir, port, certFile, keyFile, backend, strings.Join(more, " "))
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
