@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/e2e/internal/program"
 )
 
 // run runs a connector, ours or chisel's client, at an address, trusting ca.
@@ -23,9 +25,11 @@ func (g *stage) run(t *testing.T, name, address, ca, remote string) {
 // S4-47: connectors come through a proxy that buffers what it passes on and closes
 // connections on which nothing has come for a few seconds. An idle one stays.
 func TestGatewayBehindAnImpatientProxy(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	for _, name := range []string{"Postern", "Chisel"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := s.stage(name)
 			const port = 8081
 			host := "gateway." + domain
@@ -33,7 +37,7 @@ func TestGatewayBehindAnImpatientProxy(t *testing.T) {
 				"proxy_ssl_server_name on;", "proxy_ssl_name "+host+";", "proxy_set_header Host "+host+";")
 			g.run(t, name, "https://"+address+"/"+g.Path, ca, fmt.Sprintf("R:%d:%s", port, privateService(t, name)))
 			expectAnswer(t, g.at(port), name)
-			eventually(t, 40*time.Second, func() error {
+			if err := program.Poll(40*time.Second, 500*time.Millisecond, func() error {
 				all := g.live().Connectors
 				if len(all) != 1 {
 					return fmt.Errorf("%d connectors", len(all))
@@ -42,7 +46,9 @@ func TestGatewayBehindAnImpatientProxy(t *testing.T) {
 					return fmt.Errorf("it is there for %v", age)
 				}
 				return nil
-			})
+			}); err != nil {
+				t.Fatal(err)
+			}
 			expectAnswer(t, g.at(port), name)
 		})
 	}

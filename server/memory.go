@@ -115,3 +115,9 @@ func (s *Server) registerMemory() {
 	gauge("postern_memory_pressure", "0: enough; 1: new connections are refused; 2: visitors who keep the server waiting are cut.",
 		func() float64 { return float64(s.edge.Pressure()) })
 }
+
+// returnMemory gives back what bursts have left.
+func returnMemory(ctx context.Context) error {
+	memory.ReturnAtRest(ctx)
+	return nil
+}

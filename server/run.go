@@ -91,7 +91,7 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("limits", run.StopServices, s.watchLimits, nil)
 	group.Add("doors", run.StopServices, s.watchDoors, nil)
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
-	group.Add("rest", run.StopServices, s.returnMemory, nil)
+	group.Add("rest", run.StopServices, returnMemory, nil)
 	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)
 	group.Add("succession", run.StopServices, s.leave, nil)
 	s.addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)

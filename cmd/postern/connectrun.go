@@ -9,14 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/connector"
+	"github.com/postern-dev/postern/internal/memory"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -50,11 +49,9 @@ func (c *connectRun) run(ctx context.Context, args []string) error {
 	for _, warning := range warnings {
 		log.WarnContext(ctx, warning)
 	}
-	settled := make(chan struct{}, 1)
 	made, err := connector.New(connector.Config{
 		Gateways: file.Gateways, Allow: file.Allow, Drain: file.Drain, Logger: log.Logger,
 		FailFast: !c.classic() && c.config == "", UserAgent: c.userAgent(), Hello: c.hello(),
-		Changed: func() { wake(settled) },
 	})
 	if err != nil {
 		return err
@@ -66,11 +63,11 @@ func (c *connectRun) run(ctx context.Context, args []string) error {
 		}
 		defer remove()
 	}
-	return c.attend(ctx, made, file, log.Logger, settled)
+	return c.attend(ctx, made, file, log.Logger)
 }
 
 // attend runs the connector and what stands beside it: signals, metrics, memory.
-func (c *connectRun) attend(ctx context.Context, made *connector.Connector, file connector.File, log *slog.Logger, settled <-chan struct{}) error {
+func (c *connectRun) attend(ctx context.Context, made *connector.Connector, file connector.File, log *slog.Logger) error {
 	beside, end := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer func() {
@@ -97,7 +94,7 @@ func (c *connectRun) attend(ctx context.Context, made *connector.Connector, file
 	notifyStatistics(signals)
 	defer signal.Stop(signals)
 	group.Go(func() { c.obey(beside, made, signals, log) })
-	group.Go(func() { giveBack(beside, settled) })
+	group.Go(func() { memory.ReturnAtRest(beside) }) // it sits beside other programs for months, mostly idle
 	err := made.Run(ctx)
 	if errors.Is(err, connector.ErrGaveUp) {
 		return errToldAlready // in the log
@@ -140,38 +137,6 @@ func (c *connectRun) reread(ctx context.Context, made *connector.Connector, log 
 		return
 	}
 	log.InfoContext(ctx, "configuration reloaded", slog.Int("gateways", len(file.Gateways)))
-}
-
-// How long the connector must have settled for what starting took to be given back, and
-// how often that may be: it stops everything for a moment.
-const (
-	settling   = time.Second
-	betweenTwo = time.Minute
-)
-
-// giveBack returns to the system what starting and connecting took, once the connector
-// has settled: it sits beside other programs for months, mostly idle.
-func giveBack(ctx context.Context, settled <-chan struct{}) {
-	for wait := settling; ; wait = betweenTwo {
-		select {
-		case <-settled:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-time.After(wait):
-			debug.FreeOSMemory()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func wake(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // openLog makes the log: to stdout, where outsystemscc has it.

@@ -1,4 +1,4 @@
-package server
+package memory
 
 import (
 	"context"
@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// When a server that has come to rest gives memory back to the system.
+// When a process that has come to rest gives memory back to the system.
 const (
 	// lookForRest is how often it is looked whether the server rests; a look costs
 	// microseconds.
 	lookForRest = 500 * time.Millisecond
 	// restLooks in a row must find that hardly anything is allocated.
 	restLooks = 2
-	// restAllocations is what a server at rest may allocate between two looks: answers
+	// restAllocations is what a process at rest may allocate between two looks: answers
 	// to a few heartbeats, probes and scrapes.
 	restAllocations = 64 << 10
 	// leastReturn is the least that is worth a collection, and leastReturnShare the part
@@ -24,19 +24,19 @@ const (
 	returnRest = 200
 )
 
-// returnMemory gives back what a burst has left, once the server rests: garbage, free
-// pages, and stacks that have grown. The runtime by itself collects when the heap has
-// doubled, of a heap below 4 MiB never, or after two minutes, and keeps a part of what is
-// free. Work that allocates nothing may be under way meanwhile: it loses a two-hundredth
-// of one processor's time at most.
-func (s *Server) returnMemory(ctx context.Context) error {
+// ReturnAtRest gives back what a burst has left, once the process rests, until ctx ends:
+// garbage, free pages, and stacks that have grown. The runtime by itself collects when the
+// heap has doubled, of a heap below 4 MiB never, or after two minutes, and keeps a part of
+// what is free. Work that allocates nothing may be under way meanwhile: it loses a
+// two-hundredth of one processor's time at most.
+func ReturnAtRest(ctx context.Context) {
 	tick := time.NewTicker(lookForRest)
 	defer tick.Stop()
 	var rest rest
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 			if !rest.due(readHeap(rest.samples[:]), time.Now()) {
 				continue
