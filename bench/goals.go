@@ -79,7 +79,7 @@ func gatewayGoals() (list []goal) {
 	}
 	list = append(list, goal{row: "chisel client: gw.connect", metric: "gw.connect.rps", limit: 1.3, unit: "× chisel", system: judgedChisel, against: "chisel"})
 	for _, row := range []string{"gw.down1", "gw.down32", "gw.up1", "gw.up32"} {
-		list = append(list, goal{row: "connector: " + row + ".norm", metric: row + ".norm", limit: 3, unit: "× chisel", system: judgedOwn, against: "chisel"})
+		list = append(list, goal{row: "connector: " + row + " MiB/s", metric: row + ".mibs", limit: 3, unit: "× chisel", system: judgedOwn, against: "chisel"})
 	}
 	own := func(row, metric string, atMost bool, limit float64, unit string) goal {
 		return goal{row: "connector: " + row, metric: metric, basis: absolute, atMost: atMost, limit: limit, unit: unit, system: judgedOwn}
