@@ -105,8 +105,8 @@ func (d *direction) deliver(b []byte) bool {
 	d.armWrite(len(b))
 	d.writing.Store(true)
 	n, err := d.dst.Write(b)
+	d.count(int64(n)) // first: in between, a long write would look like a long silence
 	d.writing.Store(false)
-	d.count(int64(n))
 	if err != nil {
 		d.writeFailed(err)
 	}

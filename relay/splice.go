@@ -38,8 +38,8 @@ func (d *direction) splice() step {
 		d.armWrite(spliceChunk)
 		d.writing.Store(true)
 		n, err := dst.ReadFrom(&io.LimitedReader{R: src, N: spliceChunk})
+		d.count(n) // first, as in deliver
 		d.writing.Store(false)
-		d.count(n)
 		switch {
 		case err == nil && n < spliceChunk:
 			return d.readEnded(io.EOF)
