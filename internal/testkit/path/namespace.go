@@ -70,24 +70,30 @@ func (n *Namespace) Do(f func() error) (err error) {
 	return f()
 }
 
-// unshare makes a namespace on a thread that is thrown away with its goroutine.
-func unshare() (*os.File, error) {
-	type result struct {
-		file *os.File
-		err  error
+// unshare makes a namespace. The thread on which that happens goes back and lives on: with
+// a thread that ends, the kernel kills the processes that were started on it and asked to
+// be told of their parent's death (Pdeathsig), whoever started them.
+func unshare() (made *os.File, err error) {
+	runtime.LockOSThread()
+	home, err := Here()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
 	}
-	made := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends here
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			made <- result{nil, fmt.Errorf("make a network namespace: %w", err)}
+	defer home.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("make a network namespace: %w", err)
+	}
+	defer func() {
+		// A thread that cannot go back stays locked and ends with its goroutine.
+		if back := unix.Setns(int(home.file.Fd()), unix.CLONE_NEWNET); back != nil {
+			err = errors.Join(err, fmt.Errorf("leave a network namespace: %w", back))
 			return
 		}
-		file, err := os.Open("/proc/thread-self/ns/net")
-		made <- result{file, err}
+		runtime.UnlockOSThread()
 	}()
-	r := <-made
-	return r.file, r.err
+	return os.Open("/proc/thread-self/ns/net")
 }
 
 // ip runs iproute2's ip in the calling thread's namespace.
