@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 )
 
 // line is the connection to a gateway with a set of its remotes, made again whenever it
@@ -25,7 +26,7 @@ type line struct {
 	log     *slog.Logger
 	connect connector
 
-	streams inFlight
+	streams run.InFlight
 
 	kick  chan struct{} // a hang-up: stop waiting
 	look  chan struct{} // the ports have changed
@@ -207,7 +208,7 @@ func (l *line) drain(work context.Context, w wire) {
 	}
 	stop := context.AfterFunc(ctx, func() { w.Close(stopping()) })
 	defer stop()
-	if left := l.streams.wait(ctx); left > 0 {
+	if left := l.streams.Wait(ctx); left > 0 {
 		l.log.WarnContext(work, "connections were cut off at the end of the drain", slog.Int("open", left))
 	}
 	w.Close(stopping())
@@ -244,7 +245,7 @@ func (l *line) accept(ctx context.Context, w wire) {
 			return
 		}
 		if key.Network != udp { // of flows nobody knows when they end: a stop does not wait for them
-			l.streams.start()
+			l.streams.Start()
 		}
 		go l.serveStream(ctx, key, func(p *port) {
 			switch {
@@ -265,7 +266,7 @@ func (l *line) accept(ctx context.Context, w wire) {
 // alone.
 func (l *line) serveStream(ctx context.Context, key Key, serve func(*port)) {
 	if key.Network != udp {
-		defer l.streams.finish()
+		defer l.streams.Finish()
 	}
 	defer func() {
 		if reason := recover(); reason != nil {

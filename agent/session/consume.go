@@ -37,17 +37,17 @@ func (s *Supervisor) Check(ctx context.Context, p link.GatewayPort) error {
 
 // dialled has the stream waited for when the agent ends.
 func (s *Supervisor) dialled(ctx context.Context, dial func(Consumer) (link.Stream, error)) (link.Stream, error) {
-	s.streams.start()
+	s.streams.Start()
 	var st link.Stream
 	err := s.consume(ctx, func(c Consumer) (err error) {
 		st, err = dial(c)
 		return err
 	})
 	if err != nil {
-		s.streams.finish()
+		s.streams.Finish()
 		return nil, err
 	}
-	return &countedStream{Stream: st, finish: sync.OnceFunc(s.streams.finish)}, nil
+	return &countedStream{Stream: st, finish: sync.OnceFunc(s.streams.Finish)}, nil
 }
 
 // consume asks one session after the other, as long as one can open nothing more and ctx

@@ -132,13 +132,13 @@ func (l *live) acceptStreams() {
 			l.client.Close(postern.AsError(err))
 			return
 		}
-		l.s.streams.start()
+		l.s.streams.Start()
 		go l.serveStream(header, stream)
 	}
 }
 
 func (l *live) serveStream(h link.Header, stream link.Stream) {
-	defer l.s.streams.finish()
+	defer l.s.streams.Finish()
 	b := l.find(h.Endpoint)
 	if b == nil {
 		stream.Reset(postern.Errorf(postern.CodeEndpointUnknown, "this agent has no such endpoint"))

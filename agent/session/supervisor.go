@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -45,7 +46,7 @@ type Supervisor struct {
 	config  Config
 	log     *slog.Logger
 	backoff backoff
-	streams inFlight
+	streams run.InFlight
 	stop    context.CancelFunc
 	stopped context.Context // ends when the server stops the agent, or Stop is called
 	over    chan struct{}   // closed when Run has ended

@@ -1,25 +1,27 @@
-package connector
+package run
 
 import (
 	"context"
 	"sync"
 )
 
-// inFlight counts what is running. Unlike a sync.WaitGroup it may be waited for while new
-// work starts, with a bound.
-type inFlight struct {
+// InFlight counts what is running. Unlike a sync.WaitGroup it may be waited for while new
+// work starts, with a bound. The zero value is ready; methods may be called from anywhere.
+type InFlight struct {
 	mu    sync.Mutex
 	count int
 	idle  chan struct{} // closed when count falls to 0; nil: nobody waits
 }
 
-func (f *inFlight) start() {
+// Start counts one more.
+func (f *InFlight) Start() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count++
 }
 
-func (f *inFlight) finish() {
+// Finish counts one less.
+func (f *InFlight) Finish() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count--
@@ -29,8 +31,8 @@ func (f *inFlight) finish() {
 	}
 }
 
-// wait returns 0 once nothing runs, or how much still does when ctx ends.
-func (f *inFlight) wait(ctx context.Context) int {
+// Wait blocks until nothing runs and returns 0, or how much still does when ctx ends.
+func (f *InFlight) Wait(ctx context.Context) int {
 	for {
 		f.mu.Lock()
 		if f.count == 0 {
