@@ -99,3 +99,27 @@ func proxyHeaders(t *testing.T) (address string, sources <-chan string) {
 	}()
 	return listener.Addr().String(), found
 }
+
+// tcpService is a TCP service on this machine: handle serves each of its connections, which
+// are closed for it.
+func tcpService(t *testing.T, handle func(conn net.Conn)) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				handle(conn)
+			}()
+		}
+	}()
+	return listener.Addr().String()
+}

@@ -85,26 +85,11 @@ func (g *stage) connected(n int) {
 // consumer has said all.
 func privateService(t *testing.T, name string) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if _, err := io.WriteString(conn, name+" "); err == nil {
-					_, _ = io.Copy(conn, conn)
-				}
-			}()
+	return tcpService(t, func(conn net.Conn) {
+		if _, err := io.WriteString(conn, name+" "); err == nil {
+			_, _ = io.Copy(conn, conn)
 		}
-	}()
-	return listener.Addr().String()
+	})
 }
 
 // ask connects as an app does, sends a line and gives who has answered it.

@@ -151,27 +151,12 @@ func TestLinkCutWithinAMessage(t *testing.T) {
 // endless is a service that sends without end.
 func endless(t *testing.T) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
+	return tcpService(t, func(conn net.Conn) {
+		part := make([]byte, 64<<10)
 		for {
-			conn, err := listener.Accept()
-			if err != nil {
+			if _, err := conn.Write(part); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				part := make([]byte, 64<<10)
-				for {
-					if _, err := conn.Write(part); err != nil {
-						return
-					}
-				}
-			}()
 		}
-	}()
-	return listener.Addr().String()
+	})
 }

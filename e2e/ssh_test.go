@@ -80,25 +80,11 @@ func (u *sshUser) ssh(args ...string) *process {
 
 // echoUpstream is a TCP service that sends back what it gets, until the end.
 func echoUpstream(t *testing.T) (address string) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				all, _ := io.ReadAll(conn) // answers only once the visitor has ended its half
-				_, _ = conn.Write(all)
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	t.Helper()
+	return tcpService(t, func(conn net.Conn) {
+		all, _ := io.ReadAll(conn) // answers only once the visitor has ended its half
+		_, _ = conn.Write(all)
+	})
 }
 
 func pageUpstream(t *testing.T, text string) (address string) {
@@ -193,22 +179,13 @@ func TestCommandsOfSSHClients(t *testing.T) {
 	s := startServer(t)
 	u := s.sshUser()
 	certificate, pool := selfSigned(t, "mail."+domain)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "220 mail\r\n")
-			_ = conn.Close()
-		}
-	}()
-	p := u.ssh("-R", "0:"+listener.Addr().String(), "v2@127.0.0.1", "tls", "25", "--url", "tls://mail."+domain)
+	secured := &tls.Config{Certificates: []tls.Certificate{certificate}}
+	mail := tcpService(t, func(conn net.Conn) {
+		over := tls.Server(conn, secured)
+		_, _ = io.WriteString(over, "220 mail\r\n")
+		_ = over.Close()
+	})
+	p := u.ssh("-R", "0:"+mail, "v2@127.0.0.1", "tls", "25", "--url", "tls://mail."+domain)
 	p.waitFor("Forwarding  tls://mail."+domain, 15*time.Second)
 	conn, err := tls.Dial("tcp", s.ConnectURL(), &tls.Config{ServerName: "mail." + domain, RootCAs: pool})
 	if err != nil {

@@ -180,14 +180,7 @@ func TestStreamsOverBothWires(t *testing.T) {
 	for name, speech := range map[string]Speech{"ours": Native, "chisel's": Chisel} {
 		t.Run(name, func(t *testing.T) {
 			g := startGateway(t, true, true)
-			w, err := connectTo(t, g, func(g *Gateway) { g.Speech = speech })
-			if err != nil {
-				t.Fatal(err)
-			}
-			a, err := g.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			w, a := admitted(t, g, speech)
 			if !w.Fixed() {
 				for _, r := range remotes(t, "R:8081:db:80", "R:8082:mail:25") {
 					if err := w.Offer(t.Context(), r); err != nil {
@@ -244,14 +237,7 @@ func TestReasonsOfTheGateway(t *testing.T) {
 	for name, speech := range map[string]Speech{"ours": Native, "chisel's": Chisel} {
 		t.Run(name, func(t *testing.T) {
 			g := startGateway(t, true, true)
-			w, err := connectTo(t, g, func(g *Gateway) { g.Speech = speech })
-			if err != nil {
-				t.Fatal(err)
-			}
-			a, err := g.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			w, a := admitted(t, g, speech)
 			a.Session.Close(postern.Errorf(postern.CodeCredentialRevoked, "the token was revoked by ada"))
 			<-w.Done()
 			if text := describe(w.Cause()); !strings.Contains(text, "the token was revoked by ada") {
@@ -259,4 +245,18 @@ func TestReasonsOfTheGateway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// admitted connects over one of the wires, and gives both ends.
+func admitted(t *testing.T, g *gatewayServer, speech Speech) (wire, *linktest.Admitted) {
+	t.Helper()
+	w, err := connectTo(t, g, func(g *Gateway) { g.Speech = speech })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := g.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, a
 }

@@ -226,21 +226,7 @@ func old(t *testing.T, test func(st link.Stream, channel ssh.Channel)) {
 			served <- chisel.Serve(t.Context(), chisel.NewConn(far, true, false), chisel.Config{
 				Registrar: naming{registrar, byName}, Logger: testkit.Logger(t), HostKey: testKey(), Hello: hello})
 		}()
-		secured, channels := secure(t, chisel.NewConn(near, false, false))
-		if ok, _, err := secured.SendRequest("config", true, []byte(oneRemote)); !ok || err != nil {
-			t.Fatal(err)
-		}
-		admitted, err := registrar.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		st := visit(t, admitted.Session, "R:8081:192.168.0.3:8393", "192.0.2.1:1")
-		_ = st.SetDeadline(time.Time{})
-		channel, requests, err := (<-channels).Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		go ssh.DiscardRequests(requests)
+		st, channel := visited(t, near, registrar)
 		test(st, channel)
 		_ = st.Close()
 		_ = channel.Close()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/chisel"
 	"github.com/postern-dev/postern/link/linktest"
 )
@@ -326,21 +327,7 @@ func (f *freezer) Read(p []byte) (int, error) {
 // sends more than anybody takes: the session is found out, and nothing is left.
 func TestAFloodOfChannelRequests(t *testing.T) {
 	inBubble(t, func(t *testing.T, near net.Conn, registrar *linktest.Registrar, served <-chan error) {
-		secured, channels := secure(t, chisel.NewConn(near, false, false))
-		if ok, _, err := secured.SendRequest("config", true, []byte(oneRemote)); !ok || err != nil {
-			t.Fatal(err)
-		}
-		admitted, err := registrar.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		st := visit(t, admitted.Session, "R:8081:192.168.0.3:8393", "192.0.2.1:1")
-		_ = st.SetDeadline(time.Time{})
-		channel, requests, err := (<-channels).Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		go ssh.DiscardRequests(requests)
+		st, channel := visited(t, near, registrar)
 		flooded := make(chan struct{})
 		go func() {
 			defer close(flooded)
@@ -427,4 +414,26 @@ func (s *slowLink) Read(p []byte) (int, error) {
 	n, err := s.Conn.Read(p[:min(len(p), 8<<10)])
 	s.passed.Add(int64(n))
 	return n, err
+}
+
+// visited has a client of SSH offer one remote over near, and gives both ends of a first
+// visit: the stream at the server, and the client's channel.
+func visited(t *testing.T, near net.Conn, registrar *linktest.Registrar) (link.Stream, ssh.Channel) {
+	t.Helper()
+	secured, channels := secure(t, chisel.NewConn(near, false, false))
+	if ok, _, err := secured.SendRequest("config", true, []byte(oneRemote)); !ok || err != nil {
+		t.Fatal(err)
+	}
+	admitted, err := registrar.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := visit(t, admitted.Session, "R:8081:192.168.0.3:8393", "192.0.2.1:1")
+	_ = st.SetDeadline(time.Time{})
+	channel, requests, err := (<-channels).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(requests)
+	return st, channel
 }
