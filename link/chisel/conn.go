@@ -39,7 +39,7 @@ type Conn struct {
 
 	mu     sync.Mutex
 	pings  map[uint64]chan struct{} // by number, closed by the pong
-	pinged uint64                   // counts
+	pinged uint64                   // the last number
 	ended  error                    // what Read ended with
 	told   bool                     // a close frame was sent
 	closed bool
@@ -144,7 +144,7 @@ func (c *Conn) control(opcode byte, payload []byte) error {
 // seen (RFC 6455 §5.5.3). mu is held.
 func (c *Conn) answered(payload []byte) {
 	if len(payload) != 8 {
-		return // to a beat
+		return // not one of ours
 	}
 	last := binary.BigEndian.Uint64(payload)
 	for number, waiting := range c.pings {
@@ -176,15 +176,13 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 		c.mu.Unlock()
 		return 0, postern.Errorf(postern.CodeLinkLost, "the connection has ended")
 	}
-	c.pinged++
-	number := c.pinged
+	began := time.Now()
+	number := c.ask()
 	if c.pings == nil {
 		c.pings = map[uint64]chan struct{}{}
 	}
 	c.pings[number] = answered
 	c.mu.Unlock()
-	began := time.Now()
-	c.out.say(opPing, binary.BigEndian.AppendUint64(nil, number))
 	select {
 	case <-answered:
 		return time.Since(began), nil
@@ -197,7 +195,20 @@ func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 }
 
 // beat asks for an answer that nobody waits for: that anything comes is what counts.
-func (c *Conn) beat() { c.out.say(opPing, nil) }
+func (c *Conn) beat() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ask()
+}
+
+// ask sends a ping with the next number. Every ping has one, those of a beat too: its
+// answer may be the only one that the peer gives to it and to all before. mu is held, so
+// that of pings that have not left yet the one that stays is the last.
+func (c *Conn) ask() uint64 {
+	c.pinged++
+	c.out.say(opPing, binary.BigEndian.AppendUint64(nil, c.pinged))
+	return c.pinged
+}
 
 // heard counts reads that gave something.
 func (c *Conn) heard() uint64 { return c.in.reads.Load() }

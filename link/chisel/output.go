@@ -363,9 +363,6 @@ func (o *output) say(opcode byte, payload []byte) {
 	if o.refusal() != nil {
 		return
 	}
-	if opcode == opPing && len(payload) == 0 && o.ping != nil {
-		return // whatever is answered will do for one that nobody waits for
-	}
 	payload = append([]byte{}, payload...)
 	switch opcode {
 	case opPing:

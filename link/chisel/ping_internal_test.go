@@ -39,3 +39,32 @@ func TestPingsAtOnce(t *testing.T) {
 	_, _ = server.Close(), client.Close()
 	all.Wait()
 }
+
+// A peer may answer the last ping alone, and the last may be a beat's.
+func TestOneAnswerForAll(t *testing.T) {
+	a, b := testkit.Pipe()
+	server := newConn(a, nil, true, netip.Addr{})
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = io.Copy(io.Discard, server) })
+	all.Go(func() {
+		if _, err := server.Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_, _ = server.Close(), b.Close()
+	})
+	pings := make([]byte, 2*(2+8))
+	if _, err := io.ReadFull(b, pings[:10]); err != nil {
+		t.Fatal(err)
+	}
+	server.beat()
+	if _, err := io.ReadFull(b, pings[10:]); err != nil {
+		t.Fatal(err)
+	}
+	if pings[0] != 0x80|opPing || pings[10] != 0x80|opPing {
+		t.Fatalf("not two pings: %x", pings)
+	}
+	if _, err := b.Write(append([]byte{0x80 | opPong, 0x80 | 8, 0, 0, 0, 0}, pings[12:]...)); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+}

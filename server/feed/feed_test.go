@@ -152,6 +152,25 @@ func (j *journal) await(t *testing.T, want []int64) {
 	}
 }
 
+// awaitPlace waits until a follower's place is stored.
+func (w *world) awaitPlace(name string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		err := w.Store.Read(ctx, func(tx store.Tx) error {
+			_, err := tx.Cursors().Get(ctx, name)
+			return err
+		})
+		if err == nil {
+			return
+		}
+		if !postern.HasCode(err, postern.CodeNotFound) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // follow follows until the test ends or calls stop.
 func (w *world) follow(name string, from feed.Start, handle feed.Handler) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -179,7 +198,8 @@ func TestFollowersGoOnWhereTheyStopped(t *testing.T) {
 	whole, later := newJournal(), newJournal()
 	stopWhole, stopLater := w.follow("whole", feed.FromOldest, whole.handle), w.follow("later", feed.FromNow, later.handle)
 	whole.await(t, numbers(1, 3))
-	stopLater() // it has its place from the beginning, although it has not heard anything
+	w.awaitPlace("later") // it has one from the beginning, although it has not heard anything
+	stopLater()
 	w.commit(250)
 	whole.await(t, numbers(1, 253))
 	stopWhole()
