@@ -2,20 +2,23 @@ package link
 
 import (
 	"context"
+	"slices"
 
 	"github.com/postern-dev/postern"
 )
 
-type serverNameKey struct{}
+type serverNamesKey struct{}
 
-// WithServerName keeps the name by which an agent reached the server, for whoever admits
-// its session.
-func WithServerName(ctx context.Context, name postern.Hostname) context.Context {
-	return context.WithValue(ctx, serverNameKey{}, name)
+// WithServerNames keeps the names by which somebody reached the server, for whoever admits
+// the session: that of the TLS connection, and where another travels inside of it, that of
+// the request and of the inner connection. Empty ones are left out.
+func WithServerNames(ctx context.Context, names ...postern.Hostname) context.Context {
+	return context.WithValue(ctx, serverNamesKey{}, slices.DeleteFunc(slices.Clone(names), func(name postern.Hostname) bool { return name == "" }))
 }
 
-// ServerName is the name by which an agent reached the server, "" where it named none.
-func ServerName(ctx context.Context) postern.Hostname {
-	name, _ := ctx.Value(serverNameKey{}).(postern.Hostname)
-	return name
+// ServerNames are the names by which somebody reached the server, none where none was said.
+// A firewall on the way may have seen the first alone.
+func ServerNames(ctx context.Context) []postern.Hostname {
+	names, _ := ctx.Value(serverNamesKey{}).([]postern.Hostname)
+	return names
 }

@@ -83,3 +83,10 @@ const (
 	Stop    Action = "stop"
 	Update  Action = "update"
 )
+
+// Follower is implemented by Binders that want to know of every further connection of
+// their session, before anything travels over it.
+type Follower interface {
+	// Follow refuses a connection that comes from remote, by the ServerNames of ctx.
+	Follow(ctx context.Context, remote netip.AddrPort) error
+}

@@ -67,6 +67,7 @@ func (s *Server) gatewayConfig() service.GatewayConfig {
 func (s *Server) openGateways(ctx context.Context, access *slog.Logger) error {
 	s.gateways = gateway.New(gateway.Config{
 		Service: s.service, Bus: s.bus, Region: s.config.Region, Domain: s.config.Domain, HTTPS: s.publicPorts().HTTPS, HostKey: s.hostKey,
+		Access:  &s.doors,
 		Live:    gatewayLive(s.config, access),
 		Busy:    func() bool { return s.edge.Pressure() >= edge.PressureHigh },
 		Meters:  s.meters,

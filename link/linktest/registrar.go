@@ -3,6 +3,7 @@ package linktest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -42,11 +43,13 @@ type Admitted struct {
 	patches  []link.Patch
 	why      error
 	refuses  func(link.GatewayPort) error
+	closed   error // to further connections
 }
 
 var (
 	_ link.Registrar = (*Registrar)(nil)
 	_ link.Binder    = (*Admitted)(nil)
+	_ link.Follower  = (*Admitted)(nil)
 )
 
 // NewRegistrar makes a Registrar that knows the tokens.
@@ -289,4 +292,18 @@ func (a *Admitted) AwaitBound(ctx context.Context, n int) error {
 		}
 	}
 	return nil
+}
+
+// RefuseFurther has further connections of the session refused with why.
+func (a *Admitted) RefuseFurther(why error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = why
+}
+
+// Follow implements link.Follower.
+func (a *Admitted) Follow(context.Context, netip.AddrPort) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
 }

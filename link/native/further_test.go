@@ -437,3 +437,19 @@ func FuzzJoin(f *testing.F) {
 		})
 	})
 }
+
+// A further connection that is not let in leaves the session as it is: bulk goes on over the
+// first.
+func TestFurtherConnectionsThatAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		defer f.close()
+		f.admitted.RefuseFurther(postern.Errorf(postern.CodeIngressForeign, "another account's"))
+		native.SetPath(40*time.Millisecond, f.client, native.ServerOf(f.hub))
+		server, agent := f.pair(t)
+		pour(t, agent, server, 8<<20)
+		if n := native.Carriers(f.client) + native.Carriers(native.ServerOf(f.hub)); n != 0 || len(f.dialled()) == 0 {
+			t.Errorf("%d further carriers of %d that were dialled", n, len(f.dialled()))
+		}
+	})
+}

@@ -92,7 +92,7 @@ func serveFurther(ctx context.Context, session *mux.Session, st *mux.Stream, c C
 	})
 	defer stop()
 	defer func() { <-session.Closed() }()
-	s, f, err := join(session, st, c)
+	s, f, err := join(ctx, session, st, c)
 	if err != nil {
 		refuse(session, st, postern.AsError(err))
 		return err
@@ -106,7 +106,7 @@ func serveFurther(ctx context.Context, session *mux.Session, st *mux.Stream, c C
 	return session.Cause()
 }
 
-func join(session *mux.Session, st *mux.Stream, c Config) (*server, *further, error) {
+func join(ctx context.Context, session *mux.Session, st *mux.Stream, c Config) (*server, *further, error) {
 	_ = st.SetDeadline(time.Now().Add(cmp.Or(c.AuthTimeout, authTimeout)))
 	var request joinRequest
 	if err := sessionmsg.Read(st, &request); err != nil {
@@ -115,6 +115,11 @@ func join(session *mux.Session, st *mux.Stream, c Config) (*server, *further, er
 	s := c.Hub.find(request)
 	if s == nil {
 		return nil, nil, postern.Errorf(postern.CodeProtocolViolation, "there is no such session, or the secret is not its own")
+	}
+	if s.follower != nil {
+		if err := s.follower.Follow(ctx, sessionmsg.Remote(session)); err != nil {
+			return nil, nil, err
+		}
 	}
 	session.SetBudget(s.carriers.budget)
 	session.SetLimits(furtherLimits)

@@ -71,7 +71,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	s := &server{hub: c.Hub, first: &first}
 	s.init(zero, budget, c.Logger)
 	why := sessionmsg.Server{
-		Registrar:   c.Registrar,
+		Registrar:   followed{c.Registrar, s},
 		Logger:      c.Logger,
 		AuthTimeout: max(patience-time.Since(start), 1),
 		Version:     c.ServerVersion,
@@ -91,6 +91,19 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 	s.serving.Wait()
 	<-zero.Closed()
 	return why
+}
+
+// followed keeps who wants to know of further carriers, before there can be any.
+type followed struct {
+	link.Registrar
+	s *server
+}
+
+// Admit implements link.Registrar.
+func (f followed) Admit(ctx context.Context, s link.Session, h link.Hello) (link.Binder, link.Welcome, error) {
+	binder, welcome, err := f.Registrar.Admit(ctx, s, h)
+	f.s.follower, _ = binder.(link.Follower)
+	return binder, welcome, err
 }
 
 // incoming is a stream that a peer has opened.
@@ -140,7 +153,8 @@ type server struct {
 	dials    atomic.Bool // the agent may open streams to gateways
 	draining atomic.Bool // ours has begun, and the agent does not know
 
-	name, secret string // of the hub
+	name, secret string        // of the hub
+	follower     link.Follower // of who admitted the session; nil: nobody wants to know
 	asking       sync.WaitGroup
 }
 

@@ -49,7 +49,7 @@ func (v Server) Serve(ctx context.Context, carrier Carrier, remote netip.AddrPor
 }
 
 // Remote gives the far address of a connection; the zero value where it has none.
-func Remote(conn net.Conn) netip.AddrPort {
+func Remote(conn interface{ RemoteAddr() net.Addr }) netip.AddrPort {
 	if address := conn.RemoteAddr(); address != nil {
 		if remote, err := netip.ParseAddrPort(address.String()); err == nil {
 			return netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())

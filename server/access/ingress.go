@@ -43,3 +43,14 @@ func (c *Current) Ingress(name postern.Hostname) (owner postern.AccountID, ingre
 	}
 	return c.ingresses.Load().Owner(name)
 }
+
+// Foreign refuses whoever comes, by one of names, over an ingress of another account. nil
+// has no ingresses. Errors are CodeIngressForeign.
+func (c *Current) Foreign(account postern.AccountID, names []postern.Hostname) error {
+	for _, name := range names {
+		if owner, ingress, found := c.Ingress(name); found && owner != account {
+			return postern.Errorf(postern.CodeIngressForeign, "Your account is not permitted to use the agent ingress %q.", ingress)
+		}
+	}
+	return nil
+}

@@ -32,7 +32,7 @@ func (c *Control) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 	began := time.Now()
 	credential, account, err := c.authenticate(ctx, s.RemoteAddr().Addr(), h)
 	if err == nil {
-		err = c.mayCome(ctx, s, account.ID)
+		err = c.mayCome(ctx, s.RemoteAddr().Addr(), account.ID)
 	}
 	if err != nil {
 		c.metrics.refused(err)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -10,11 +11,10 @@ import (
 
 // mayCome refuses an agent that comes by another account's ingress, or from an address
 // that its own account's IP restriction does not let in.
-func (c *Control) mayCome(ctx context.Context, s link.Session, account postern.AccountID) error {
-	if owner, ingress, found := c.config.Access.Ingress(link.ServerName(ctx)); found && owner != account {
-		return postern.Errorf(postern.CodeIngressForeign, "Your account is not permitted to use the agent ingress %q.", ingress)
+func (c *Control) mayCome(ctx context.Context, addr netip.Addr, account postern.AccountID) error {
+	if err := c.config.Access.Foreign(account, link.ServerNames(ctx)); err != nil {
+		return err
 	}
-	addr := s.RemoteAddr().Addr()
 	switch c.config.Access.Check(account, access.Agents, addr) {
 	case access.Refused:
 		return postern.Errorf(postern.CodeAgentAddressRefused, "Your IP %s does not match the IP policies of this account's restriction for agents", addr)
@@ -24,3 +24,11 @@ func (c *Control) mayCome(ctx context.Context, s link.Session, account postern.A
 	}
 	return nil
 }
+
+// Follow implements link.Follower: a session's further connections come through the same
+// doors as its first.
+func (s *session) Follow(ctx context.Context, remote netip.AddrPort) error {
+	return s.control.mayCome(ctx, remote.Addr(), s.info.Account)
+}
+
+var _ link.Follower = (*session)(nil)

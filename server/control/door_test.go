@@ -58,7 +58,7 @@ func TestIngressIsForItsAccountsAgents(t *testing.T) {
 		"connect.theirs.org":           postern.CodeIngressForeign,
 		"tunnel.eu.connect.theirs.org": postern.CodeIngressForeign,
 	} {
-		binder, _, err := w.Admit(link.WithServerName(t.Context(), name), newAgent("192.0.2.1:1"), link.Hello{Token: "alpha"})
+		binder, _, err := w.Admit(link.WithServerNames(t.Context(), name), newAgent("192.0.2.1:1"), link.Hello{Token: "alpha"})
 		if code == "" && err != nil || code != "" && !postern.HasCode(err, code) {
 			t.Errorf("by %q: %v, want %q", name, err, code)
 		}

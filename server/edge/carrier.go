@@ -13,14 +13,14 @@ import (
 )
 
 // isCarrier tells whether a request is an agent's that comes in a WebSocket, because
-// nothing else gets through between it and us. It may name connect.<domain>, or any
-// host that no endpoint has: reverse proxies often put a name or address of their own
-// there. What travels inside is checked as if it had come directly.
+// nothing else gets through between it and us. It may name connect.<domain>, an agent
+// ingress, or any host that no endpoint has: reverse proxies often put a name or address
+// of their own there. What travels inside is checked as if it had come directly.
 func (x *webExchange) isCarrier() bool {
 	if !websocket.Asked(x.r) {
 		return false
 	}
-	if x.host == x.edge.connectHost() || x.edge.named(x.host) {
+	if x.host == x.edge.connectHost() || x.edge.named(x.host) || x.edge.ingress(x.host) {
 		return !x.visitor.secure || x.edge.config.Routes.Load().Agree(x.visitor.serverName, x.host)
 	}
 	return x.nobodys()
@@ -44,7 +44,8 @@ func (x *webExchange) serveCarrier() error {
 	v.unmanaged()
 	_ = v.SetDeadline(within)
 	first := relay.NewPeeked(conn, peekLimit)
-	if _, err := relay.SniffHello(first); err != nil {
+	hello, err := relay.SniffHello(first)
+	if err != nil {
 		x.edge.reject(v, rejectFirst, err)
 		return nil
 	}
@@ -54,7 +55,7 @@ func (x *webExchange) serveCarrier() error {
 	case secured.ConnectionState().NegotiatedProtocol != alpnAgent:
 		x.edge.reject(v, rejectHandshake, postern.Errorf(postern.CodeProtocolViolation, "the peer does not speak %s", alpnAgent))
 	default:
-		x.edge.serveAgent(v, secured, alpnAgent)
+		x.edge.serveAgent(v, secured, alpnAgent, x.host, hello.ServerName)
 	}
 	return nil
 }

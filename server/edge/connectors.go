@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
 )
 
 // Connectors serves the connectors of private gateways, who come over HTTP.
@@ -71,7 +72,7 @@ func (x *webExchange) serveConnector() error {
 		x.status, x.sent = recorder.status, recorder.sent
 		return err
 	}
-	if serve == nil || !x.edge.beginConnector(v, serve) {
+	if serve == nil || !x.edge.beginConnector(v, x.host, serve) {
 		_ = v.Close()
 	}
 	return nil
@@ -91,7 +92,7 @@ func (x *webExchange) plain() bool {
 }
 
 // beginConnector runs a connector's session; false means that the edge is ending.
-func (e *Edge) beginConnector(v *visitor, serve func(context.Context)) bool {
+func (e *Edge) beginConnector(v *visitor, host postern.Hostname, serve func(context.Context)) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stopping {
@@ -101,7 +102,7 @@ func (e *Edge) beginConnector(v *visitor, serve func(context.Context)) bool {
 	e.all.Go(func() {
 		defer e.agents.Add(-1)
 		defer v.Close()
-		serve(e.ctx)
+		serve(link.WithServerNames(e.ctx, v.serverName, host))
 	})
 	return true
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -55,6 +56,7 @@ type session struct {
 	alpn  string
 	first byte
 	peer  string
+	names []postern.Hostname
 }
 
 // authority is a CA made for one test.
@@ -147,13 +149,13 @@ func start(t testing.TB, change ...func(*edge.Config)) *site {
 }
 
 // serveAgent notes what it was called with and echoes.
-func (s *site) serveAgent(_ context.Context, conn net.Conn, alpn string) {
+func (s *site) serveAgent(ctx context.Context, conn net.Conn, alpn string) {
 	defer conn.Close()
 	var first [1]byte
 	if _, err := io.ReadFull(conn, first[:]); err != nil {
 		return
 	}
-	s.sessions <- session{alpn, first[0], conn.RemoteAddr().String()}
+	s.sessions <- session{alpn, first[0], conn.RemoteAddr().String(), link.ServerNames(ctx)}
 	_, _ = conn.Write(first[:])
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,7 +86,7 @@ func TestTCPVisitorsAreRestrictedByAddress(t *testing.T) {
 func TestSDKsComeByIngresses(t *testing.T) {
 	var doors access.Current
 	doors.SetIngresses(access.NewIngresses(map[postern.Hostname]postern.AccountID{"connect.bank.org": "ac_1"}))
-	names := make(chan postern.Hostname, 1)
+	names := make(chan []postern.Hostname, 1)
 	s := start(t, func(c *edge.Config) {
 		c.Access = &doors
 		below := c.Certificate
@@ -93,7 +94,7 @@ func TestSDKsComeByIngresses(t *testing.T) {
 			return below(&tls.ClientHelloInfo{ServerName: strings.ReplaceAll(hello.ServerName, "bank.org", domain)})
 		}
 		c.Agents = func(ctx context.Context, conn net.Conn, alpn string) {
-			names <- link.ServerName(ctx)
+			names <- link.ServerNames(ctx)
 			_ = conn.Close()
 		}
 	})
@@ -104,7 +105,7 @@ func TestSDKsComeByIngresses(t *testing.T) {
 	must(t, err)
 	select {
 	case name := <-names:
-		if name != "tunnel.eu.connect.bank.org" {
+		if !slices.Equal(name, []postern.Hostname{"tunnel.eu.connect.bank.org"}) {
 			t.Errorf("it came by %q", name)
 		}
 	case <-time.After(10 * time.Second):

@@ -59,7 +59,7 @@ func (e *Edge) handleTLS(v *visitor) {
 		return
 	}
 	v.serverName = hello.ServerName
-	if r := e.tlsRoute(hello.ServerName); r != nil {
+	if r := e.tlsRoute(hello.ServerName); r != nil && !e.agentsFirst(hello.ServerName, r) {
 		e.handleTLSRoute(v, r)
 		return
 	}
@@ -86,8 +86,20 @@ func (e *Edge) maybeAgent(name postern.Hostname) bool {
 	if name == "" {
 		return true
 	}
-	_, _, ingress := e.config.Access.Ingress(name)
-	return (ingress || name == e.config.Domain) && e.config.Routes.Load().HTTP(name, true) == nil
+	r := e.config.Routes.Load().HTTP(name, true)
+	return e.ingress(name) && (r == nil || e.agentsFirst(name, r)) || name == e.config.Domain && r == nil
+}
+
+// ingress tells whether a name is an account's agent ingress, or below one.
+func (e *Edge) ingress(name postern.Hostname) bool {
+	_, _, found := e.config.Access.Ingress(name)
+	return found
+}
+
+// agentsFirst tells whether a name is agents' although r has it: an endpoint for all names
+// of a domain does not take the ingress below it away from its agents.
+func (e *Edge) agentsFirst(name postern.Hostname, r *route.Route) bool {
+	return r.URL.Host.Wildcard() && e.ingress(name)
 }
 
 // handshake ends TLS within the deadline of the first bytes. It runs on a goroutine
@@ -217,12 +229,14 @@ func (e *Edge) agentHandshake(v *visitor, first sniffed, config *tls.Config) (*t
 // serveAgent runs an agent's connection to its end. It takes days, so it begins on a
 // goroutine of its own where it can: what a connection goes through before needs twice
 // the stack that it keeps.
-func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string) {
+//
+// inside are the names that it has come by besides the one of its TLS connection.
+func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string, inside ...postern.Hostname) {
 	v.unmanaged()
 	e.agents.Add(1)
 	defer e.agents.Add(-1)
 	defer v.Close()
-	e.config.Agents(link.WithServerName(e.ctx, v.serverName), conn, alpn)
+	e.config.Agents(link.WithServerNames(e.ctx, append(inside, v.serverName)...), conn, alpn)
 }
 
 // sshGreeting is how an SSH client begins (RFC 4253 §4.2). Those that wait for the

@@ -19,7 +19,7 @@ func (r *Runtime) Admit(ctx context.Context, s link.Session, h link.Hello) (link
 	if h.Gateway == nil {
 		return nil, link.Welcome{}, postern.Errorf(postern.CodeTokenInvalid, "only connectors of private gateways are taken here")
 	}
-	c, why := r.admit(s, h)
+	c, why := r.admit(ctx, s, h)
 	if why != nil {
 		r.metrics.refused(why.Code)
 		r.log.InfoContext(ctx, "connector refused", "gateway", h.Gateway.Gateway, "remote", s.RemoteAddr(), "transport", s.Transport(),
@@ -44,10 +44,13 @@ func guess(addr netip.Addr, token postern.Secret) postern.Secret {
 	return token
 }
 
-func (r *Runtime) admit(s link.Session, h link.Hello) (*connector, *postern.Error) {
+func (r *Runtime) admit(ctx context.Context, s link.Session, h link.Hello) (*connector, *postern.Error) {
 	d, token, why := r.authenticate(s.RemoteAddr().Addr(), h)
 	if why != nil {
 		return nil, why
+	}
+	if err := r.config.Access.Foreign(d.Account, link.ServerNames(ctx)); err != nil {
+		return nil, postern.AsError(err)
 	}
 	c := &connector{
 		runtime: r, session: s, agent: h.Agent, instance: h.Gateway.Instance, id: "pgc_" + rand.Text(), since: time.Now(),

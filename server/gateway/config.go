@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
@@ -30,6 +31,9 @@ type Config struct {
 	HTTPS uint16
 	// HostKey is what connectors that speak SSH are shown.
 	HostKey ssh.Signer
+	// Access has the agent ingresses, by which no connector of another account may come;
+	// nil: there are none.
+	Access *access.Current
 	// Sockets opens ports; nil: those of this machine.
 	Sockets Sockets
 

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -125,7 +126,8 @@ func (ca *LocalCA) Newest() *x509.Certificate {
 
 // GetCertificate is tls.Config's. A client that names nobody, as one that dials an
 // address does, gets the default certificate. To an agent the root is sent as well, the
-// newest last: who logs in to a server for the first time compares its fingerprint.
+// newest last: who logs in to a server for the first time compares its fingerprint. At a
+// custom name, such as an agent ingress, that is the root of the second CA.
 func (ca *LocalCA) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	g := ca.now.Load()
 	leaf, err := ca.certificate(g, hello)
@@ -133,6 +135,10 @@ func (ca *LocalCA) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate,
 		return leaf, err
 	}
 	chain := *leaf
+	if bytes.Equal(leaf.Leaf.RawIssuer, ca.custom.cert.RawSubject) {
+		chain.Certificate = append(slices.Clip(chain.Certificate), ca.custom.cert.Raw)
+		return &chain, nil
+	}
 	chain.Certificate = append(slices.Clip(chain.Certificate), g.root.cert.Raw)
 	if g.next != nil {
 		chain.Certificate = append(chain.Certificate, g.next.cert.Raw)
