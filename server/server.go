@@ -81,6 +81,7 @@ type Server struct {
 	credentials *liveCredentials
 	files       *pki.Files   // nil in the mode local_ca
 	ca          *pki.LocalCA // nil in the mode files
+	internal    *pki.LocalCA // signs for agents: ca, or one beside the files; nil where that cannot be
 	sshHost     *sshHost
 	access      *accessLog
 	meters      *quota.Meters
@@ -180,10 +181,18 @@ func (s *Server) openCertificates() error {
 		for i, files := range s.config.TLS.Certificates {
 			pairs[i] = pki.Pair{Certificate: files.Certificate, Key: files.Key}
 		}
-		s.files, err = pki.LoadFiles(pairs)
-		return err
+		if s.files, err = pki.LoadFiles(pairs); err != nil {
+			return err
+		}
+		// Visitors are served without it, so it is no reason not to start.
+		if s.internal, err = openCA(s.dir, s.config, s.custom, s.log); err != nil {
+			s.log.Warn("agents that end TLS themselves get no certificates from this server", "error", err)
+			s.internal = nil
+		}
+		return nil
 	}
 	s.ca, err = openCA(s.dir, s.config, s.custom, s.log)
+	s.internal = s.ca
 	return err
 }
 
@@ -306,9 +315,10 @@ func proxyListeners(names []string) edge.ProxyListeners {
 func (s *Server) controlConfig(key []byte) control.Config {
 	c := s.config
 	return control.Config{
-		Access:   &s.doors,
-		Gateways: s.gateways,
-		Service:  s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
+		Access:       &s.doors,
+		Gateways:     s.gateways,
+		Certificates: agentCertificates{s},
+		Service:      s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
 		TCPPorts:    control.PortRange(c.Listen.TCPPorts),
 		UDPPorts:    control.PortRange(c.Listen.UDPPorts),

@@ -44,6 +44,7 @@ type Admitted struct {
 	why      error
 	refuses  func(link.GatewayPort) error
 	closed   error // to further connections
+	signs    func(link.CertificateRequest) (link.Certified, error)
 }
 
 var (

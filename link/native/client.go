@@ -52,12 +52,13 @@ type ClientConfig struct {
 type Client struct {
 	carriers
 	dialler
-	config   ClientConfig
-	commands sync.WaitGroup
-	slots    chan struct{}
-	dials    bool // the extension is in force
-	end      context.CancelFunc
-	closed   chan struct{}
+	config    ClientConfig
+	commands  sync.WaitGroup
+	slots     chan struct{}
+	dials     bool // the extension is in force
+	certifies bool // and so is this one
+	end       context.CancelFunc
+	closed    chan struct{}
 }
 
 var _ link.Acceptor = (*Client)(nil)
@@ -106,7 +107,7 @@ func (c *Client) endWithCarrier() {
 }
 
 func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
-	offered := []string{extensionDrain, extensionDial}
+	offered := []string{extensionDrain, extensionDial, extensionCertify}
 	if c.config.Dial != nil {
 		offered = append(offered, extensionCarriers)
 	}
@@ -117,6 +118,7 @@ func (c *Client) authenticate(ctx context.Context) (link.Welcome, error) {
 	}
 	welcome, err := response.Welcome()
 	agreed := response.Extra.Postern
+	c.certifies = err == nil && agreed != nil && slices.Contains(agreed.Names, extensionCertify)
 	if err == nil && agreed != nil && slices.Contains(agreed.Names, extensionDial) {
 		c.dials = true
 		limits := clientLimits

@@ -81,6 +81,7 @@ func Serve(ctx context.Context, conn net.Conn, c Config) error {
 			Reply:     reply,
 			Admitted:  s.admitted,
 			Dials:     true,
+			Certifies: true,
 		},
 	}.Serve(ctx, s, sessionmsg.Remote(conn))
 	if c.Hub != nil {
@@ -174,6 +175,9 @@ func (s *server) admitted(a *sessionmsg.Auth, h link.Hello) *sessionmsg.Extensio
 		s.zero.SetLimits(consuming(admittedLimits))
 		s.dials.Store(true)
 		agreed.Names = append(agreed.Names, extensionDial)
+	}
+	if slices.Contains(a.Extra.Postern.Names, extensionCertify) && h.Gateway == nil {
+		agreed.Names = append(agreed.Names, extensionCertify)
 	}
 	if slices.Contains(a.Extra.Postern.Names, extensionDrain) {
 		s.drains.Store(true)

@@ -49,6 +49,12 @@ func (w *worker) request(ctx context.Context, streamType uint32, stream link.Str
 			err = binder.Unbind(ctx, request.ID)
 		}
 		w.reply(ctx, stream, nil, UnbindResp{Error: w.errorText(ctx, err)})
+	case TypeCertify:
+		if !w.Dialect.Certifies {
+			stream.Reset(postern.Errorf(postern.CodeProtocolViolation, "this server takes no streams of type %d", streamType))
+			return
+		}
+		w.certify(ctx, stream, binder)
 	case TypeStartLabel:
 		w.bindLabels(ctx, stream, binder)
 	case TypePatch:

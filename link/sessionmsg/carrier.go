@@ -43,6 +43,8 @@ type Dialect struct {
 	// Dials has the agent's streams of TypeDial joined with private gateways. The carrier
 	// bounds their number, and refuses them where the agent may not use them.
 	Dials bool
+	// Certifies has the agent's requests for certificates answered.
+	Certifies bool
 	// Admitted is called once, after the Registrar said yes and before the agent
 	// hears of it: the place to lift the limits of strangers. It returns what of
 	// the agent's offered extensions is in force, nil for none.

@@ -17,5 +17,6 @@ const (
 	TypePatch        uint32 = 10
 	TypeAgentMetrics uint32 = 11 // protobuf; agents use it only where AuthRespExtra.AgentMetrics asks for it
 	TypeDial         uint32 = 15 // only where Dialect.Dials; 12 to 14 are link/native's own
+	TypeCertify      uint32 = 16 // only where Dialect.Certifies
 	TypeHeartbeat    uint32 = 0xFFFFFFFF
 )

@@ -118,7 +118,7 @@ type Limits struct {
 	FailuresPerMinute   int // per address
 }
 
-// Config is what a Control is made of. All but EndpointsDomain, Gateways, Meters, Metrics and
+// Config is what a Control is made of. All but EndpointsDomain, Gateways, Certificates, Meters, Metrics and
 // Banner must be given.
 type Config struct {
 	Service Service
@@ -138,6 +138,9 @@ type Config struct {
 	// Gateways admits the connectors of private gateways and joins their consumers; nil:
 	// this server has none.
 	Gateways Gateways
+
+	// Certificates certifies the keys of agents; nil: nobody does.
+	Certificates Certificates
 
 	// Access says from which addresses an account's agents may come, and whose agent
 	// ingresses are; nil: from all, and there are none.

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -66,14 +67,23 @@ func (a *authority) check() error {
 	return nil
 }
 
-// issue signs a leaf for key; a leaf does not outlive its root.
+// issue signs a leaf for a key of ours.
 func (a *authority) issue(template *x509.Certificate, key *ecdsa.PrivateKey) (*tls.Certificate, error) {
+	leaf, err := a.sign(template, key.Public())
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// sign signs a leaf for a key; a leaf does not outlive its root.
+func (a *authority) sign(template *x509.Certificate, key crypto.PublicKey) (*x509.Certificate, error) {
 	if template.NotAfter.After(a.cert.NotAfter) {
 		template.NotAfter = a.cert.NotAfter
 	}
 	template.BasicConstraintsValid = true
 	template.SerialNumber = serial()
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %v: %w", template.DNSNames, err)
 	}
@@ -81,7 +91,7 @@ func (a *authority) issue(template *x509.Certificate, key *ecdsa.PrivateKey) (*t
 	if err != nil {
 		return nil, fmt.Errorf("certificate for %v: %w", template.DNSNames, err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return leaf, nil
 }
 
 // rootTemplate is the CA that people may trust. It is critically constrained, so

@@ -179,12 +179,7 @@ func (ca *LocalCA) leaf(g *generation, name postern.Hostname, issuer *authority)
 	if kept := g.leaves.get(name, now); kept != nil {
 		return kept, nil
 	}
-	template := &x509.Certificate{
-		NotBefore:   now.Add(-leafBackdate),
-		NotAfter:    now.Add(leafLife),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
+	template := leafTemplate(now)
 	if name == "" {
 		template.DNSNames = []string{"connect." + ca.config.Domains[0].String(), "localhost"}
 		template.IPAddresses = g.address
@@ -201,6 +196,15 @@ func (ca *LocalCA) leaf(g *generation, name postern.Hostname, issuer *authority)
 	}
 	g.leaves.put(name, cert, now.Add(cert.Leaf.NotAfter.Sub(now)*2/3))
 	return cert, nil
+}
+
+func leafTemplate(now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		NotBefore:   now.Add(-leafBackdate),
+		NotAfter:    now.Add(leafLife),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
 }
 
 // subject names a leaf. Verifiers go by the alternative names; a common name longer
