@@ -241,6 +241,8 @@ const (
 	CodeNotReady                   Code = "ERR_POSTERN_413" // The agent has no session with the server yet
 	CodeServiceManager             Code = "ERR_POSTERN_414" // The service manager refused
 	CodeNoAgent                    Code = "ERR_POSTERN_415" // No agent answers on this machine
+	CodeMaterialInvalid            Code = "ERR_POSTERN_416" // A certificate, key, CA or revocation list cannot be used
+	CodePassphraseNeeded           Code = "ERR_POSTERN_417" // The private key is encrypted
 	CodeNotFound                   Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                   Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable           Code = "ERR_POSTERN_503" // The store does not answer
@@ -757,6 +759,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "The service manager refused", Fix: "It may need root, or --user for a service of yours; \"service status\" says what is there."}, true
 	case CodeNoAgent:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "No agent answers on this machine", Fix: "Start one; if its web_addr is another, give --web-addr or the --config that it was started with."}, true
+	case CodeMaterialInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A certificate, key, CA or revocation list cannot be used", Fix: "Give the file that the message asks for; \"postern ca\" makes certificates that work."}, true
+	case CodePassphraseNeeded:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The private key is encrypted", Fix: "Give its passphrase with --key-passphrase-file FILE, or take it away: openssl pkey -in FILE -out plain.pem."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -1077,6 +1083,8 @@ func Codes() []Code {
 		CodeNotReady,
 		CodeServiceManager,
 		CodeNoAgent,
+		CodeMaterialInvalid,
+		CodePassphraseNeeded,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,
