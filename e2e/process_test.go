@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if orders := os.Getenv(chiselVariable); orders != "" {
 		os.Exit(runChisel(orders))
 	}
+	if orders := os.Getenv(sdkVariable); orders != "" {
+		os.Exit(runSDK(orders))
+	}
 	os.Exit(buildAndRun(m))
 }
 
