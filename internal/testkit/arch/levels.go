@@ -31,6 +31,7 @@ func house() []room {
 		{path: "internal/idn", level: 1},
 		{path: "internal/allow", level: 1},
 		{path: "internal/material", level: 1},
+		{path: "internal/clientcert", level: 1},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},
