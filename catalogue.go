@@ -243,6 +243,8 @@ const (
 	CodeNoAgent                    Code = "ERR_POSTERN_415" // No agent answers on this machine
 	CodeMaterialInvalid            Code = "ERR_POSTERN_416" // A certificate, key, CA or revocation list cannot be used
 	CodePassphraseNeeded           Code = "ERR_POSTERN_417" // The private key is encrypted
+	CodeAuthorityUnusable          Code = "ERR_POSTERN_418" // The certificate authority cannot be used
+	CodeTrustIncomplete            Code = "ERR_POSTERN_419" // A store of trusted certificates could not be changed
 	CodeNotFound                   Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                   Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable           Code = "ERR_POSTERN_503" // The store does not answer
@@ -763,6 +765,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A certificate, key, CA or revocation list cannot be used", Fix: "Give the file that the message asks for; \"postern ca\" makes certificates that work."}, true
 	case CodePassphraseNeeded:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The private key is encrypted", Fix: "Give its passphrase with --key-passphrase-file FILE, or take it away: openssl pkey -in FILE -out plain.pem."}, true
+	case CodeAuthorityUnusable:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate authority cannot be used", Fix: "Put the file that the message names right, or make a CA with \"postern ca init\"."}, true
+	case CodeTrustIncomplete:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "A store of trusted certificates could not be changed", Fix: "The message says which and why; what could be changed was. The same command can be given again."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -1085,6 +1091,8 @@ func Codes() []Code {
 		CodeNoAgent,
 		CodeMaterialInvalid,
 		CodePassphraseNeeded,
+		CodeAuthorityUnusable,
+		CodeTrustIncomplete,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

@@ -32,6 +32,7 @@ func house() []room {
 		{path: "internal/allow", level: 1},
 		{path: "internal/material", level: 1},
 		{path: "internal/clientcert", level: 1},
+		{path: "internal/authority", level: 2},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},

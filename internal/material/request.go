@@ -1,0 +1,69 @@
+package material
+
+import (
+	"crypto/x509"
+	"strings"
+)
+
+// ReadRequest reads one certificate signing request (PKCS #10, RFC 2986). Its signature
+// is good: whoever made it has the key that it is for.
+func ReadRequest(t Text) (*x509.CertificateRequest, error) {
+	blocks, err := t.blocks()
+	if err != nil {
+		return nil, err
+	}
+	var requests []block
+	for _, b := range blocks {
+		switch {
+		case b.isKey():
+			return nil, t.fault("has a private key%s, expected a certificate signing request; the key stays where the request was made", b.where())
+		case b.isCertificate():
+			return nil, t.fault("has a certificate%s, expected a certificate signing request, which is what a certificate is made of", b.where())
+		case b.kind == "CERTIFICATE REQUEST", b.kind == "NEW CERTIFICATE REQUEST":
+			requests = append(requests, b)
+		default:
+			return nil, t.fault("has %s%s, expected a certificate signing request", kindName(b.kind), b.where())
+		}
+	}
+	if len(requests) > 1 {
+		return nil, t.fault("has %d certificate signing requests; give one at a time", len(requests))
+	}
+	request, err := x509.ParseCertificateRequest(requests[0].der)
+	if err != nil {
+		return nil, t.fault("has a certificate signing request that cannot be read: %s", clip(strings.TrimPrefix(err.Error(), "x509: ")))
+	}
+	if err := checkPublicKey(request.PublicKey); err != nil { // before anything is verified with it
+		return nil, t.fault("has a certificate signing request for %s", err)
+	}
+	if err := request.CheckSignature(); err != nil {
+		return nil, t.fault("has a certificate signing request that was not signed with the key that it is for: it was changed after it was made")
+	}
+	return request, nil
+}
+
+// ReadCertificates reads the certificates of a text, in its order, whatever they are for.
+// There is at least one. What else is in the text is left alone.
+func ReadCertificates(t Text) ([]*x509.Certificate, error) {
+	blocks, err := t.blocks()
+	if err != nil {
+		return nil, err
+	}
+	var all []*x509.Certificate
+	for _, b := range blocks {
+		if !b.isCertificate() {
+			continue
+		}
+		c, err := t.certificate(b)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	switch {
+	case len(all) > 0:
+		return all, nil
+	case blocks[0].isKey():
+		return nil, t.fault("is a private key, expected a certificate")
+	}
+	return nil, t.fault("has %s%s, expected a certificate", kindName(blocks[0].kind), blocks[0].where())
+}
