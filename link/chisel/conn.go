@@ -59,6 +59,7 @@ func newConn(below net.Conn, ahead []byte, server bool, remote netip.Addr) *Conn
 	c.out.init(below, server)
 	if tcp := tcpBelow(below); tcp != nil {
 		limitUnsent(tcp, unsentMost)
+		c.in.window = holdWindow(tcp)
 	}
 	return c
 }

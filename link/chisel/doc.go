@@ -27,8 +27,9 @@
 // UDP a channel, and end the channel when its target refuses a datagram: see sources and
 // datagrams. They cut datagrams off at 9012 bytes. Some hang up when a ping is not
 // answered within two seconds: see tunnel.write. SSH has no reset: see stream. Its
-// windows are x/crypto's, 2 MiB a channel: over a slow link a download stands before what
-// is small beside it, and nothing can be done about it from this end.
+// windows are x/crypto's, 2 MiB a channel, and no peer can be told of less: over a slow
+// path bulk would stand before what is small beside it. What is under way in TCP is held
+// near what the path carries instead: see receiveWindow.
 //
 // Between two Posterns, which know each other by OwnHeader, none of this applies, and a
 // channel's extra data has the visitor's address in a second line.

@@ -47,7 +47,12 @@ type host struct {
 
 func serve(t testing.TB, registrar link.Registrar) *host {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveAt(t, "127.0.0.1", registrar)
+}
+
+func serveAt(t testing.TB, address string, registrar link.Registrar) *host {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +159,13 @@ type gateway struct {
 
 func newGateway(t testing.TB) *gateway {
 	t.Helper()
+	return newGatewayAt(t, "127.0.0.1")
+}
+
+func newGatewayAt(t testing.TB, address string) *gateway {
+	t.Helper()
 	registrar := linktest.NewRegistrar(token)
-	return &gateway{serve(t, naming{registrar, byName}), registrar}
+	return &gateway{serveAt(t, address, naming{registrar, byName}), registrar}
 }
 
 // next is the next session that was admitted, all its remotes bound.

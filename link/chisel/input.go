@@ -30,6 +30,7 @@ type input struct {
 	tiny   [tinyInput]byte
 	lean   int
 	last   time.Time // of the last read
+	window *windowHolder
 
 	left    uint64 // of the data frame that is being read
 	key     uint32
@@ -190,6 +191,7 @@ func (in *input) adapt(n, room int) {
 	now := time.Now()
 	silent := now.Sub(in.last)
 	in.last = now
+	in.window.arrived(now)
 	switch {
 	case in.slab == nil && n == room:
 		in.lean = -1 // there is probably more

@@ -2,6 +2,7 @@ package chisel_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"testing"
@@ -30,14 +31,14 @@ func TestMain(m *testing.M) {
 // runChisel runs until the process is killed.
 func runChisel(role string, args []string) error {
 	switch role {
-	case "server": // port, auth, key seed
+	case "server": // port, auth, key seed, address
 		server, err := chserver.NewServer(&chserver.Config{Reverse: true, Auth: args[1], KeySeed: args[2]})
 		if err != nil {
 			return err
 		}
-		return server.Run("127.0.0.1", args[0])
-	case "ours": // port
-		return runOurs(args[0])
+		return server.Run(addressOf(args), args[0])
+	case "ours": // as server
+		return runOurs(net.JoinHostPort(addressOf(args), args[0]))
 	case "our client": // server, target, remote
 		return runOurClient(args[0], args[1], args[2])
 	case "client": // URL, token, auth, remotes
@@ -52,4 +53,12 @@ func runChisel(role string, args []string) error {
 		return client.Run()
 	}
 	return fmt.Errorf("there is no role %q", role)
+}
+
+// addressOf is where a server listens.
+func addressOf(args []string) string {
+	if len(args) > 3 {
+		return args[3]
+	}
+	return "127.0.0.1"
 }

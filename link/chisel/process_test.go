@@ -106,9 +106,9 @@ func (b *listeningBinder) Release(error) {
 }
 
 // runOurs is our server in a process of its own.
-func runOurs(port string) error {
+func runOurs(address string) error {
 	logger := discard()
-	return http.ListenAndServe("127.0.0.1:"+port, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := chisel.Accept(w, r, nil, netip.Addr{})
 		if err != nil {
 			return
