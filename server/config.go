@@ -23,9 +23,10 @@ type Config struct {
 	EndpointsDomain postern.Hostname // "" is Domain
 	DataDir         string
 	Database        postern.Secret // a PostgreSQL URL; "" is SQLite in DataDir
-	Region          string
-	RequireProof    bool     // of domains outside our own
-	APIOrigins      []string // whose pages may use the REST API
+	Region          string         // the server's own: the first of Regions
+	Regions         []Region       // where it is reached
+	RequireProof    bool           // of domains outside our own
+	APIOrigins      []string       // whose pages may use the REST API
 	Sealing         Sealing
 
 	Listen         Listen
@@ -33,6 +34,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Public         Public
 	TLS            TLS
+	DNS            DNS
 	Gateways       Gateways
 	SSH            SSH
 	HTTP1          string // HTTP1Relay or HTTP1Standard
@@ -51,10 +53,25 @@ type Listen struct {
 	HTTP     string
 	Agent    string    // for agents only, beside HTTPS
 	SSH      string    // for SSH clients only, beside HTTPS
+	DNS      string    // resolvers, over UDP and TCP
 	TCP      string    // the host on which TCP and UDP endpoints listen
 	TCPPorts PortRange // the ports of TCP endpoints
 	UDPPorts PortRange // the ports of UDP endpoints
 	Admin    string    // metrics, health, debug
+}
+
+// Region is a place where the server is reached.
+type Region struct {
+	Name      string
+	Addresses []netip.Addr
+}
+
+// DNS says what the server tells resolvers, and whom it asks itself.
+type DNS struct {
+	NameServers      []postern.Hostname // of the server's zones; none: ns1 to ns4 below Domain
+	Resolvers        []netip.AddrPort   // none: the system's
+	Issuers          []string           // CAA values for the server's zones; none: anybody
+	AnswersPerSecond int                // of one kind to one network; 0: any number
 }
 
 // PortRange is First to Last, both included; the zero value is no port at all.
@@ -140,9 +157,11 @@ func Default() Config {
 	return Config{
 		DataDir: "/var/lib/postern",
 		Region:  "local",
+		Regions: []Region{{Name: "local"}},
 		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999}, UDPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
 		TLS:      TLS{Mode: ModeLocalCA},
+		DNS:      DNS{AnswersPerSecond: 50},
 		Gateways: Gateways{ListenAllow: allow.Loopback(), ProbeEvery: 30 * time.Second},
 		HTTP1:    HTTP1Relay,
 		Limits: Limits{Connections: 50_000, ConnectionsPerAddress: 2_000, HeaderBytes: 32 << 10,
@@ -168,6 +187,27 @@ func Development(dir string) Config {
 	config.Listen.HTTP = "127.0.0.1:8880"
 	config.Log.Format = "console"
 	return config
+}
+
+// NameServers are those that the server's zones are to be delegated to.
+func (c Config) NameServers() []postern.Hostname {
+	if len(c.DNS.NameServers) > 0 {
+		return c.DNS.NameServers
+	}
+	var all []postern.Hostname
+	for _, label := range []postern.Hostname{"ns1.", "ns2.", "ns3.", "ns4."} {
+		all = append(all, label+c.Domain)
+	}
+	return all
+}
+
+// regions are the names of where the server is reached, its own first.
+func (c Config) regions() []string {
+	names := make([]string, len(c.Regions))
+	for i, region := range c.Regions {
+		names[i] = region.Name
+	}
+	return names
 }
 
 // BaseDomain is the domain below which names are assigned.

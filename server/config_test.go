@@ -101,7 +101,8 @@ func compare(t *testing.T, golden string, got []byte) {
 // chosen holds a value other than the default for each key, as flags take it.
 func chosen() map[string]string {
 	return map[string]string{
-		"domain": "tunnels.example.org", "endpoints_domain": "apps.example.net", "data_dir": "/srv/postern", "database": "postgres://postern@db.example.org:5433/tunnels?sslmode=disable", "regions": "eu", "domains.require_proof": "true", "api.allowed_origins": "https://console.example.org",
+		"domain": "tunnels.example.org", "endpoints_domain": "apps.example.net", "data_dir": "/srv/postern", "database": "postgres://postern@db.example.org:5433/tunnels?sslmode=disable", "regions": "eu=203.0.113.7+2001:db8::7,us=198.51.100.7", "listen.dns": ":5353", "dns.name_servers": "ns1.example.org,ns2.example.org", "dns.resolvers": "192.0.2.53:53,[2001:db8::53]:5353", "dns.caa": "letsencrypt.org,;", "dns.answers_per_second": "10",
+		"domains.require_proof": "true", "api.allowed_origins": "https://console.example.org",
 		"listen.https": "127.0.0.1:8443", "listen.http": "[::1]:8880", "listen.agent": ":4443", "listen.ssh": ":2222", "ssh.host_certificates": "/etc/postern/host-cert.pub", "listen.tcp": "10.0.0.1",
 		"listen.tcp_ports": "30000-30100", "listen.udp_ports": "31000-31100", "listen.admin": "127.0.0.1:9191",
 		"proxy_protocol": "https,http", "trusted_proxies": "10.0.0.0/8,2001:db8::/32",
@@ -197,10 +198,10 @@ func chosenFile(settings []server.Setting) []byte {
 func asYAML(key, value string) string {
 	switch key {
 	case "regions":
-		return "[{name: " + value + "}]"
+		return "[{name: eu, addresses: [203.0.113.7, '2001:db8::7']}, {name: us, addresses: 198.51.100.7}]"
 	case "tls.certificates":
 		return "[{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key}]"
-	case "proxy_protocol", "trusted_proxies", "sealing.key", "gateways.listen_allow":
+	case "proxy_protocol", "trusted_proxies", "sealing.key", "gateways.listen_allow", "dns.resolvers", "dns.caa", "dns.name_servers":
 		return "[\"" + strings.ReplaceAll(value, ",", "\", \"") + "\"]"
 	}
 	return "'" + value + "'"

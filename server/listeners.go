@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/postern-dev/postern"
@@ -13,7 +14,11 @@ import (
 )
 
 // listeners are the sockets of a node; nil where one is switched off.
-type listeners struct{ https, http, agent, ssh, admin net.Listener }
+type listeners struct {
+	https, http, agent, ssh, admin net.Listener
+	dns                            net.Listener // with datagrams, or neither
+	datagrams                      *net.UDPConn // for DNS
+}
 
 // listen binds everything, or nothing. What is among the inherited under the same name
 // and address is used instead of a new one.
@@ -43,13 +48,51 @@ func listen(ctx context.Context, c Config, inherited []handover.Listener) (*list
 		}
 		*one.to = ln
 	}
+	if err := l.listenDNS(ctx, c.Listen.DNS, inherited); err != nil {
+		l.close()
+		return nil, err
+	}
 	return l, nil
+}
+
+// listenDNS binds both sockets of listen.dns, to the same port.
+func (l *listeners) listenDNS(ctx context.Context, address string, inherited []handover.Listener) error {
+	const key = "listen.dns"
+	if address == "" {
+		return nil
+	}
+	l.dns = find(inherited, key, address)
+	for _, one := range inherited {
+		if one.Datagrams != nil && one.Name == key && (one.Address == address || one.Address == handover.AnyAddress) {
+			l.datagrams = one.Datagrams
+		}
+	}
+	if l.dns == nil {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return cannotListen(key, address, err)
+		}
+		l.dns = ln
+	}
+	if l.datagrams != nil {
+		return nil
+	}
+	host, wanted, err := net.SplitHostPort(address)
+	if err == nil && wanted == "0" {
+		address = net.JoinHostPort(host, strconv.Itoa(int(port(l.dns))))
+	}
+	conn, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", address)
+	if err != nil {
+		return cannotListen(key, address+" over UDP", err)
+	}
+	l.datagrams, _ = conn.(*net.UDPConn) // it is one
+	return nil
 }
 
 // find returns the inherited listener of a key and address, nil for none.
 func find(inherited []handover.Listener, key, address string) net.Listener {
 	for _, ln := range inherited {
-		if ln.Name == key && (ln.Address == address || ln.Address == handover.AnyAddress) {
+		if ln.Listener != nil && ln.Name == key && (ln.Address == address || ln.Address == handover.AnyAddress) {
 			return ln.Listener
 		}
 	}
@@ -65,8 +108,10 @@ func (l *listeners) toHandOver(c Config, socket net.Listener) []handover.Listene
 		{Name: "listen.agent", Address: c.Listen.Agent, Listener: l.agent},
 		{Name: "listen.ssh", Address: c.Listen.SSH, Listener: l.ssh},
 		{Name: "listen.admin", Address: c.Listen.Admin, Listener: l.admin},
+		{Name: "listen.dns", Address: c.Listen.DNS, Listener: l.dns},
+		{Name: "listen.dns", Address: c.Listen.DNS, Datagrams: l.datagrams},
 	} {
-		if one.Listener != nil {
+		if one.Listener != nil || one.Datagrams != nil {
 			all = append(all, one)
 		}
 	}
@@ -92,11 +137,14 @@ func cannotListen(key, address string, err error) error {
 }
 
 func (l *listeners) close() {
-	for _, ln := range []net.Listener{l.https, l.http, l.agent, l.ssh, l.admin} {
+	for _, ln := range []net.Listener{l.https, l.http, l.agent, l.ssh, l.admin, l.dns} {
 		if ln != nil {
 			// Closing a listener that its server has closed is no failure.
 			_ = ln.Close()
 		}
+	}
+	if l.datagrams != nil {
+		_ = l.datagrams.Close()
 	}
 }
 

@@ -154,6 +154,7 @@ func (c *Config) validate(problems *Problems) {
 		problems.add(c.place("proxy_protocol"),
 			"proxy_protocol is set but trusted_proxies is empty, so no peer could send the header; name the load balancer's addresses")
 	}
+	c.validateDNS(problems)
 	if c.Limits.ConnectionsPerAddress > c.Limits.Connections {
 		problems.add(c.place("limits.connections_per_address"),
 			"limits.connections_per_address (%d) is above limits.connections (%d)", c.Limits.ConnectionsPerAddress, c.Limits.Connections)

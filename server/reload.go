@@ -104,6 +104,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	s.gateways.Reload(gatewayLive(next, access))
 	s.control.SetLimits(controlLimits(next))
 	s.meters.SetDefaults(quotaDefaults(next))
+	s.reloadZones(next)
 	s.config = next
 	s.log.InfoContext(ctx, "configuration reloaded", "changed", changed)
 	if len(waiting) > 0 {

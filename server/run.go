@@ -90,6 +90,10 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("usage", run.StopServices, s.meters.Run, nil)
 	group.Add("limits", run.StopServices, s.watchLimits, nil)
 	group.Add("doors", run.StopServices, s.watchDoors, nil)
+	if s.zones.server != nil {
+		group.Add("zones", run.StopServices, s.watchZones, nil)
+		group.Add("DNS", run.StopServices, s.serveDNS, nil)
+	}
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
 	group.Add("rest", run.StopServices, returnMemory, nil)
 	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)
@@ -147,7 +151,7 @@ func (s *Server) becomeReady(ctx context.Context) error {
 	s.ready.Store(true)
 	c := s.settings()
 	s.log.InfoContext(ctx, "server ready", "domain", c.Domain.String(), "https", s.HTTPSAddr().String(), "http", addressText(s.listeners.http),
-		"ssh", addressText(s.listeners.ssh), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "udp_ports", c.Listen.UDPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
+		"ssh", addressText(s.listeners.ssh), "dns", addressText(s.listeners.dns), "admin", addressText(s.listeners.admin), "tcp_ports", c.Listen.TCPPorts.String(), "udp_ports", c.Listen.UDPPorts.String(), "data_dir", c.DataDir, "ca_file", s.CAFile(),
 		"gateway_fingerprint", chisel.Fingerprint(s.hostKey.PublicKey()),
 		"development", c.Development, "version", s.options.Version)
 	s.log.InfoContext(ctx, "SSH clients are served", "host_keys", strings.Join(s.SSHFingerprints(), " "))

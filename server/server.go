@@ -87,6 +87,7 @@ type Server struct {
 	meters      *quota.Meters
 	registry    *prometheus.Registry
 	memory      needed
+	zones       zones
 
 	ready    atomic.Bool
 	closing  sync.Once
@@ -168,6 +169,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		}
 	}
 	s.closeUnused()
+	if err := s.openDNS(ctx); err != nil {
+		return err
+	}
 	if err := s.assembleTraffic(ctx); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "ssh",
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), sealingSettings(), listenSettings(), publicSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), dnsSettings(), publicSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {
@@ -40,8 +40,7 @@ func nameSettings() []Setting {
 		databaseSetting(),
 		sequence("api.allowed_origins", "ORIGIN", "Pages of these origins, such as https://console.example.com, may use the REST API from a browser, with a key of their own.",
 			func(c *Config) *[]string { return &c.APIOrigins }, parseOrigin, plain),
-		{Key: "regions", Argument: "NAME", About: "The name of this server's region, which agents are told; several regions need a cluster, which this version does not have.",
-			list: true, fields: []string{"name"}, set: setRegions, show: func(c Config) string { return c.Region }},
+		regionsSetting(),
 		scalar("domains.require_proof", "BOOL", "Whether accounts must prove by a TXT record that a domain outside the server's own is theirs before they reserve it; a server's only account need not.",
 			func(c *Config) *bool { return &c.RequireProof }, parseSwitch, strconv.FormatBool),
 	}
@@ -63,20 +62,6 @@ func parseSwitch(s string) (bool, error) {
 	return s == "true", nil
 }
 
-func setRegions(c *Config, values []string) error {
-	switch {
-	case len(values) > 1:
-		return fmt.Errorf("%d regions need a cluster, which this version does not have; name one", len(values))
-	case len(values) == 0:
-		return nil
-	}
-	if name := values[0]; name == "" || len(name) > 63 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return fmt.Errorf("%q is not a region's name: 1 to 63 lower-case letters, digits and hyphens", clip(name))
-	}
-	c.Region = values[0]
-	return nil
-}
-
 func listenSettings() []Setting {
 	address := func(name, about string, field func(*Config) *string) Setting {
 		return scalar("listen."+name, "ADDRESS", about, field, parseAddress, plain)
@@ -87,6 +72,8 @@ func listenSettings() []Setting {
 		address("agent", "An extra listener that takes agents only; empty for none.", func(c *Config) *string { return &c.Listen.Agent }),
 		address("ssh", "An extra listener that takes SSH clients only, such as :22; empty for none, as listen.https takes them, too.",
 			func(c *Config) *string { return &c.Listen.SSH }),
+		address("dns", "Resolvers that ask for the names of the server's zones, over UDP and TCP, such as :53; empty switches the zones off.",
+			func(c *Config) *string { return &c.Listen.DNS }),
 		scalar("listen.tcp", "HOST", "The address on which TCP and UDP endpoints listen; empty is the host of listen.https.",
 			func(c *Config) *string { return &c.Listen.TCP }, parseHost, plain),
 		scalar("listen.tcp_ports", "FIRST-LAST", "The ports that TCP endpoints may have; empty switches them off.",
@@ -245,7 +232,6 @@ func parseAccessLog(s string) (string, error) {
 // what it was told is worse than one that does not start.
 func futureSettings() []Setting {
 	return []Setting{
-		future("listen.dns", "the authoritative DNS zone"),
 		future("cluster", "a cluster of several nodes"),
 		future("tls.directory", "ACME"),
 		future("tls.email", "ACME"),

@@ -104,7 +104,7 @@ func (s *Server) inherited() []handover.Listener {
 func (s *Server) closeUnused() {
 	used := s.listeners.toHandOver(s.config, s.socket)
 	for _, ln := range s.inherited() {
-		if !slices.ContainsFunc(used, func(u handover.Listener) bool { return u.Listener == ln.Listener }) {
+		if !slices.ContainsFunc(used, ln.Same) {
 			_ = ln.Close()
 		}
 	}

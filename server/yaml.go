@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -207,18 +208,21 @@ func (r *reader) sequence(setting Setting, sequence *ast.SequenceNode) ([]string
 	return values, true
 }
 
-// item turns {certificate: a, key: b} into the flag's form, "a=b".
+// item turns {certificate: a, key: b} into the flag's form, "a=b", and {name: a, addresses:
+// [b, c]} into "a=b+c".
 func (r *reader) item(setting Setting, node ast.Node, entries []*ast.MappingValueNode) (string, bool) {
 	found := make(map[string]string)
 	for _, entry := range entries {
 		name, text := entry.Key.String(), ""
-		for _, field := range setting.fields {
-			if field == name {
-				text, _ = scalarText(entry.Value)
-			}
+		switch {
+		case slices.Contains(setting.fields, name):
+			text, _ = scalarText(entry.Value)
+		case slices.Contains(setting.lists, name):
+			text = listText(entry.Value)
 		}
 		if text == "" {
-			r.problems.add(r.at(entry.Key), "%s is not a key of an item of %s, or has no value; an item has %s", clip(name), setting.Key, strings.Join(setting.fields, " and "))
+			keys := append(slices.Clone(setting.fields), setting.lists...)
+			r.problems.add(r.at(entry.Key), "%s is not a key of an item of %s, or has no value; an item has %s", clip(name), setting.Key, strings.Join(keys, " and "))
 			return "", false
 		}
 		found[name] = text
@@ -231,7 +235,30 @@ func (r *reader) item(setting Setting, node ast.Node, entries []*ast.MappingValu
 		}
 		texts = append(texts, found[field])
 	}
+	for _, field := range setting.lists {
+		if found[field] != "" {
+			texts = append(texts, found[field])
+		}
+	}
 	return strings.Join(texts, "="), true
+}
+
+// listText gives a list of scalars, or one, with pluses between them; "" for anything else.
+func listText(node ast.Node) string {
+	sequence, is := node.(*ast.SequenceNode)
+	if !is {
+		text, _ := scalarText(node)
+		return text
+	}
+	var texts []string
+	for _, item := range sequence.Values {
+		text, ok := scalarText(item)
+		if !ok || text == "" {
+			return ""
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "+")
 }
 
 // scalarText gives a scalar as it was written.

@@ -15,7 +15,7 @@ import (
 // The ingress of the customer's network, as ngrok's guide makes it: with its headers, and
 // its answer key by key.
 func TestCreateAgentIngress(t *testing.T) {
-	w := newWorldOf(t, func(c *service.Config) { c.Region = "eu" })
+	w := newWorldOf(t, func(c *service.Config) { c.Regions = []string{"eu"} })
 	made := w.does(201, "POST", "/agent_ingresses", `{"description":"Custom ingress for ACME","domain":"connect.acme-bank.com"}`)
 	id := idIn(made)
 	want := object{

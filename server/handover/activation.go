@@ -18,7 +18,7 @@ const firstActivated = 3
 // Activated gives the listeners that the process was started with, as systemd's socket
 // units pass them (LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES); none where it was not. Each
 // is named after the key that it is for: a unit's FileDescriptorName= says https, http,
-// agent or admin. It must be called once, before other descriptors are opened.
+// agent, dns (once for TCP and once for UDP) or admin. It must be called once, before other descriptors are opened.
 func Activated(env func(string) string) ([]Listener, error) { return activated(env, firstActivated) }
 
 func activated(env func(string) string, first int) ([]Listener, error) {
@@ -51,16 +51,33 @@ func activated(env func(string) string, first int) ([]Listener, error) {
 func activatedOne(descriptor int, name string) (Listener, error) {
 	file := os.NewFile(uintptr(descriptor), "LISTEN_FDS")
 	switch name {
-	case "https", "http", "agent", "admin":
+	case "https", "http", "agent", "admin", "dns":
 	default:
 		return Listener{}, errors.Join(postern.Errorf(postern.CodeConfigInvalid,
-			"LISTEN_FDNAMES: %q is not https, http, agent or admin; set FileDescriptorName= in the socket unit", clip(name, 64)), file.Close())
+			"LISTEN_FDNAMES: %q is not https, http, agent, dns or admin; set FileDescriptorName= in the socket unit", clip(name, 64)), file.Close())
 	}
-	ln, err := net.FileListener(file)
+	one := Listener{Name: "listen." + name, Address: AnyAddress}
+	var err error
+	if name == "dns" && isDatagram(file) {
+		one.Datagrams, err = datagramSocket(file)
+	} else {
+		one.Listener, err = net.FileListener(file)
+	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return Listener{}, postern.Errorf(postern.CodeConfigInvalid, "the socket %s that the process was started with cannot be used: %v", name, err).Because(err)
 	}
-	return Listener{Name: "listen." + name, Address: AnyAddress, Listener: ln}, nil
+	return one, nil
+}
+
+// isDatagram tells a socket of UDP from one of TCP: a resolver may come over either, and
+// units name both the same.
+func isDatagram(file *os.File) bool {
+	conn, err := net.FilePacketConn(file)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // AnyAddress is the address of a listener that stands for its key whatever address the

@@ -13,11 +13,34 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// Listener is one of a server's fixed listeners.
+// Listener is one of a server's fixed listeners, or a socket for datagrams. One of
+// Listener and Datagrams is there.
 type Listener struct {
 	Name    string // which one: https, http, …
 	Address string // in the configuration
 	net.Listener
+	Datagrams *net.UDPConn
+}
+
+// Close closes the one that is there.
+func (l Listener) Close() error {
+	if l.Datagrams != nil {
+		return l.Datagrams.Close()
+	}
+	return l.Listener.Close()
+}
+
+// Same tells whether two are the same socket.
+func (l Listener) Same(other Listener) bool {
+	return l.Listener == other.Listener && l.Datagrams == other.Datagrams
+}
+
+// socket is the one that is there.
+func (l Listener) socket() any {
+	if l.Datagrams != nil {
+		return l.Datagrams
+	}
+	return l.Listener
 }
 
 // Giver is the running process's side of a hand-over.
@@ -86,12 +109,12 @@ func (g Giver) offer(w *wire) error {
 	files := []*os.File{lock}
 	defer func() { closeAll(files) }()
 	for _, ln := range g.Listeners {
-		file, err := duplicateSocket(ln.Listener)
+		file, err := duplicateSocket(ln.socket())
 		if err != nil {
 			return err
 		}
 		files = append(files, file)
-		m.Listeners = append(m.Listeners, listenerName{ln.Name, ln.Address})
+		m.Listeners = append(m.Listeners, listenerName{ln.Name, ln.Address, ln.Datagrams != nil})
 	}
 	return w.send(m, files...)
 }

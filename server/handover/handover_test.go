@@ -59,6 +59,7 @@ func udp(t *testing.T) *net.UDPConn {
 type running struct {
 	handover.Giver
 	https   net.Listener
+	dns     *net.UDPConn
 	ports   handover.PortSockets
 	conn    net.Conn // where a test ends it from here
 	retired bool
@@ -69,7 +70,7 @@ func newRunning(t *testing.T, ports int) *running {
 	lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
 	must(t, err)
 	t.Cleanup(func() { lock.Close() })
-	r := &running{https: tcp(t), ports: handover.PortSockets{TCP: make(map[uint16]net.Listener), UDP: make(map[uint16]*net.UDPConn)}}
+	r := &running{https: tcp(t), dns: udp(t), ports: handover.PortSockets{TCP: make(map[uint16]net.Listener), UDP: make(map[uint16]*net.UDPConn)}}
 	for range ports {
 		ln := tcp(t)
 		r.ports.TCP[uint16(ln.Addr().(*net.TCPAddr).Port)] = ln
@@ -81,7 +82,7 @@ func newRunning(t *testing.T, ports int) *running {
 			handover.GatewaySocket{Gateway: "pgw_2", At: netip.MustParseAddrPort(conn.LocalAddr().String()), Conn: conn})
 	}
 	r.Giver = handover.Giver{
-		Release: "1.0", Lock: lock, Listeners: []handover.Listener{{Name: "listen.https", Address: ":443", Listener: r.https}},
+		Release: "1.0", Lock: lock, Listeners: []handover.Listener{{Name: "listen.https", Address: ":443", Listener: r.https}, {Name: "listen.dns", Address: ":53", Datagrams: r.dns}},
 		Retire: func(give func(handover.PortSockets) error) error {
 			err := give(r.ports)
 			r.retired = err == nil
@@ -130,7 +131,7 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	taker, err := handover.Ask(t.Context(), newcomer, "2.0")
 	must(t, err)
 	defer taker.Close()
-	if taker.Release != "1.0" || len(taker.Listeners) != 1 || taker.Listeners[0].Name != "listen.https" || taker.Listeners[0].Address != ":443" {
+	if taker.Release != "1.0" || len(taker.Listeners) != 2 || taker.Listeners[0].Name != "listen.https" || taker.Listeners[0].Address != ":443" {
 		t.Fatalf("%+v", taker)
 	}
 	if _, err := taker.Lock.WriteString("is the same file"); err != nil {
@@ -152,6 +153,11 @@ func TestListenersAndLockGoOver(t *testing.T) {
 	}
 	must(t, r.https.Close())
 	accepts(t, taker.Listeners[0].Listener, r.https.Addr())
+	if had := taker.Listeners[1]; had.Name != "listen.dns" || had.Address != ":53" || had.Datagrams == nil {
+		t.Fatalf("%+v", had)
+	}
+	must(t, r.dns.Close())
+	receives(t, taker.Listeners[1].Datagrams, r.dns.LocalAddr())
 	for port, ln := range ports.TCP {
 		must(t, r.ports.TCP[port].Close())
 		accepts(t, ln, r.ports.TCP[port].Addr())

@@ -51,7 +51,10 @@ type message struct {
 
 // listenerName says which listener a descriptor is, and what its address is in the
 // configuration that it was made from.
-type listenerName struct{ Name, Address string }
+type listenerName struct {
+	Name, Address string
+	UDP           bool `json:",omitempty"`
+}
 
 // gatewayName says which port of a private gateway a descriptor is.
 type gatewayName struct {

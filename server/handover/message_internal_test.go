@@ -15,7 +15,7 @@ import (
 func FuzzMessages(f *testing.F) {
 	for _, m := range []message{
 		{Kind: kindHello, Version: Version, Release: "1.0"},
-		{Kind: kindOffer, Lock: true, Listeners: []listenerName{{"listen.https", ":443"}}},
+		{Kind: kindOffer, Lock: true, Listeners: []listenerName{{"listen.https", ":443", false}}},
 		{Kind: kindPorts, Ports: []uint16{20000, 20001}, More: true},
 		{Kind: kindRefusal, Code: postern.CodeServerBusy, Text: "not now"},
 	} {

@@ -50,11 +50,27 @@ func (t *Taker) ask(ctx context.Context, release string) error {
 		return unreadable(fmt.Errorf("the lock is missing"))
 	}
 	t.Release, t.Lock = offer.Release, files[0]
-	listeners, err := listenersOf(files[1:])
-	for i, ln := range listeners {
-		t.Listeners = append(t.Listeners, Listener{offer.Listeners[i].Name, offer.Listeners[i].Address, ln})
-	}
+	t.Listeners, err = fixedOf(offer.Listeners, files[1:])
 	return err
+}
+
+// fixedOf makes the fixed listeners of descriptors, which are closed; on error those that
+// were made are returned too.
+func fixedOf(names []listenerName, files []*os.File) (all []Listener, err error) {
+	defer closeAll(files)
+	for i, name := range names {
+		one := Listener{Name: name.Name, Address: name.Address}
+		if name.UDP {
+			one.Datagrams, err = datagramSocket(files[i])
+		} else if one.Listener, err = net.FileListener(files[i]); err != nil {
+			err = fmt.Errorf("use a listener that was handed over: %w", err)
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // listenersOf makes listeners of descriptors, which are closed; on error those that

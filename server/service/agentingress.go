@@ -10,7 +10,7 @@ import (
 	"github.com/postern-dev/postern/server/store"
 )
 
-// nameServers is how many the server's zones have.
+// nameServers is how many the server's zones have unless the configuration names them.
 const nameServers = 4
 
 // AgentIngresses are the use cases of agent ingresses.
@@ -103,8 +103,8 @@ func (s *Service) showIngress(_ reader, row *store.AgentIngress) (resource.Agent
 	definition := resource.AgentIngresses().Definition
 	shown := resource.AgentIngress{Identity: s.identity(definition, &row.Meta), Notes: notes(&row.Meta), Domain: string(row.Domain)}
 	shown.URI = definition.PathOf(row.ID) // ngrok's are relative here, and nowhere else
-	for n := range nameServers {
-		shown.NSTargets = append(shown.NSTargets, fmt.Sprintf("ns%d.%s", n+1, s.domains[0]))
+	for _, name := range s.nameServers {
+		shown.NSTargets = append(shown.NSTargets, string(name))
 	}
 	for _, region := range s.regions() {
 		shown.RegionDomains = append(shown.RegionDomains, fmt.Sprintf("tunnel.%s.%s", region, row.Domain))

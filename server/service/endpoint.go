@@ -107,7 +107,7 @@ func (s *Service) showCloudEndpoint(r reader, row *store.CloudEndpoint) (resourc
 
 func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpoint, error) {
 	shown := s.showURL(string(e.ID), e.URL, bindingPublic)
-	shown.Type, shown.Region, shown.Name = "ephemeral", s.region, e.Name
+	shown.Type, shown.Region, shown.Name = "ephemeral", s.region(), e.Name
 	shown.CreatedAt = resource.Moment(e.StartedAt)
 	shown.UpdatedAt = shown.CreatedAt
 	shown.Description, shown.Metadata, shown.PoolingEnabled = e.Description, e.Metadata, e.Pooling

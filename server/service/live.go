@@ -39,7 +39,7 @@ func credentialsOf(id postern.CredentialID) string {
 func (s *Service) Tunnel(e postern.Endpoint) resource.Tunnel {
 	return resource.Tunnel{
 		ID: TunnelID(e.ID), PublicURL: s.publicURL(e.URL), StartedAt: resource.Moment(e.StartedAt),
-		Metadata: e.Metadata, Proto: string(e.URL.Scheme), Region: s.region,
+		Metadata: e.Metadata, Proto: string(e.URL.Scheme), Region: s.region(),
 		TunnelSession: s.refTo("tunnel_sessions", string(e.Session)),
 		Endpoint:      &resource.Ref{ID: string(e.ID), URI: s.apiURL + "/endpoints/" + string(e.ID)},
 		Labels:        map[string]string{}, Backends: []resource.Ref{}, ForwardsTo: e.ForwardsTo,

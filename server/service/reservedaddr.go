@@ -48,7 +48,7 @@ func (s *Service) buildAddress(d *draft, _ Caller, row *store.ReservedAddr, c re
 	row.Description, row.Metadata = c.Description, c.Metadata
 	row.Host, row.Region = "tcp."+s.domains[0], c.Region
 	if row.Region == "" {
-		row.Region = s.region
+		row.Region = s.region()
 	} else if !slices.Contains(s.regions(), row.Region) {
 		return postern.Errorf(postern.CodeRegionInvalid, "the region is %.60q; there are: %s", row.Region, strings.Join(s.regions(), ", "))
 	}

@@ -98,7 +98,10 @@ func (s *Service) wantedDomain(c resource.ReservedDomainCreate) (postern.Hostnam
 }
 
 // regions are the server's.
-func (s *Service) regions() []string { return []string{s.region} }
+func (s *Service) regions() []string { return s.places }
+
+// region is the server's own.
+func (s *Service) region() string { return s.places[0] }
 
 // ownDomain tells whether a name is below one of the server's domains.
 func (s *Service) ownDomain(host postern.Hostname) bool {

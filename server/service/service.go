@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -57,8 +58,12 @@ type Config struct {
 	// whose URLs hold theirs; nil: the schemes' own ports.
 	PublicPort func(postern.Scheme) uint16
 
-	// Region is the name of the server's region.
-	Region string
+	// Regions are the names of where the server is reached, its own first.
+	Regions []string
+
+	// NameServers are those that zones of the server are to be delegated to; none: ns1 to
+	// ns4 below the first of Domains.
+	NameServers []postern.Hostname
 
 	// TCPPorts are the ports that TCP endpoints may have.
 	TCPPorts PortRange
@@ -105,20 +110,21 @@ type Config struct {
 // context may block for as long as it or Config.StoreTimeout allows. Errors are
 // *postern.Error.
 type Service struct {
-	store    store.Store
-	bus      *event.Bus
-	nameKey  []byte
-	domains  []postern.Hostname
-	apiURL   string
-	region   string
-	dns      DNS
-	tcpPorts PortRange
-	prove    bool
-	inUse    func() []postern.Endpoint
-	timeout  time.Duration
-	maxKeys  int
-	now      func() time.Time
-	logger   *slog.Logger
+	store       store.Store
+	bus         *event.Bus
+	nameKey     []byte
+	domains     []postern.Hostname
+	apiURL      string
+	places      []string
+	nameServers []postern.Hostname
+	dns         DNS
+	tcpPorts    PortRange
+	prove       bool
+	inUse       func() []postern.Endpoint
+	timeout     time.Duration
+	maxKeys     int
+	now         func() time.Time
+	logger      *slog.Logger
 
 	holders func(postern.URL) []postern.Endpoint
 	clouds  *clouds
@@ -162,8 +168,16 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if len(c.Domains) == 0 {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "a server needs a domain to give names below")
 	}
+	if len(c.Regions) == 0 {
+		c.Regions = []string{""}
+	}
+	if len(c.NameServers) == 0 {
+		for n := range nameServers {
+			c.NameServers = append(c.NameServers, postern.Hostname(fmt.Sprintf("ns%d.%s", n+1, c.Domains[0])))
+		}
+	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, region: c.Region, publicPort: c.PublicPort,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, publicPort: c.PublicPort,
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
