@@ -82,7 +82,7 @@ func TestAgentIngresses(t *testing.T) {
 func TestReservedAddrs(t *testing.T) {
 	const path = "/reserved_addrs"
 	w := newWorldOf(t, func(c *service.Config) {
-		c.Region, c.TCPPorts = "eu", service.PortRange{First: 20000, Last: 20003}
+		c.Regions, c.TCPPorts = []string{"eu"}, service.PortRange{First: 20000, Last: 20003}
 		c.InUse = func() []postern.Endpoint {
 			return []postern.Endpoint{{URL: postern.URL{Scheme: postern.TCP, Port: 20003}}}
 		}
