@@ -35,6 +35,13 @@ type Stream interface {
 // nobody would know whether something has come that was not asked for.
 type Readable interface{ Readable() bool }
 
+// Awaiter is implemented by streams that somebody can wait for without a goroutine. wake is
+// called once and soon when Read would return at once: with bytes, the end or an error,
+// that of Close included. false: it would now, and wake is not called. A later call
+// replaces the wake of an earlier one. Deadlines wake nobody. wake must neither block nor
+// use the stream; it may start a goroutine that does.
+type Awaiter interface{ AwaitReadable(wake func()) bool }
+
 // Header says what a stream is, before its first byte.
 type Header struct {
 	Endpoint       string         // the id under which the agent bound the endpoint

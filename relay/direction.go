@@ -19,7 +19,7 @@ const (
 )
 
 // direction copies from src to dst. All fields but the atomic ones belong to its
-// goroutine until run returns.
+// goroutine, which may be another one after each rest.
 type direction struct {
 	pipe     *pipe
 	src, dst Conn
@@ -28,9 +28,31 @@ type direction struct {
 	total    *atomic.Int64 // of the caller's counters
 	moved    int64
 
+	awaited awaiter      // src, where it is one that can be waited for without a goroutine
+	socket  syscall.Conn // src's, where it is the kernel's own
+	lingers bool         // it goes to rest, see quiet
+	waits   int          // looks in a row that found the other direction busy
+
 	writing    atomic.Bool // waits in dst.Write, which has a deadline of its own
 	ended      atomic.Bool // src's clean end was passed on to dst
+	resting    atomic.Bool // nothing comes: the opposite one need not wait with a goroutine
+	parked     atomic.Bool // has no goroutine
 	writeUntil time.Time   // the write deadline that is set
+}
+
+// init makes d the direction that comes from a side.
+func (d *direction) init(p *pipe, from Side, total *atomic.Int64) {
+	d.pipe, d.from, d.total = p, from, total
+	d.src, d.dst, d.to, d.opposite = p.a, p.b, B, &p.back
+	if from == B {
+		d.src, d.dst, d.to, d.opposite = p.b, p.a, A, &p.forth
+	}
+	d.awaited, _ = d.src.(awaiter)
+	d.socket = kernels(d.src)
+	if p.options.Idle > 0 {
+		d.awaited = nil // its deadlines need somebody who waits
+	}
+	d.resting.Store(d.awaited != nil)
 }
 
 // step is what comes next in a direction's life.
@@ -39,13 +61,20 @@ type step int
 const (
 	goQuiet step = iota // little comes: wait in a small buffer
 	goBulk              // much comes: take a large one, or splice
+	atRest              // nothing comes: another goroutine goes on
 	over
 )
 
-// run copies until this direction has ended, and passes the end on.
+// run copies until this direction has ended, and passes the end on, or until it is at
+// rest: nothing of d may be touched then.
 func (d *direction) run() {
-	for next := goQuiet; next != over; {
+	for next := goQuiet; ; {
 		switch {
+		case next == atRest:
+			return
+		case next == over:
+			d.isOver()
+			return
 		case next == goQuiet:
 			next = d.quiet()
 		case d.canSplice():
@@ -56,13 +85,28 @@ func (d *direction) run() {
 	}
 }
 
-// quiet relays small messages, and waits for ever if Idle allows it.
+// isOver takes leave of the pipe, which ends with the second direction.
+func (d *direction) isOver() {
+	d.resting.Store(true)
+	if d.pipe.going.Add(-1) == 0 {
+		d.pipe.finish()
+	}
+}
+
+// quiet relays small messages. Where nothing comes for a moment the direction goes to
+// rest, or waits for ever if Idle allows it.
 func (d *direction) quiet() step {
 	small := smallBuffers.Get().(*[smallBuffer]byte)
 	defer smallBuffers.Put(small)
-	d.armIdle()
+	d.armQuiet()
 	for {
+		if d.awaited != nil && d.opposite.resting.Load() && d.park() {
+			return atRest
+		}
 		n, err := d.src.Read(small[:])
+		if n > 0 {
+			d.awake()
+		}
 		switch {
 		case n > 0 && !d.deliver(small[:n]):
 			return over
@@ -70,7 +114,9 @@ func (d *direction) quiet() step {
 			if d.idleTooLong() {
 				return over
 			}
-			d.armIdle()
+			if d.rest() {
+				return atRest
+			}
 		case err != nil:
 			return d.readEnded(err)
 		case n == len(small):
@@ -134,9 +180,13 @@ func (d *direction) readEnded(err error) step {
 		d.pipe.abort(failed)
 		return over
 	}
-	if err := d.dst.CloseWrite(); err != nil {
-		d.writeFailed(err)
-		return over
+	// What closes both directions of a socket at once says the same as to end one and
+	// close it a moment later.
+	if closing := d.opposite.ended.Load() && d.opposite.socket != nil; !closing {
+		if err := d.dst.CloseWrite(); err != nil {
+			d.writeFailed(err)
+			return over
+		}
 	}
 	d.ended.Store(true)
 	return over

@@ -19,6 +19,12 @@ func memory(t testing.TB) (outer, inner relay.Conn) {
 	return a.(relay.Conn), b.(relay.Conn)
 }
 
+// awaited is memory whose inner end can be waited for without a goroutine, as a stream.
+func awaited(t testing.TB) (outer, inner relay.Conn) {
+	outer, inner = memory(t)
+	return outer, inner.(*testkit.PipeConn).Awaited()
+}
+
 // loopback gives the two ends of a TCP connection.
 func loopback(t testing.TB) (outer, inner relay.Conn) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/postern-dev/postern"
 )
@@ -69,6 +70,15 @@ func (p *Peeked) more(n int) {
 // Buffered returns the bytes that were read and not consumed; they are valid until
 // the next Peek or Read.
 func (p *Peeked) Buffered() []byte { return p.kept }
+
+// Socket is the socket that Read reads now; nil while bytes are kept, or where it is none.
+func (p *Peeked) Socket() syscall.Conn {
+	if len(p.kept) > 0 || p.failed != nil {
+		return nil
+	}
+	socket, _ := p.Conn.(syscall.Conn)
+	return socket
+}
 
 // Take consumes and returns the bytes that were read and not consumed, to send them
 // in one piece with what opens the other side. The caller owns them.

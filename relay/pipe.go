@@ -22,41 +22,88 @@ import (
 // once: a service that answers early and closes is heard.
 //
 // A direction holds 512 bytes while it is quiet and takes a large buffer only while bytes
-// pour; between two TCP connections the kernel moves them (splice) where it can.
+// pour; between two TCP connections the kernel moves them (splice) where it can. One that
+// is at rest and whose source can be awaited (link.Awaiter) has no goroutine.
 func Pipe(ctx context.Context, a, b Conn, o Options) Result {
-	p := &pipe{a: a, b: b, options: o, started: time.Now()}
-	if p.options.Counters == nil {
-		p.options.Counters = new(Counters)
-	}
-	stop := context.AfterFunc(ctx, func() { p.fail(Neither, cancelled(ctx)) })
-	defer stop()
+	p := newPipe(a, b, o)
+	over := make(chan struct{})
+	p.atEnd = func(Result) { close(over) }
+	p.start(ctx)
+	<-over
+	return p.result()
+}
 
-	forth := &direction{pipe: p, src: a, dst: b, from: A, to: B, total: &p.options.Counters.AToB}
-	back := &direction{pipe: p, src: b, dst: a, from: B, to: A, total: &p.options.Counters.BToA}
-	forth.opposite, back.opposite = back, forth
-	var other sync.WaitGroup
-	other.Go(forth.run)
-	back.run()
-	other.Wait()
-
-	p.close()
-	p.cancelLater()
-	p.mu.Lock() // the end of ctx may come at this very moment
-	defer p.mu.Unlock()
-	return Result{AToB: forth.moved, BToA: back.moved, Err: p.err, By: p.by}
+// Run is Pipe for many connections that are at rest most of the time: it returns when
+// nothing comes for a moment, and calls ended once, from any goroutine, when the pipe is
+// over. Until then whatever moves has a goroutine, and what is at rest has none, or one
+// with the smallest stack there is. A panic meanwhile ends this pipe alone, with
+// CodeInternal.
+func Run(ctx context.Context, a, b Conn, o Options, ended func(Result)) {
+	p := newPipe(a, b, o)
+	p.atEnd, p.leaves = ended, true
+	p.start(ctx)
 }
 
 type pipe struct {
-	a, b    Conn
-	options Options
-	started time.Time
-	last    atomic.Int64 // when the last byte moved, in nanoseconds since started
+	a, b        Conn
+	options     Options
+	started     time.Time
+	last        atomic.Int64 // when the last byte moved, in nanoseconds since started
+	forth, back direction
+	going       atomic.Int32 // directions that have not ended
+	atEnd       func(Result)
+	leaves      bool        // the caller's goroutine is given back, see Run
+	stop        func() bool // watching the context
 
 	mu      sync.Mutex
 	err     *postern.Error // the first failure
 	by      Side
 	aborted bool
 	later   *time.Timer
+}
+
+func newPipe(a, b Conn, o Options) *pipe {
+	p := &pipe{a: a, b: b, options: o, started: time.Now()}
+	if p.options.Counters == nil {
+		p.options.Counters = new(Counters)
+	}
+	p.forth.init(p, A, &p.options.Counters.AToB)
+	p.back.init(p, B, &p.options.Counters.BToA)
+	return p
+}
+
+// start begins both directions, the one that can only be waited for in a Read on the
+// caller's goroutine.
+func (p *pipe) start(ctx context.Context) {
+	p.going.Store(2)
+	p.stop = context.AfterFunc(ctx, func() { p.fail(Neither, cancelled(ctx)) })
+	here, there := &p.back, &p.forth
+	if here.awaited != nil {
+		here, there = there, here
+	}
+	there.begin()
+	switch {
+	case here.awaited != nil:
+		here.begin()
+	case p.leaves:
+		here.goOn()
+	default:
+		here.run() // a panic is the caller's
+	}
+}
+
+// finish ends what both directions have left.
+func (p *pipe) finish() {
+	p.stop()
+	p.close()
+	p.cancelLater()
+	p.atEnd(p.result())
+}
+
+func (p *pipe) result() Result {
+	p.mu.Lock() // the end of ctx may come at this very moment
+	defer p.mu.Unlock()
+	return Result{AToB: p.forth.moved, BToA: p.back.moved, Err: p.err, By: p.by}
 }
 
 // touch notes that a byte has moved.

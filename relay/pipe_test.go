@@ -44,13 +44,42 @@ func (j *joined) run(ctx context.Context, a, b relay.Conn, o relay.Options) {
 }
 
 var transports = map[string][2]maker{
-	"memory":      {memory, memory},
-	"tcp":         {loopback, loopback}, // spliced on Linux
-	"tls to tcp":  {encrypted, loopback},
-	"tcp to tls":  {loopback, encrypted},
-	"tls":         {encrypted, encrypted},
-	"peeked":      {peeked, loopback},
-	"memory, tls": {memory, encrypted},
+	"memory":         {memory, memory},
+	"tcp":            {loopback, loopback}, // spliced on Linux
+	"tls to tcp":     {encrypted, loopback},
+	"tcp to tls":     {loopback, encrypted},
+	"tls":            {encrypted, encrypted},
+	"peeked":         {peeked, loopback},
+	"memory, tls":    {memory, encrypted},
+	"stream, tcp":    {awaited, loopback},
+	"tcp, stream":    {loopback, awaited},
+	"streams":        {awaited, awaited},
+	"stream, tls":    {awaited, encrypted},
+	"memory, stream": {memory, awaited},
+}
+
+// eachWay runs a test with Pipe and with Run, over every pair of transports.
+func eachWay(t *testing.T, test func(t *testing.T, join joiner)) {
+	for name, pair := range transports {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(o relay.Options) *joined { return join(t, pair[0], pair[1], o) })
+		})
+		t.Run("run/"+name, func(t *testing.T) {
+			test(t, func(o relay.Options) *joined { return set(t, pair[0], pair[1], o) })
+		})
+	}
+}
+
+type joiner func(o relay.Options) *joined
+
+// set is join with Run.
+func set(t testing.TB, left, right maker, o relay.Options) *joined {
+	t.Helper()
+	visitor, a := left(t)
+	service, b := right(t)
+	j := &joined{visitor: visitor, service: service, done: make(chan relay.Result, 1)}
+	go relay.Run(t.Context(), a, b, o, func(r relay.Result) { j.done <- r })
+	return j
 }
 
 func peeked(t testing.TB) (outer, inner relay.Conn) {
@@ -59,38 +88,36 @@ func peeked(t testing.TB) (outer, inner relay.Conn) {
 }
 
 func TestPipeHalfCloses(t *testing.T) {
-	for name, pair := range transports {
-		t.Run(name, func(t *testing.T) {
-			counters := new(relay.Counters)
-			j := join(t, pair[0], pair[1], relay.Options{Counters: counters})
-			write(t, j.visitor, "question")
-			expect(t, j.service, "question")
-			_ = j.visitor.CloseWrite()
-			if n, err := j.service.Read(make([]byte, 1)); err != io.EOF {
-				t.Fatalf("after the visitor's end: %d, %v", n, err)
-			}
-			write(t, j.service, "a long answer")
-			expect(t, j.visitor, "a long answer")
-			_ = j.service.CloseWrite()
-			if n, err := j.visitor.Read(make([]byte, 1)); err != io.EOF {
-				t.Fatalf("after the service's end: %d, %v", n, err)
-			}
-			want := relay.Result{AToB: 8, BToA: 13}
-			if r := <-j.done; r != want {
-				t.Fatalf("result %+v, want %+v", r, want)
-			}
-			if counters.AToB.Load() != 8 || counters.BToA.Load() != 13 {
-				t.Fatalf("counters %d, %d", counters.AToB.Load(), counters.BToA.Load())
-			}
-		})
-	}
+	eachWay(t, func(t *testing.T, join joiner) {
+		counters := new(relay.Counters)
+		j := join(relay.Options{Counters: counters})
+		write(t, j.visitor, "question")
+		expect(t, j.service, "question")
+		_ = j.visitor.CloseWrite()
+		if n, err := j.service.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("after the visitor's end: %d, %v", n, err)
+		}
+		write(t, j.service, "a long answer")
+		expect(t, j.visitor, "a long answer")
+		_ = j.service.CloseWrite()
+		if n, err := j.visitor.Read(make([]byte, 1)); err != io.EOF {
+			t.Fatalf("after the service's end: %d, %v", n, err)
+		}
+		want := relay.Result{AToB: 8, BToA: 13}
+		if r := <-j.done; r != want {
+			t.Fatalf("result %+v, want %+v", r, want)
+		}
+		if counters.AToB.Load() != 8 || counters.BToA.Load() != 13 {
+			t.Fatalf("counters %d, %d", counters.AToB.Load(), counters.BToA.Load())
+		}
+	})
 }
 
 func TestPipeMovesEveryByte(t *testing.T) {
 	const size = 3<<20 + 17
-	for name, pair := range transports {
-		t.Run(name, func(t *testing.T) {
-			j := join(t, pair[0], pair[1], relay.Options{Idle: 1 << 40, MinRate: 1})
+	eachWay(t, func(t *testing.T, join joiner) {
+		for _, o := range []relay.Options{{Idle: 1 << 40, MinRate: 1}, {}} {
+			j := join(o)
 			var all sync.WaitGroup
 			all.Go(func() { send(t, j.visitor, 1, size) })
 			all.Go(func() { send(t, j.service, 2, size) })
@@ -100,8 +127,8 @@ func TestPipeMovesEveryByte(t *testing.T) {
 			if r := <-j.done; r.Err != nil || r.AToB != size || r.BToA != size {
 				t.Fatalf("result %+v", r)
 			}
-		})
-	}
+		}
+	})
 }
 
 // send writes reproducible noise in pieces of all sizes, then half-closes.
@@ -137,10 +164,10 @@ func noise(seed uint64, size int) []byte {
 
 // B5-13, B5-15: a reset passes through as a reset, never as a clean end.
 func TestPipePassesResetsOn(t *testing.T) {
-	for name, pair := range transports {
+	eachWay(t, func(t *testing.T, join joiner) {
 		for _, by := range []relay.Side{relay.A, relay.B} {
-			t.Run(name+" by "+string(by), func(t *testing.T) {
-				j := join(t, pair[0], pair[1], relay.Options{})
+			t.Run("by "+string(by), func(t *testing.T) {
+				j := join(relay.Options{})
 				dies, lives := j.visitor, j.service
 				if by == relay.B {
 					dies, lives = lives, dies
@@ -158,7 +185,7 @@ func TestPipePassesResetsOn(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
 // A stream's own code reaches the other stream: the reason is not lost on the way.

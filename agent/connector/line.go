@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/run"
+	"github.com/postern-dev/postern/link"
 )
 
 // line is the connection to a gateway with a set of its remotes, made again whenever it
@@ -247,33 +248,35 @@ func (l *line) accept(ctx context.Context, w wire) {
 		if key.Network != udp { // of flows nobody knows when they end: a stop does not wait for them
 			l.streams.Start()
 		}
-		go l.serveStream(ctx, key, func(p *port) {
-			switch {
-			case p == nil:
-				stream.Reset(postern.Errorf(postern.CodeEndpointUnknown, "the connector has no such remote"))
-				_ = stream.Close()
-				l.log.WarnContext(ctx, "a connection for a remote that is not declared was refused", consumer(header), slog.String("remote", key.String()))
-			case l.left.Err() != nil || l.c.isDraining():
-				p.refuse(ctx, header, stream, stopping())
-			default:
-				p.serve(ctx, header, stream)
-			}
-		})
+		go l.serveStream(ctx, key, header, stream)
 	}
 }
 
 // serveStream finds a stream's port and serves it; a failure of ours is this stream's
 // alone.
-func (l *line) serveStream(ctx context.Context, key Key, serve func(*port)) {
-	if key.Network != udp {
-		defer l.streams.Finish()
-	}
+func (l *line) serveStream(ctx context.Context, key Key, header link.Header, stream link.Stream) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			l.log.ErrorContext(ctx, "serving a connection failed", slog.Any("panic", reason))
 		}
 	}()
-	serve(l.port(key))
+	ended := func() {}
+	if key.Network != udp {
+		ended = l.streams.Finish
+	}
+	p := l.port(key)
+	if p != nil && l.left.Err() == nil && !l.c.isDraining() {
+		p.serve(ctx, header, stream, ended)
+		return
+	}
+	defer ended()
+	if p != nil {
+		p.refuse(ctx, header, stream, stopping())
+		return
+	}
+	stream.Reset(postern.Errorf(postern.CodeEndpointUnknown, "the connector has no such remote"))
+	_ = stream.Close()
+	l.log.WarnContext(ctx, "a connection for a remote that is not declared was refused", consumer(header), slog.String("remote", key.String()))
 }
 
 // port finds what serves a key; nil where nothing does, or no longer.

@@ -78,14 +78,14 @@ func (w *nativeWire) Accept(ctx context.Context) (Key, link.Header, link.Stream,
 // that it belongs to, so an unknown id is waited for while binds are out. The zero Key is
 // no remote.
 func (w *nativeWire) find(ctx context.Context, id string) Key {
+	if key, waiting, _ := w.look(id); !waiting || key != (Key{}) {
+		return key
+	}
 	patience := time.NewTimer(bindPatience)
 	defer patience.Stop()
 	for {
-		w.mu.Lock()
-		key, found := w.keys[id]
-		waiting, answered := w.asking > 0, w.answered
-		w.mu.Unlock()
-		if found || !waiting {
+		key, waiting, answered := w.look(id)
+		if !waiting || key != (Key{}) {
 			return key
 		}
 		select {
@@ -98,6 +98,13 @@ func (w *nativeWire) find(ctx context.Context, id string) Key {
 			return Key{}
 		}
 	}
+}
+
+// look looks a remote up, and tells whether its bind may be among those without an answer.
+func (w *nativeWire) look(id string) (key Key, waiting bool, answered <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.keys[id], w.asking > 0, w.answered
 }
 
 // Offer implements wire.

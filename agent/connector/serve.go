@@ -11,16 +11,27 @@ import (
 	"github.com/postern-dev/postern/relay"
 )
 
-// serve brings one stream to the target. The target is dialled before a byte is taken
-// from the consumer: a wire that can tells him of a failure as one.
-func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream) {
+// serve brings one stream to the target, and calls ended when that is over, perhaps long
+// after it has returned: a connection at rest has no goroutine here. The target is dialled
+// before a byte is taken from the consumer: a wire that can tells him of a failure as one.
+func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream, ended func()) {
 	p.total.Add(1)
 	if p.unwell.Load() {
+		defer ended()
 		p.refuse(ctx, h, stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the target is not well"))
 		return
 	}
 	p.open.Add(1)
-	defer p.open.Add(-1)
+	over := func() {
+		p.open.Add(-1)
+		ended()
+	}
+	relayed := false
+	defer func() {
+		if !relayed {
+			over()
+		}
+	}()
 	if p.Network == udp {
 		p.serveDatagrams(ctx, h, stream)
 		return
@@ -31,13 +42,35 @@ func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream) {
 		return
 	}
 	p.reached(ctx)
-	p.log.DebugContext(ctx, "open", consumer(h), slog.Int64("open", p.open.Load()))
-	result := relay.Pipe(ctx, stream, target, relay.Options{Counters: &p.moved})
-	attrs := []any{consumer(h), slog.Int64("received", result.AToB), slog.Int64("sent", result.BToA)}
-	if result.Err != nil {
-		attrs = append(attrs, slog.String("err", describe(result.Err)))
+	p.tell(ctx, "open", h, func() []any { return []any{slog.Int64("open", p.open.Load())} })
+	relayed = true
+	relay.Run(ctx, stream, target, relay.Options{Counters: &p.moved}, func(r relay.Result) {
+		defer over()
+		p.relayed(ctx, h, r)
+	})
+}
+
+// relayed tells how a connection has ended.
+func (p *port) relayed(ctx context.Context, h link.Header, r relay.Result) {
+	if r.Err != nil && r.Err.Code == postern.CodeInternal {
+		p.log.ErrorContext(ctx, "relaying a connection failed", consumer(h), slog.String("err", describe(r.Err)))
+		return
 	}
-	p.log.DebugContext(ctx, "close", attrs...)
+	p.tell(ctx, "close", h, func() []any {
+		attrs := []any{slog.Int64("received", r.AToB), slog.Int64("sent", r.BToA)}
+		if r.Err != nil {
+			attrs = append(attrs, slog.String("err", describe(r.Err)))
+		}
+		return attrs
+	})
+}
+
+// tell logs what happens to a consumer's connection, for those who look closely; for
+// nobody else it costs anything.
+func (p *port) tell(ctx context.Context, what string, h link.Header, attrs func() []any) {
+	if p.log.Enabled(ctx, slog.LevelDebug) {
+		p.log.DebugContext(ctx, what, append([]any{consumer(h)}, attrs()...)...)
+	}
 }
 
 // dial connects to the target and tells it who the consumer is, where that is wanted.
@@ -76,12 +109,12 @@ func (p *port) unreachable(ctx context.Context, h link.Header, stream link.Strea
 		p.refuse(ctx, h, stream, postern.AsError(err))
 		return
 	}
-	relay.Abort(stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the connector cannot reach the target"))
 	level := slog.LevelWarn
 	if p.down.Swap(true) { // it is told once, and counted after that: gateways probe what they offer
 		level = slog.LevelDebug
 	}
 	p.log.Log(ctx, level, "the target cannot be reached", consumer(h), slog.String("target", p.Target()), slog.String("err", text))
+	relay.Abort(stream, postern.Errorf(postern.CodeUpstreamUnreachable, "the connector cannot reach the target"))
 }
 
 // reached notes that the target was dialled.

@@ -72,10 +72,7 @@ func through(t *testing.T, p *port, h link.Header) *fakeStream {
 	near, far := newFakeStream()
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		defer close(done)
-		p.serve(ctx, h, far)
-	}()
+	go p.serve(ctx, h, far, func() { close(done) })
 	t.Cleanup(func() {
 		near.Close()
 		cancel()

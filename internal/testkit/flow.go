@@ -22,6 +22,7 @@ type flow struct {
 	writerClosed bool
 
 	readBy, writeBy deadline
+	awaited         func() // of AwaitReadable
 }
 
 func newFlow() *flow {
@@ -73,7 +74,7 @@ func (f *flow) write(p []byte) (written int, err error) {
 			n := min(room, len(p))
 			f.data = append(f.data, p[:n]...)
 			p, written = p[n:], written+n
-			f.changed.Broadcast()
+			f.arrived()
 			continue
 		}
 		f.changed.Wait()
@@ -88,7 +89,7 @@ func (f *flow) finish() error {
 		return net.ErrClosed
 	}
 	f.finished = true
-	f.changed.Broadcast()
+	f.arrived()
 	return nil
 }
 
@@ -101,7 +102,7 @@ func (f *flow) closeWriter(reset bool) {
 		f.reset, f.data = true, nil
 	}
 	f.writeBy.stop()
-	f.changed.Broadcast()
+	f.arrived()
 }
 
 // closeReader tells whether bytes were left unread: a kernel resets then.
@@ -111,8 +112,28 @@ func (f *flow) closeReader() (unread bool) {
 	unread = len(f.data) > 0
 	f.readerClosed, f.data = true, nil
 	f.readBy.stop()
-	f.changed.Broadcast()
+	f.arrived()
 	return unread
+}
+
+// await has wake called when a read would return at once; false: it would now.
+func (f *flow) await(wake func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.readerClosed || f.reset || f.finished || len(f.data) > 0 {
+		return false
+	}
+	f.awaited = wake
+	return true
+}
+
+// arrived tells everybody that a read may return. mu is held.
+func (f *flow) arrived() {
+	f.changed.Broadcast()
+	if wake := f.awaited; wake != nil {
+		f.awaited = nil
+		wake()
+	}
 }
 
 func (f *flow) setReadDeadline(t time.Time) {

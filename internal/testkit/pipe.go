@@ -105,6 +105,15 @@ func (c *PipeConn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
+// Awaited is c as a link.Awaiter, which nobody needs to wait for with a goroutine.
+func (c *PipeConn) Awaited() *AwaitedConn { return &AwaitedConn{c} }
+
+// AwaitedConn is one end of a Pipe that can be awaited.
+type AwaitedConn struct{ *PipeConn }
+
+// AwaitReadable has wake called when Read would return at once; false: it would now.
+func (c *AwaitedConn) AwaitReadable(wake func()) bool { return c.in.await(wake) }
+
 // wrap dresses an error as package net would; io.EOF stays bare, as callers compare it.
 func (c *PipeConn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) (server link.Opener, agent link.A
 		{"ConcurrentClose", concurrentClose},
 		{"StalledReadersHarmNobody", stalledReaders},
 		{"StreamsTellWhetherSomethingHasCome", readable},
+		{"StreamsThatCanBeAwaitedWake", awaitable},
 		{"ManyStreams", manyStreams},
 		{"OpenAfterDrain", openAfterDrain},
 		{"AcceptHonoursItsContext", acceptContext},

@@ -137,7 +137,7 @@ func (st *Stream) shut(err error) {
 	}
 	st.segments, st.firstSegment = nil, 0
 	st.readErr = err
-	st.readable.Broadcast()
+	st.noteReadable()
 }
 
 // fits tells whether the peer may send n more bytes now. Only the reader takes
@@ -180,8 +180,8 @@ func (st *Stream) deliver(b []byte, from *slab) (rest []byte, result delivery) {
 		b = st.store(b, from)
 		st.credit += int64(len(b))
 	}
-	if st.waiting > 0 {
-		st.readable.Broadcast()
+	if st.waiting > 0 || st.wake != nil {
+		st.noteReadable()
 	}
 	if len(b) > 0 {
 		return b, tooMuch
@@ -240,6 +240,6 @@ func (st *Stream) end() {
 	defer st.rmu.Unlock()
 	if st.readErr == nil {
 		st.readErr = io.EOF
-		st.readable.Broadcast()
+		st.noteReadable()
 	}
 }

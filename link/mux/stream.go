@@ -14,6 +14,7 @@ import (
 var (
 	_ link.Stream   = (*Stream)(nil)
 	_ link.Readable = (*Stream)(nil)
+	_ link.Awaiter  = (*Stream)(nil)
 )
 
 // typeSize is the bytes that say a stream's type, the first of its payload.
@@ -70,6 +71,7 @@ type Stream struct {
 	readErr      error
 	readUntil    time.Time
 	readTimer    *time.Timer
+	wake         func()       // of AwaitReadable
 	held         atomic.Int64 // memory of segments
 
 	// Of the session's set of streams; guarded by session.smu.
@@ -196,7 +198,7 @@ func (st *Stream) fail(why *postern.Error, drop bool) bool {
 		st.shut(why)
 	case open:
 		st.readErr = why
-		st.readable.Broadcast()
+		st.noteReadable()
 	}
 	return wrote || open
 }

@@ -48,6 +48,7 @@ type stream struct {
 var (
 	_ link.Stream   = (*stream)(nil)
 	_ link.Readable = (*stream)(nil)
+	_ link.Awaiter  = (*stream)(nil)
 )
 
 func newStream(c *carriers, root *mux.Stream) *stream {
@@ -225,6 +226,15 @@ func (s *stream) Readable() bool {
 		}
 	}
 	return false
+}
+
+// AwaitReadable implements link.Awaiter. The end of a leg wakes too: the Read that follows
+// goes over to the next one.
+func (s *stream) AwaitReadable(wake func()) bool {
+	s.mu.Lock()
+	failed, in := s.failure != nil, s.in
+	s.mu.Unlock()
+	return !failed && in.AwaitReadable(wake)
 }
 
 // follow goes over to the next leg, on the carrier that the last one named, and

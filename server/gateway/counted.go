@@ -15,6 +15,12 @@ type counted struct {
 	in, out atomic.Int64 // from the consumer, to the consumer
 }
 
+// awaitedStream is a visit's stream that can be awaited without a goroutine.
+type awaitedStream struct {
+	*counted
+	link.Awaiter
+}
+
 // Read implements net.Conn.
 func (c *counted) Read(b []byte) (int, error) {
 	if piece := c.await(); piece > 0 && piece < len(b) {

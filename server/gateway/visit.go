@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -85,16 +86,16 @@ func (e *endpoint) visit(conn relay.Conn) {
 		relay.Abort(conn, why)
 		return
 	}
-	if why := v.join(&punctual{conn}, func() error { return nil }); why != nil {
+	if why := v.join(&punctual{Conn: conn}, func() error { return nil }); why != nil {
 		relay.Abort(conn, why)
 		return
 	}
-	// To find a connector takes a deeper stack than to relay, which may last for days: it
-	// has a goroutine of its own. This one is counted, so Close waits for the other, too.
 	r := e.gateway.runtime
-	r.all.Go(func() {
+	r.all.Add(1) // for as long as there is something to end, with or without a goroutine
+	relay.Run(v.ctx, v.conn, v.awaited(), relay.Options{}, func(result relay.Result) {
+		defer r.all.Done()
 		defer r.survive()
-		v.relay()
+		v.relayed(result)
 	})
 }
 
@@ -170,11 +171,19 @@ func (v *visit) join(conn relay.Conn, accepted func() error) *postern.Error {
 	return nil
 }
 
-// relay moves what comes until both ends have ended, and closes them. Its frame is small:
-// a stack of 2 KiB is enough while nothing comes.
-func (v *visit) relay() { v.relayed(relay.Pipe(v.ctx, v.conn, &v.stream, relay.Options{})) }
+// awaited is the stream, which can be awaited where the connector's own can.
+func (v *visit) awaited() relay.Conn {
+	if a, ok := v.stream.Stream.(link.Awaiter); ok {
+		return &awaitedStream{&v.stream, a}
+	}
+	return &v.stream
+}
 
+// relayed takes leave of a visit that has been relayed.
 func (v *visit) relayed(result relay.Result) {
+	if why := result.Err; why != nil && why.Code == postern.CodeInternal {
+		v.endpoint.gateway.runtime.log.Error("a private gateway failed to relay a connection", "error", why, "cause", why.Cause)
+	}
 	v.member.judge(result.Err, &v.stream)
 	v.leave(v.member)
 	v.in, v.out = v.stream.in.Load(), v.stream.out.Load()
@@ -249,12 +258,24 @@ func (m *member) judge(why *postern.Error, s *counted) {
 }
 
 // punctual is a consumer's connection that must take what is sent to it.
-type punctual struct{ relay.Conn }
+type punctual struct {
+	relay.Conn
+	until time.Time // the write deadline that is set
+}
 
-// Write implements net.Conn.
+// Write implements net.Conn. A deadline that is late enough is left alone.
 func (p *punctual) Write(b []byte) (int, error) {
-	_ = p.SetWriteDeadline(time.Now().Add(takeTime))
+	if now := time.Now(); p.until.Sub(now) < takeTime {
+		p.until = now.Add(takeTime + takeTime/4)
+		_ = p.SetWriteDeadline(p.until)
+	}
 	return p.Conn.Write(b)
+}
+
+// Socket is the socket that Read reads; nil where it is none.
+func (p *punctual) Socket() syscall.Conn {
+	socket, _ := p.Conn.(syscall.Conn)
+	return socket
 }
 
 // NetConn gives the connection below.
@@ -262,8 +283,12 @@ func (p *punctual) NetConn() net.Conn { return p.Conn }
 
 // addrPort converts what package net gives; the zero value for what has no port.
 func addrPort(addr net.Addr) netip.AddrPort {
-	if addr == nil {
+	switch addr := addr.(type) {
+	case nil:
 		return netip.AddrPort{}
+	case *net.TCPAddr:
+		ap := addr.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
