@@ -245,6 +245,9 @@ const (
 	CodePassphraseNeeded           Code = "ERR_POSTERN_417" // The private key is encrypted
 	CodeAuthorityUnusable          Code = "ERR_POSTERN_418" // The certificate authority cannot be used
 	CodeTrustIncomplete            Code = "ERR_POSTERN_419" // A store of trusted certificates could not be changed
+	CodeSetupChecks                Code = "ERR_POSTERN_420" // This machine is not ready for a server
+	CodeSetupDeclined              Code = "ERR_POSTERN_421" // Something that is there already was not replaced
+	CodeSetupUnhealthy             Code = "ERR_POSTERN_422" // The server that was set up is not ready
 	CodeNotFound                   Code = "ERR_POSTERN_501" // There is no such thing
 	CodeConflict                   Code = "ERR_POSTERN_502" // It exists already
 	CodeStoreUnavailable           Code = "ERR_POSTERN_503" // The store does not answer
@@ -769,6 +772,12 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate authority cannot be used", Fix: "Put the file that the message names right, or make a CA with \"postern ca init\"."}, true
 	case CodeTrustIncomplete:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "A store of trusted certificates could not be changed", Fix: "The message says which and why; what could be changed was. The same command can be given again."}, true
+	case CodeSetupChecks:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "This machine is not ready for a server", Fix: "Change what is said behind each arrow, and run \"postern server setup\" again; --force goes on none the less."}, true
+	case CodeSetupDeclined:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 409, Title: "Something that is there already was not replaced", Fix: "Run it again and agree, or give --overwrite; or change the file by hand."}, true
+	case CodeSetupUnhealthy:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 503, Title: "The server that was set up is not ready", Fix: "Its log says why: journalctl -u postern-server."}, true
 	case CodeNotFound:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 404, Title: "There is no such thing", Fix: "Check the id."}, true
 	case CodeConflict:
@@ -1093,6 +1102,9 @@ func Codes() []Code {
 		CodePassphraseNeeded,
 		CodeAuthorityUnusable,
 		CodeTrustIncomplete,
+		CodeSetupChecks,
+		CodeSetupDeclined,
+		CodeSetupUnhealthy,
 		CodeNotFound,
 		CodeConflict,
 		CodeStoreUnavailable,

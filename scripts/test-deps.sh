@@ -46,6 +46,7 @@ for_test() {
 	need iperf3 has iperf3
 	need dnsmasq-base has dnsmasq
 	need bind9-dnsutils has dig
+	need systemd has systemd-analyze
 	need opensmtpd has smtpd
 	has google-chrome || need chromium has chromium
 }

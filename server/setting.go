@@ -41,6 +41,9 @@ func (s Setting) Env() string {
 // accepted.
 func (s Setting) Unavailable() bool { return s.future }
 
+// Several tells whether it is a list.
+func (s Setting) Several() bool { return s.list }
+
 // Value gives the setting's text in c, as a flag would take it, but for a secret, which
 // is masked.
 func (s Setting) Value(c Config) string { return s.show(c) }

@@ -22,7 +22,8 @@ Every key of the configuration has a flag and an environment variable: listen.ht
 is --listen-https and POSTERN_LISTEN_HTTPS. Flags win over the environment, which
 wins over the file.`
 
-const serverExample = `  postern server
+const serverExample = `  sudo postern server setup
+  postern server
   postern server --config /etc/postern/server.yml
   postern server check --config /etc/postern/server.yml
   postern server bootstrap --config /etc/postern/server.yml --format json
@@ -45,7 +46,7 @@ func serverCommand(streams ioStreams) *cobra.Command {
 	command.Flags().Bool("upgrade", false, "take over from the server that runs with the same data directory, without a visitor's noticing; start by itself if none runs")
 	serverFlags(command.PersistentFlags())
 	command.AddCommand(serverCheckCommand(streams), serverBootstrapCommand(streams),
-		serverKeysCommand(streams), serverAccountsCommand(streams), serverUsersCommand(streams), serverBackupCommand(streams), serverRestoreCommand(streams))
+		serverSetupCommand(streams), serverKeysCommand(streams), serverAccountsCommand(streams), serverUsersCommand(streams), serverBackupCommand(streams), serverRestoreCommand(streams))
 	return command
 }
 

@@ -11,7 +11,7 @@ func serverCheckCommand(streams ioStreams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check a server's configuration",
-		Long:  "Read the configuration as \"postern server\" would, from the file, the environment and flags, and say what is wrong with it and where. Nothing is started or changed.",
+		Long:  "Read the configuration as \"postern server\" would, from the file, the environment and flags, and say what is wrong with it and where. Nothing is started or changed. Whether DNS, ports and the certificate authority fit it, \"postern server setup --check\" sees.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			config, err := loadServer(cmd, streams)()

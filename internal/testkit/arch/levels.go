@@ -82,6 +82,7 @@ func house() []room {
 		{path: "server/handover", level: 6},
 		{path: "agent", level: 7},
 		{path: "server", level: 7},
+		{path: "server/setup", level: 8},
 		{path: "agent/announce", level: 8},
 		{path: "tunnel", level: 8},
 		{path: "cmd/postern", level: 9, kind: program},
