@@ -47,6 +47,7 @@ for_test() {
 	need dnsmasq-base has dnsmasq
 	need bind9-dnsutils has dig
 	need systemd has systemd-analyze
+	need libnss3-tools has certutil
 	need opensmtpd has smtpd
 	has google-chrome || need chromium has chromium
 }

@@ -223,7 +223,7 @@ func refusal(address string, chain []*x509.Certificate, why string) error {
 	fmt.Fprintf(&text, "The certificate of %s is not trusted: %s.\nNothing was sent.", address, why)
 	if len(chain) > 0 {
 		last := chain[len(chain)-1] // the CA, where the server sends it
-		fmt.Fprintf(&text, "\nIt presented %q, fingerprint\n  %s\nWhere the server's operator has the same (\"postern server bootstrap\" prints it), log in with\n  --ca-pin %s",
+		fmt.Fprintf(&text, "\nIt presented %q, fingerprint\n  %s\nWhere the server's operator has the same (\"postern server bootstrap\" prints it), give\n  --ca-pin %s",
 			last.Subject.String(), Fingerprint(last), Fingerprint(last))
 	}
 	return postern.Errorf(postern.CodeServerUntrusted, "%s", text.String())

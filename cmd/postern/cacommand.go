@@ -21,7 +21,10 @@ of those that were revoked. No server is needed, and nothing is sent anywhere.
 The directory is --dir, else POSTERN_CA_DIR, else postern-ca, or the current directory
 if a CA is in it. Whoever has the CA's key can let anybody in: keep the directory where
 only you get at it. An agent needs ca.pem and the files of its server, a client the
-files of its folder. Nothing is overwritten without --force.`
+files of its folder. Nothing is overwritten without --force.
+
+trust and untrust are about another CA: that of a Postern server, which browsers on
+this machine shall trust.`
 
 const caExample = `  postern ca init customer1.example.com
   postern ca server '*.customer1.example.com'
@@ -39,7 +42,7 @@ type caFlags struct {
 func caCommand(streams ioStreams) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "ca",
-		Short:   "Make certificates for mutual TLS",
+		Short:   "Make certificates for mutual TLS, or trust a server's CA",
 		Long:    caHelp,
 		Example: caExample,
 		Args:    subcommandOnly,
@@ -55,6 +58,8 @@ func caCommand(streams ioStreams) *cobra.Command {
 		caListRevokedCommand(f),
 		caListCommand(f),
 		caShowCommand(f),
+		caTrustCommand(streams),
+		caUntrustCommand(streams),
 	)
 	return command
 }
@@ -105,14 +110,14 @@ func (s ioStreams) readPassphrase(flag, path string) (postern.Secret, error) {
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return "", postern.Errorf(postern.CodeFileUnreadable, "%s %s cannot be read: %v", flag, path, err).Because(err)
+			return "", postern.Errorf(postern.CodeFileUnreadable, "%s %s cannot be read: %v", flag, path, err)
 		}
 		defer file.Close()
 		in = file
 	}
 	text, err := io.ReadAll(io.LimitReader(in, longestLine))
 	if err != nil {
-		return "", postern.Errorf(postern.CodeFileUnreadable, "%s %s cannot be read: %v", flag, path, err).Because(err)
+		return "", postern.Errorf(postern.CodeFileUnreadable, "%s %s cannot be read: %v", flag, path, err)
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	if line = strings.TrimSuffix(line, "\r"); line == "" {
@@ -128,6 +133,7 @@ type leafFlags struct {
 	request string
 	out     string
 	force   bool
+	chosen  func() bool // the type of the key
 }
 
 func (l *leafFlags) register(command *cobra.Command, days time.Duration) {
@@ -137,7 +143,7 @@ func (l *leafFlags) register(command *cobra.Command, days time.Duration) {
 	flags.StringVar(&l.out, "out", "", "`folder` for the files (default: one in the CA's directory)")
 	registerKeyType(command, &l.key)
 	registerForce(command, &l.force)
-	command.MarkFlagsMutuallyExclusive("csr", "key-type")
+	l.chosen = func() bool { return flags.Changed("key-type") }
 }
 
 func registerKeyType(command *cobra.Command, kind *string) {
@@ -159,7 +165,7 @@ func registerLayout(command *cobra.Command, layout *string) {
 func life(days int) time.Duration {
 	const day = 24 * time.Hour
 	if days == 0 {
-		return -day // asked for, which 0 as the default is not
+		return -1 // asked for; as a life, 0 is the usual one
 	}
 	return time.Duration(max(min(days, 100_000), -1)) * day
 }
@@ -169,6 +175,9 @@ func (l *leafFlags) leaf() (authority.Leaf, error) {
 	leaf := authority.Leaf{Life: life(l.days), Key: authority.KeyType(l.key), Folder: l.out, Replace: l.force}
 	if l.request == "" {
 		return leaf, nil
+	}
+	if l.chosen() {
+		return leaf, postern.Errorf(postern.CodeFlagInvalid, "--key-type is for keys that are made here; with --csr the key is there already")
 	}
 	var err error
 	leaf.Request, err = authority.ReadRequest(l.request)

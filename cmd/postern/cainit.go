@@ -52,7 +52,7 @@ func initialised(ca *authority.Authority) string {
 	fmt.Fprintf(&text, "CA key           %s   (stays here; whoever has it lets anybody in)\n", shown(ca.KeyFile()))
 	fmt.Fprintf(&text, "Revocation list  %s\n", shown(ca.ListFile()))
 	fmt.Fprintf(&text, "Fingerprint      %s\n", authority.Fingerprint(ca.Certificate))
-	fmt.Fprintf(&text, "Vouches for      %s\n", strings.Join(ca.Permitted(), ", "))
+	fmt.Fprintf(&text, "Vouches for      %s\n", strings.Join(authority.Permitted(ca.Certificate), ", "))
 	fmt.Fprintf(&text, "Until            %s\n", ca.Certificate.NotAfter.UTC().Format(time.DateOnly))
 	text.WriteString("\nNext: postern ca server HOST…, then postern ca client NAME\n")
 	return text.String()

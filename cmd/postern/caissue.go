@@ -30,11 +30,11 @@ Renew one with the same command and --force, before it ends.`,
   postern ca server api.customer1.example.com 192.0.2.7 --days 30
   postern ca server --csr server.csr --out handed-back`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			ca, err := f.open()
+			leaf, err := l.leaf()
 			if err != nil {
 				return err
 			}
-			leaf, err := l.leaf()
+			ca, err := f.open()
 			if err != nil {
 				return err
 			}
@@ -152,15 +152,15 @@ func oneClient(_ *cobra.Command, args []string) error {
 }
 
 func (c *clientFlags) run(f *caFlags, name string) error {
-	ca, err := f.open()
-	if err != nil {
-		return err
-	}
 	leaf, err := c.leaf()
 	if err != nil {
 		return err
 	}
 	archive, made, err := c.archive(f.streams)
+	if err != nil {
+		return err
+	}
+	ca, err := f.open()
 	if err != nil {
 		return err
 	}

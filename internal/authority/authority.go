@@ -105,7 +105,7 @@ func (a *Authority) vacant(replace bool) error {
 }
 
 // Open reads the certificate of the CA in a directory, and not its key. Errors are
-// CodeFileUnreadable, CodeNotFound and CodeAuthorityUnusable.
+// CodeFileUnreadable, CodeMaterialInvalid and CodeAuthorityUnusable.
 func Open(dir string, now func() time.Time) (*Authority, error) {
 	a := &Authority{dir: dir, layout: Tree, now: now}
 	certificates, err := ReadCertificates(a.path(Tree.caCertificate()))
@@ -114,7 +114,7 @@ func Open(dir string, now func() time.Time) (*Authority, error) {
 		certificates, err = ReadCertificates(a.path(Guide.caCertificate()))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, postern.Errorf(postern.CodeNotFound, "there is no CA in %s: neither %s nor %s is there. \"postern ca init\" makes one; --dir says where it is",
+		return nil, postern.Errorf(postern.CodeAuthorityUnusable, "there is no CA in %s: neither %s nor %s is there. \"postern ca init\" makes one; --dir says where it is",
 			dir, Tree.caCertificate(), Guide.caCertificate())
 	}
 	if err != nil {

@@ -115,7 +115,7 @@ func TestExtensions(t *testing.T) {
 			t.Errorf("%s is good for %v", made.Names(), life)
 		}
 	}
-	if got, want := ca.Permitted(), []string{"localhost", "example.com", "127.0.0.0/8", "::1/128", "192.0.2.7/32"}; !slices.Equal(got, want) {
+	if got, want := authority.Permitted(ca.Certificate), []string{"localhost", "example.com", "127.0.0.0/8", "::1/128", "192.0.2.7/32"}; !slices.Equal(got, want) {
 		t.Errorf("vouches for %q", got)
 	}
 }
@@ -241,7 +241,7 @@ func TestGuideLayout(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	if _, err := authority.Open(t.TempDir(), time.Now); !postern.HasCode(err, postern.CodeNotFound) || !strings.Contains(err.Error(), "postern ca init") {
+	if _, err := authority.Open(t.TempDir(), time.Now); !postern.HasCode(err, postern.CodeAuthorityUnusable) || !strings.Contains(err.Error(), "postern ca init") {
 		t.Error(err)
 	}
 	ca := newCA(t, authority.Root{})

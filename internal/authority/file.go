@@ -69,7 +69,7 @@ func makeDir(dir string) error {
 }
 
 func unwritable(path string, err error) error {
-	return postern.Errorf(postern.CodeFileUnreadable, "%s cannot be written: %v", path, reason(err)).Because(err)
+	return postern.Errorf(postern.CodeFileUnreadable, "%s cannot be written: %v", path, reason(err)).Because(reason(err))
 }
 
 // reason is an error of the file system without the path, which the message has.

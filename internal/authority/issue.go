@@ -197,16 +197,15 @@ func (a *Authority) sign(t *x509.Certificate, signer crypto.Signer) (*x509.Certi
 	roots.AddCert(a.Certificate)
 	if _, err := certificate.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: a.now(), KeyUsages: t.ExtKeyUsage}); err != nil {
 		return nil, postern.Errorf(postern.CodeFlagInvalid, "the CA %q may not vouch for this: %s. It vouches for %s; other names need a CA of their own (postern ca init --dir …)",
-			a.Certificate.Subject.CommonName, strings.TrimPrefix(err.Error(), "x509: "), strings.Join(a.Permitted(), ", "))
+			a.Certificate.Subject.CommonName, strings.TrimPrefix(err.Error(), "x509: "), strings.Join(Permitted(a.Certificate), ", "))
 	}
 	return certificate, nil
 }
 
-// Permitted are the names and addresses that the CA vouches for.
-func (a *Authority) Permitted() []string {
-	c := a.Certificate
-	names := append([]string(nil), c.PermittedDNSDomains...)
-	for _, network := range c.PermittedIPRanges {
+// Permitted are the names and addresses that a CA vouches for.
+func Permitted(ca *x509.Certificate) []string {
+	names := append([]string(nil), ca.PermittedDNSDomains...)
+	for _, network := range ca.PermittedIPRanges {
 		names = append(names, network.String())
 	}
 	if len(names) == 0 {

@@ -30,7 +30,7 @@ func open(path string) (material.Text, error) {
 }
 
 func unreadable(path string, err error) error {
-	return postern.Errorf(postern.CodeFileUnreadable, "%s cannot be read: %v", path, reason(err)).Because(err)
+	return postern.Errorf(postern.CodeFileUnreadable, "%s cannot be read: %v", path, reason(err)).Because(reason(err))
 }
 
 // ReadCertificates reads the certificates of a file; there is at least one. Errors are

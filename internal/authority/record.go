@@ -123,7 +123,7 @@ func (a *Authority) Records() ([]Record, error) {
 }
 
 // Find looks certificates up by serial number, by a name that they are for, or by the
-// path of a file that has one. None is CodeNotFound.
+// path of a file that has one. None is CodeFlagInvalid.
 func (a *Authority) Find(query string) ([]Record, error) {
 	records, err := a.Records()
 	if err != nil {
@@ -149,9 +149,9 @@ func (a *Authority) Find(query string) ([]Record, error) {
 				return []Record{r}, nil
 			}
 		}
-		return nil, postern.Errorf(postern.CodeNotFound, "the certificate in %s was not issued by the CA in %s", query, a.dir)
+		return nil, postern.Errorf(postern.CodeFlagInvalid, "the certificate in %s was not issued by the CA in %s", query, a.dir)
 	}
-	return nil, postern.Errorf(postern.CodeNotFound, "the CA in %s has issued nothing with the name or serial number %q; \"postern ca list\" shows what it has", a.dir, clip(query))
+	return nil, postern.Errorf(postern.CodeFlagInvalid, "the CA in %s has issued nothing with the name or serial number %q; \"postern ca list\" shows what it has", a.dir, clip(query))
 }
 
 func certificatePEM(c *x509.Certificate) []byte {

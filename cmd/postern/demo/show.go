@@ -26,9 +26,13 @@ Try it from another terminal:
 
 %s
 
-A browser will warn of the certificate, which this demo made for itself.
+A browser warns of the certificate, which this demo made for itself, until this machine
+trusts its CA ("postern ca untrust" takes that back):
+
+  postern ca trust --file %s
+
 With a service of your own: postern demo http 8080
-`, d.url, service, d.curl())
+`, d.url, service, d.curl(), quote(d.caFile))
 	_, _ = fmt.Fprint(d.Out, text) // a closed terminal is no reason to stop
 }
 

@@ -33,6 +33,7 @@ func house() []room {
 		{path: "internal/material", level: 1},
 		{path: "internal/clientcert", level: 1},
 		{path: "internal/authority", level: 2},
+		{path: "internal/truststore", level: 2},
 		{path: "internal/dial", level: 2},
 		{path: "relay", level: 2},
 		{path: "ui", level: 2},
