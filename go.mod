@@ -18,6 +18,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/jpillora/chisel v1.11.7
 	github.com/kardianos/service v1.3.0
+	github.com/mholt/acmez/v3 v3.1.7
 	github.com/miekg/dns v1.1.73
 	github.com/ngrok/ngrok-api-go/v9 v9.0.0
 	github.com/pires/go-proxyproto v0.15.0

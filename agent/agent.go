@@ -6,7 +6,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"runtime"
 	"sync"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/agent/termination"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/link"
 )
@@ -31,6 +34,7 @@ type Config struct {
 	Env       func(string) string // where https_proxy and its like are looked up; nil: nowhere
 	Metadata  string              // of the session, for its operator
 	Region    string              // that old configurations ask for; a server that is elsewhere is warned of
+	ACME      termination.ACME    // where certificates of endpoints that end TLS here come from; the zero value: from the server
 	Endpoints []Endpoint          // may be empty: the agent stays connected
 	Events    Events
 	Logger    *slog.Logger // nil: silent
@@ -89,6 +93,9 @@ func New(c Config) (*Agent, error) {
 	}
 	connect, err := connector(c)
 	if err != nil {
+		return nil, err
+	}
+	if a.config.ACME.Dial, err = c.wayToACME(); err != nil {
 		return nil, err
 	}
 	endpoints := make([]session.Endpoint, 0, len(c.Endpoints))
@@ -194,6 +201,17 @@ func (c *Config) proxy(server string) (*dial.Proxy, error) {
 		return dial.ProxyFromEnvironment(c.Env, server)
 	}
 	return nil, nil
+}
+
+// wayToACME is the way out to the ACME server: as to the Postern server.
+func (c *Config) wayToACME() (dial.Dialer, error) {
+	way := dial.Dialer{Resolver: dial.Resolver(c.DNSResolvers), Interface: c.ConnectInterface}
+	to, err := url.Parse(c.ACME.Directory)
+	if err != nil || to.Host == "" {
+		return way, nil // none of its own
+	}
+	way.Proxy, err = c.proxy(net.JoinHostPort(to.Hostname(), cmp.Or(to.Port(), "443")))
+	return way, err
 }
 
 func (c *Config) clientType() string { return cmp.Or(c.ClientType, "postern") }

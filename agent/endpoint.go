@@ -5,10 +5,12 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/agent/termination"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/link"
 )
@@ -27,7 +29,7 @@ type Endpoint struct {
 }
 
 // assemble makes what a session keeps online.
-func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
+func (e Endpoint) assemble(logger *slog.Logger, acme termination.ACME) (session.Endpoint, error) {
 	if e.URL.Scheme == "" {
 		e.URL.Scheme = postern.HTTPS
 	}
@@ -47,7 +49,7 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 	}
 	assembled := session.Endpoint{Name: e.Name, Also: e.Also, Address: e.Upstream, Handler: e.Handler, TTL: e.TTL}
 	if e.Handler == nil {
-		upstream, handler, err := e.handler(logger)
+		upstream, handler, err := e.handler(logger, acme)
 		if err != nil {
 			return session.Endpoint{}, err
 		}
@@ -57,12 +59,14 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 		}
 	}
 	request.ForwardsTo = assembled.Address
-	middleware, err := e.Middleware.Options(e.URL.Scheme, e.Termination == config.AtAgent)
+	asked := e.Middleware
+	asked.MutualTLSCAs = e.File(asked.MutualTLSCAs)
+	middleware, err := asked.Options(e.URL.Scheme, e.Termination == config.AtAgent)
 	if err != nil {
 		return session.Endpoint{}, e.located(err)
 	}
 	request.Middleware = middleware
-	if err := e.terminateAtEdge(&request.Options); err != nil {
+	if err := e.terminateAtEdge(&request.Options, logger); err != nil {
 		return session.Endpoint{}, err
 	}
 	assembled.Request = request
@@ -70,7 +74,7 @@ func (e Endpoint) assemble(logger *slog.Logger) (session.Endpoint, error) {
 }
 
 // handler makes what serves the streams of the service at e.Upstream.
-func (e *Endpoint) handler(logger *slog.Logger) (session.Upstream, session.Handler, error) {
+func (e *Endpoint) handler(logger *slog.Logger, acme termination.ACME) (session.Upstream, session.Handler, error) {
 	if err := e.Validate(); err != nil {
 		return session.Upstream{}, nil, err
 	}
@@ -93,7 +97,7 @@ func (e *Endpoint) handler(logger *slog.Logger) (session.Upstream, session.Handl
 	if upstream.Network == "udp" {
 		return upstream, &session.Datagrams{Upstream: upstream, Logger: logger}, nil
 	}
-	forward, err := e.forward(upstream, logger)
+	forward, err := e.forward(upstream, logger, acme)
 	if err != nil {
 		return session.Upstream{}, nil, e.located(err)
 	}
@@ -101,7 +105,7 @@ func (e *Endpoint) handler(logger *slog.Logger) (session.Upstream, session.Handl
 }
 
 // forward makes the handler that brings streams to a service.
-func (e *Endpoint) forward(upstream session.Upstream, logger *slog.Logger) (forward *session.Forward, err error) {
+func (e *Endpoint) forward(upstream session.Upstream, logger *slog.Logger, acme termination.ACME) (forward *session.Forward, err error) {
 	forward = &session.Forward{
 		Upstream:      upstream,
 		HTTP:          e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS,
@@ -121,38 +125,17 @@ func (e *Endpoint) forward(upstream session.Upstream, logger *slog.Logger) (forw
 		forward.TLS = &tls.Config{RootCAs: roots}
 	}
 	if e.Termination == config.AtAgent {
-		if forward.Terminate, err = e.terminateHere(); err != nil {
+		ends, err := termination.New(termination.Config{Endpoint: e.Endpoint, ACME: acme, Logger: logger})
+		if err != nil {
 			return nil, err
 		}
+		forward.Terminate, forward.Keeper = ends.TLS(), ends
 	}
 	return forward, nil
 }
 
-// terminateHere loads the certificate with which the agent ends visitors' TLS.
-func (e *Endpoint) terminateHere() (*tls.Config, error) {
-	certificate, key, err := e.keyPair()
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "the certificate and the key of endpoint %q do not go together: %v", e.Name, err)
-	}
-	terminate := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-	if e.MutualTLSCAs == "" {
-		return terminate, nil
-	}
-	cas, err := config.ReadCAs(e.MutualTLSCAs)
-	if err != nil {
-		return nil, err
-	}
-	terminate.ClientAuth, terminate.ClientCAs = tls.RequireAndVerifyClientCert, x509.NewCertPool()
-	terminate.ClientCAs.AppendCertsFromPEM(cas)
-	return terminate, nil
-}
-
 // terminateAtEdge hands the edge what it needs to end visitors' TLS.
-func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions) error {
+func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions, logger *slog.Logger) error {
 	if e.Termination != config.AtEdge {
 		return nil
 	}
@@ -160,23 +143,19 @@ func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions) error {
 	if e.Certificate == "" {
 		return nil
 	}
-	certificate, key, err := e.keyPair()
+	identity, err := termination.ReadIdentity(&e.Endpoint, time.Now())
 	if err != nil {
 		return e.located(err)
 	}
-	if _, err := tls.X509KeyPair(certificate, key); err != nil {
-		return e.located(postern.Errorf(postern.CodeConfigInvalid, "the certificate and the key of endpoint %q do not go together: %v", e.Name, err))
+	chain, key, err := identity.PEM()
+	if err != nil {
+		return e.located(err)
 	}
-	options.CertificatePEM, options.KeyPEM = string(certificate), postern.Secret(key)
+	for _, w := range identity.Warnings {
+		logger.Warn(w.Text, slog.String("name", e.Name), slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+	}
+	options.CertificatePEM, options.KeyPEM = string(chain), key
 	return nil
-}
-
-func (e *Endpoint) keyPair() (certificate, key []byte, err error) {
-	if certificate, err = config.ReadPEM(e.Certificate, "certificate"); err != nil {
-		return nil, nil, err
-	}
-	key, err = config.ReadPEM(e.Key, "key")
-	return certificate, key, err
 }
 
 // located puts the place in a file in front of an error's message.

@@ -29,7 +29,7 @@ type known struct {
 
 // prepare checks and assembles an endpoint.
 func (a *Agent) prepare(e Endpoint) (known, error) {
-	assembled, err := e.assemble(a.config.Logger)
+	assembled, err := e.assemble(a.config.Logger, a.config.ACME)
 	if err != nil {
 		return known{}, err
 	}
@@ -264,7 +264,7 @@ func sameHandler(a, b session.Handler) bool {
 		return also
 	case *session.Forward:
 		other, also := b.(*session.Forward)
-		return also && sameTLS(one.TLS, other.TLS) && sameTLS(one.Terminate, other.Terminate)
+		return also && sameTLS(one.TLS, other.TLS) // what ends visitors' TLS reads its files again itself
 	}
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
 }

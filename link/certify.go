@@ -1,6 +1,9 @@
 package link
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // CertificateRequest asks for a certificate for the name of a tls endpoint whose TLS the
 // agent ends. The key that it is for stays where it is.
@@ -16,6 +19,9 @@ type Certified struct {
 	// Chain is the certificate and those that signed it, in PEM, its own first; "" where
 	// there was no CSR.
 	Chain string
+	// After is when the server wants to be asked again for the same key, because it will
+	// have a better certificate, or a newer one; 0: when two thirds of its life are over.
+	After time.Duration
 	// ACME is an authority from which the agent can have a certificate that everybody
 	// trusts; nil: the server knows of none for this name.
 	ACME *ACMEDirectory

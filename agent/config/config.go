@@ -43,6 +43,8 @@ type Config struct {
 	WebToken      postern.Secret // ours: what a request from elsewhere must carry
 	InspectSize   int64          // bytes of captured requests; 0 is the default, -1 none
 
+	ACME ACME
+
 	UpdateCheck   *bool
 	UpdateChannel string
 
@@ -50,6 +52,17 @@ type Config struct {
 	Others    []Endpoint // of files beneath (Over): Select finds them, All does not
 	Files     []string   // that were read
 	Warnings  []string   // what was passed over, with places
+}
+
+// ACME says from where the agent itself obtains certificates for endpoints whose TLS it
+// ends; all of it is ours.
+type ACME struct {
+	Directory string // acme_directory: a URL, "server" for the one that the server offers; "" is the server alone
+	RootsFile string // acme_ca_root: PEM file of who may vouch for it
+	Email     string // acme_email
+	KeyID     string // acme_eab_key_id: of an external account binding
+	MACKey    postern.Secret
+	Keep      string // certificates_dir: where keys and certificates are kept; "" is beside the user's configuration
 }
 
 // Load reads files and merges them: of a value that several set the last counts, and

@@ -29,7 +29,7 @@ func parse(t *testing.T, text string) config.Config {
 
 func sameEndpoints(t *testing.T, got, want []config.Endpoint) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(config.Endpoint{}, "Where"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(postern.URLRequest{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(config.Endpoint{}, "Where", "Dir"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(postern.URLRequest{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -199,7 +199,8 @@ func TestRefusals(t *testing.T) {
 		"names":           {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, subdomain: c}}", "Tunnel 'a' must not specify both hostname and subdomain."},
 		"two names":       {"tunnels: {a: {proto: http, addr: 1, hostname: a.b, url: c.d}}", "only one of url"},
 		"crt alone":       {"tunnels: {a: {proto: tls, addr: 1, crt: x}}", "must supply both 'crt' and 'key' or neither"},
-		"agent needs crt": {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent}}", "needs 'crt' and 'key'"},
+		"passphrase for":  {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent, key_passphrase_file: x}}", "key_passphrase_file is for a key"},
+		"list for nobody": {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent, mutual_tls_crl: x}}", "mutual_tls_crl needs mutual_tls_cas"},
 		"crt for nothing": {"tunnels: {a: {proto: tls, addr: 1, terminate_at: upstream, crt: x, key: y}}", "have no use"},
 		"crt of http":     {"version: 3\nendpoints: [{name: a, upstream: {url: 1}, agent_tls_termination: {server_certificate: x, server_private_key: y}}]", "only tls endpoints"},
 		"terminate":       {"tunnels: {a: {proto: tls, addr: 1, terminate_at: moon}}", `terminate_at "moon"`},

@@ -41,8 +41,13 @@ type Endpoint struct {
 	Termination   Termination
 	Certificate   string // path or PEM, for TLS that ends at the agent or the edge
 	Key           string // path or PEM
-	VerifyTLS     bool   // check the certificate of a service behind TLS
-	VerifyCAs     string // PEM file of who may vouch for the service; "" is the system's
+	// PassphraseFile holds the passphrase of an encrypted key; "": it is not encrypted.
+	PassphraseFile string
+	// Revocations is a path or PEM: revocation lists of MutualTLSCAs, where the agent
+	// checks visitors' certificates.
+	Revocations string
+	VerifyTLS   bool   // check the certificate of a service behind TLS
+	VerifyCAs   string // PEM file of who may vouch for the service; "" is the system's
 
 	Middleware
 	NoInspect bool          // its requests are not captured
@@ -51,6 +56,7 @@ type Endpoint struct {
 	Region    string        // of old files; servers decide
 
 	Where string // "file:line:column" for messages; "" on a command line
+	Dir   string // of the configuration file: where its paths may begin; "" on a command line
 	// Problem is why the definition cannot work. It is an error only for who wants this
 	// endpoint: others of the same file do not suffer.
 	Problem *postern.Error
@@ -68,8 +74,10 @@ func (e *Endpoint) Validate() error {
 		return e.invalid("tunnel '%s': addr is a placeholder; write the port or address of your service", e.Name)
 	case (e.Certificate == "") != (e.Key == ""):
 		return e.invalid("TLS tunnel '%s' must supply both 'crt' and 'key' or neither", e.Name)
-	case e.Termination == AtAgent && e.Certificate == "":
-		return e.invalid("tunnel '%s' ends TLS at the agent and needs 'crt' and 'key' for that", e.Name)
+	case e.PassphraseFile != "" && e.Key == "":
+		return e.invalid("tunnel '%s': key_passphrase_file is for a key that is given with 'crt' and 'key'", e.Name)
+	case e.Revocations != "" && (e.MutualTLSCAs == "" || e.Termination != AtAgent):
+		return e.invalid("tunnel '%s': mutual_tls_crl needs mutual_tls_cas and terminate_at: agent, for it says which of their certificates the agent refuses", e.Name)
 	case e.Termination == AtUpstream && e.Certificate != "":
 		return e.invalid("tunnel '%s' leaves TLS to the service, so 'crt' and 'key' have no use; remove them or set terminate_at", e.Name)
 	case e.URL.Scheme != postern.TLS && e.Termination != AtUpstream:

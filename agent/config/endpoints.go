@@ -47,14 +47,16 @@ var upstreamKeys = map[string]func(r *reader, d *draft, e entry) error{
 
 // terminationKeys are those below "agent_tls_termination".
 var terminationKeys = map[string]func(r *reader, d *draft, e entry) error{
-	"server_certificate": text(func(d *draft) *string { return &d.Certificate }),
-	"server_private_key": text(func(d *draft) *string { return &d.Key }),
+	"server_certificate":                 text(func(d *draft) *string { return &d.Certificate }),
+	"server_private_key":                 text(func(d *draft) *string { return &d.Key }),
+	"server_private_key_passphrase_file": text(func(d *draft) *string { return &d.PassphraseFile }), // ours
+	"mutual_tls_crl":                     text(func(d *draft) *string { return &d.Revocations }),    // ours
 	"mutual_tls_certificate_authorities": func(r *reader, d *draft, e entry) error {
 		list, err := r.list(e)
 		if err != nil {
 			return err
 		}
-		d.MutualTLSCAs, err = bundle(list)
+		d.MutualTLSCAs, err = d.bundle(list)
 		return err
 	},
 }
@@ -88,7 +90,7 @@ func (r *reader) endpoint(path string, item ast.Node) error {
 	if err != nil {
 		return err
 	}
-	d := &draft{Endpoint: Endpoint{Where: r.where(item.GetToken())}}
+	d := &draft{Endpoint: Endpoint{Where: r.where(item.GetToken()), Dir: r.dir()}}
 	if len(keys) > 0 {
 		d.Where = r.where(keys[0].node.GetToken())
 	}
@@ -110,13 +112,13 @@ func (d *draft) finishEndpoint() (err error) {
 }
 
 // bundle joins several CA files or PEM texts to one text.
-func bundle(list []string) (string, error) {
+func (d *draft) bundle(list []string) (string, error) {
 	if len(list) == 1 {
 		return list[0], nil
 	}
 	var all strings.Builder
 	for _, one := range list {
-		pem, err := ReadCAs(one)
+		pem, err := ReadCAs(d.File(one))
 		if err != nil {
 			return "", err
 		}

@@ -114,10 +114,10 @@ func TestAuthorities(t *testing.T) {
 	}
 	for name, content := range map[string][]byte{
 		"is a private key, expected a CA certificate": key,
-		"holds no certificate in PEM":                 []byte("nothing"),
+		"is not PEM text": []byte("nothing"),
 	} {
 		bad := config.Middleware{MutualTLSCAs: file("bad.pem", content)}
-		if _, err := bad.Options(postern.TLS, false); !postern.HasCode(err, postern.CodeConfigInvalid) || !strings.Contains(err.Error(), name) {
+		if _, err := bad.Options(postern.TLS, false); !postern.HasCode(err, postern.CodeMaterialInvalid) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, want %s", err, name)
 		}
 	}

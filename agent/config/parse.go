@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -91,6 +92,14 @@ func (r *reader) where(at *token.Token) string {
 		return r.name
 	}
 	return fmt.Sprintf("%s:%d:%d", r.name, at.Position.Line, at.Position.Column)
+}
+
+// dir is where the file is; "" where that is the working directory, or there is no file.
+func (r *reader) dir() string {
+	if dir := filepath.Dir(r.name); r.name != "" && dir != "." {
+		return dir
+	}
+	return ""
 }
 
 // entries gives the keys of a mapping; an absent value is an empty one.

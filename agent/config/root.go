@@ -48,6 +48,13 @@ var agentKeys = map[string]func(r *reader, e entry) error{
 	"web_token":       secret("web_token", func(c *Config) *postern.Secret { return &c.WebToken }), // ours
 	"inspect_db_size": inspectSize,
 
+	"acme_directory":   acmeDirectory, // ours, and so are those that follow
+	"acme_ca_root":     word(func(c *Config) *string { return &c.ACME.RootsFile }),
+	"acme_email":       word(func(c *Config) *string { return &c.ACME.Email }),
+	"acme_eab_key_id":  word(func(c *Config) *string { return &c.ACME.KeyID }),
+	"acme_eab_mac_key": secret("acme_eab_mac_key", func(c *Config) *postern.Secret { return &c.ACME.MACKey }),
+	"certificates_dir": word(func(c *Config) *string { return &c.ACME.Keep }),
+
 	"update_check":   truth(func(c *Config) **bool { return &c.UpdateCheck }),
 	"update":         truth(func(c *Config) **bool { return &c.UpdateCheck }),
 	"update_channel": oneOf(func(c *Config) *string { return &c.UpdateChannel }, "stable", "beta", "unstable"),

@@ -35,6 +35,7 @@ var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"host_header":         hostHeader,
 	"crt":                 text(func(d *draft) *string { return &d.Certificate }),
 	"key":                 text(func(d *draft) *string { return &d.Key }),
+	"key_passphrase_file": text(func(d *draft) *string { return &d.PassphraseFile }), // ours
 	"proxy_proto":         proxyProtocol,
 	"pooling_enabled":     pooling,
 	"terminate_at":        terminateAt,
@@ -57,6 +58,7 @@ var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"ip_restriction":          section(ipRestrictionKeys),
 	"mutual_tls_cas":          text(func(d *draft) *string { return &d.MutualTLSCAs }),
 	"client_cas":              text(func(d *draft) *string { return &d.MutualTLSCAs }),
+	"mutual_tls_crl":          text(func(d *draft) *string { return &d.Revocations }), // ours
 	"oauth":                   signIn(func(d *draft) **SignIn { return &d.OAuth }),
 	"oidc":                    signIn(func(d *draft) **SignIn { return &d.OIDC }),
 	"request_header":          headers(func(d *draft) *HeaderEdit { return &d.RequestHeaders }),
@@ -71,7 +73,7 @@ var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
 
 // guarding are the keys that keep visitors out.
 var guarding = map[string]bool{
-	"auth": true, "basic_auth": true, "ip_restriction": true, "mutual_tls_cas": true, "client_cas": true, "oauth": true,
+	"auth": true, "basic_auth": true, "ip_restriction": true, "mutual_tls_cas": true, "client_cas": true, "mutual_tls_crl": true, "oauth": true,
 	"oidc": true, "user_agent_filter": true, "verify_webhook": true, "traffic_policy": true, "traffic_policy_file": true, "policy": true,
 	"allow_cidrs": true, "deny_cidrs": true, "allow_emails": true, "allow_domains": true, "allow": true, "deny": true,
 	"mutual_tls_certificate_authorities": true,
@@ -100,7 +102,7 @@ func (r *reader) tunnel(e entry) error {
 	if err != nil {
 		return err
 	}
-	d := &draft{Endpoint: Endpoint{Name: e.key, Where: r.where(e.node.GetToken())}}
+	d := &draft{Endpoint: Endpoint{Name: e.key, Where: r.where(e.node.GetToken()), Dir: r.dir()}}
 	err = r.keys(d, keys, tunnelKeys)
 	if err == nil {
 		err = d.finishTunnel(r.config.FirstGeneration() && r.version == "1")

@@ -97,6 +97,18 @@ func secret(name string, field func(*Config) *postern.Secret) func(*reader, entr
 	}
 }
 
+func acmeDirectory(r *reader, e entry) error {
+	text, err := r.text(e)
+	if err != nil {
+		return err
+	}
+	if text != "" && text != "server" && !strings.HasPrefix(text, "https://") {
+		return r.at(e.value, "%s: %q is not a URL such as https://acme-v02.api.letsencrypt.org/directory, nor \"server\"", e.path, clip(text))
+	}
+	r.config.ACME.Directory = text
+	return nil
+}
+
 // isPlaceholder recognises what documentation writes where a value belongs.
 func isPlaceholder(text string) bool {
 	lower := strings.ToLower(text)

@@ -14,7 +14,8 @@ type Agent interface {
 	// Start takes an endpoint online and waits for the server's answer. Where it fails
 	// the name is free. CodeNotReady: there is no session; CodeConflict: the name is in
 	// use; CodeConfigInvalid, CodeFlagInvalid, CodeUpstreamAddressInvalid and
-	// CodeFileUnreadable: the endpoint cannot be; any other is the server's.
+	// CodeFileUnreadable, CodeMaterialInvalid and CodePassphraseNeeded: the endpoint cannot
+	// be; any other is the server's.
 	Start(ctx context.Context, e config.Endpoint) error
 	// Stop takes the URL of a label offline; the others of its endpoint stay.
 	Stop(ctx context.Context, label string) error

@@ -97,7 +97,8 @@ func startFailure(name string, err error) *failure {
 			ErrorCode: codeNotReady, StatusCode: http.StatusServiceUnavailable,
 			Msg: "ngrok is not yet ready to start tunnels", Details: map[string]string{"err": notReadyText},
 		}
-	case postern.CodeConfigInvalid, postern.CodeUpstreamAddressInvalid, postern.CodeFlagInvalid, postern.CodeFileUnreadable:
+	case postern.CodeConfigInvalid, postern.CodeUpstreamAddressInvalid, postern.CodeFlagInvalid, postern.CodeFileUnreadable,
+		postern.CodeMaterialInvalid, postern.CodePassphraseNeeded:
 		return invalidTunnel(coded.Text())
 	case postern.CodeConflict:
 		return invalidTunnel(`tunnel "` + name + `" already exists`)

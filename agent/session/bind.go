@@ -148,6 +148,7 @@ func (l *live) bindOne(b *binding) {
 	case err == nil && removed: // while the answer was on its way
 		_ = l.unbind(l.ctx, []*binding{b}) // best effort: the session's end does it too
 	case err == nil:
+		l.attend(b, bound)
 		l.tellBound(b, before, bound)
 	case !once: // else whoever waits for the answer is told
 		l.tellRefused(b, postern.AsError(err), again)
@@ -250,6 +251,7 @@ func (l *live) endpointStopped(id string, why *postern.Error) {
 		stopped := b.bound.ID == id && b.on == l
 		if stopped {
 			gone, b.removed, b.on = append(gone, b), true, nil
+			b.leave()
 		}
 		return stopped
 	})

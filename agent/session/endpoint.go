@@ -18,6 +18,14 @@ type Handler interface {
 	ServeStream(ctx context.Context, h link.Header, s link.Stream)
 }
 
+// Attendant is implemented by Handlers that have something to do while their endpoint is
+// online. Attend is called in a goroutine of its own whenever a session has granted the
+// endpoint, and returns when ctx ends: with the session, or the endpoint. certifier is nil
+// where the link has none.
+type Attendant interface {
+	Attend(ctx context.Context, bound link.Bound, certifier link.Certifier)
+}
+
 // HandlerFunc makes a function a Handler.
 type HandlerFunc func(ctx context.Context, h link.Header, s link.Stream)
 
@@ -85,6 +93,8 @@ type binding struct {
 	refusal *postern.Error
 	removed bool
 	since   time.Time // when it was first online
+
+	attended context.CancelFunc // ends what the handler does for it; nil: nothing
 }
 
 // streamCount counts the streams of a binding.

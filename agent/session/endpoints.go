@@ -162,6 +162,7 @@ func (s *Supervisor) forget(ctx context.Context, gone []*binding) error {
 	s.bindings = slices.DeleteFunc(s.bindings, func(b *binding) bool { return slices.Contains(gone, b) })
 	for _, b := range gone {
 		b.removed = true
+		b.leave()
 	}
 	current := s.current
 	announce(&s.answered)

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -36,6 +37,8 @@ type Forward struct {
 	// Terminate, where set, ends the visitor's TLS here, so that the server never
 	// sees plaintext.
 	Terminate *tls.Config
+	// Keeper, where set, looks after what Terminate presents while the endpoint is online.
+	Keeper Attendant
 	// ProxyProtocol is the version of the PROXY header that the server writes before
 	// the stream's first byte; it goes to the service in front of any TLS. 0: none.
 	ProxyProtocol int
@@ -61,8 +64,12 @@ func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, 
 		return err
 	}
 	visitor, err := f.terminate(ctx, stream)
+	if errors.Is(err, errProved) {
+		_ = stream.Close()
+		return nil
+	}
 	if err != nil {
-		relay.Abort(stream, postern.AsError(err))
+		refuse(stream, postern.AsError(err))
 		f.logger().InfoContext(ctx, "TLS handshake with a visitor failed", f.attrs(h, err)...)
 		return err
 	}
@@ -79,7 +86,7 @@ func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, 
 		f.logger().WarnContext(ctx, "failed to open private leg", f.attrs(h, err)...)
 		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s cannot be reached", f.Upstream).Because(err)
 	}
-	tellJoin(ctx, f.logger(), service.RemoteAddr().String(), h)
+	tellJoin(ctx, f.logger(), service.RemoteAddr().String(), h, clientOf(visitor)...)
 	result := relay.Pipe(ctx, visitor, service, relay.Options{})
 	if result.Err != nil {
 		f.logger().DebugContext(ctx, "connection ended early", f.attrs(h, result.Err)...)
@@ -103,20 +110,6 @@ func (f *Forward) takeProxyHeader(h link.Header, stream link.Stream, looked bool
 		return nil, err
 	}
 	return header, stream.SetReadDeadline(time.Time{})
-}
-
-// terminate ends the visitor's TLS, where that is the agent's to do.
-func (f *Forward) terminate(ctx context.Context, stream link.Stream) (relay.Conn, error) {
-	if f.Terminate == nil {
-		return stream, nil
-	}
-	conn := tls.Server(stream, f.Terminate)
-	ctx, cancel := context.WithTimeout(ctx, visitorPatience)
-	defer cancel()
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, postern.Errorf(postern.CodeStreamReset, "the TLS handshake failed").Because(err)
-	}
-	return conn, nil
 }
 
 // dial connects to the service, PROXY header first, TLS after it.

@@ -179,10 +179,10 @@ func (l *live) find(id string) *binding {
 
 // tellJoin is the line that a stream and what serves it belong together; the time of
 // making it is saved where nobody reads it.
-func tellJoin(ctx context.Context, log *slog.Logger, local string, h link.Header) {
+func tellJoin(ctx context.Context, log *slog.Logger, local string, h link.Header, more ...any) {
 	if log.Enabled(ctx, slog.LevelInfo) {
-		log.InfoContext(ctx, "join connections", slog.String("obj", "join"),
-			slog.String("id", joinID()), slog.String("l", local), slog.String("r", h.ClientAddr.String()))
+		log.InfoContext(ctx, "join connections", append([]any{slog.String("obj", "join"),
+			slog.String("id", joinID()), slog.String("l", local), slog.String("r", h.ClientAddr.String())}, more...)...)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/login"
 	"github.com/postern-dev/postern/agent/session"
+	"github.com/postern-dev/postern/agent/termination"
 )
 
 // connection is how an agent finds its server and proves who it is: flag, then
@@ -127,6 +129,7 @@ func (c *connection) agent(file config.Config, streams ioStreams) (agent.Config,
 		ConnectTimeout:   file.ConnectTimeout,
 		ConnectInterface: file.ConnectInterface,
 		DNSResolvers:     file.DNSResolvers,
+		ACME:             c.acme(file.ACME, streams),
 		Heartbeat:        file.Heartbeat,
 		Tolerance:        file.Tolerance,
 		Management: session.Management{
@@ -135,6 +138,15 @@ func (c *connection) agent(file config.Config, streams ioStreams) (agent.Config,
 		},
 		Version: version(),
 	}, nil
+}
+
+// acme is where the agent obtains certificates for endpoints whose TLS it ends.
+func (c *connection) acme(file config.ACME, streams ioStreams) termination.ACME {
+	own := termination.ACME{Directory: file.Directory, RootsFile: file.RootsFile, Email: file.Email, KeyID: file.KeyID, MACKey: file.MACKey, Keep: file.Keep}
+	if path := config.DefaultPath(runtime.GOOS, streams.home(), streams.Env); own.Keep == "" && path != "" {
+		own.Keep = filepath.Join(filepath.Dir(path), "certificates")
+	}
+	return own
 }
 
 // savedCAs is the file in which "postern login" keeps the CA of the server: beside the

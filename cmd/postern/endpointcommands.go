@@ -65,11 +65,15 @@ func tlsCommand(streams ioStreams) *cobra.Command {
 	command.Use = "tls ADDRESS"
 	command.Short = "Give a TLS service a public name, without decrypting on the way"
 	command.Long = `Give a TLS service a public name. Its TLS reaches the service untouched, unless
---crt and --key say otherwise.
+--terminate-at, or --crt and --key, say otherwise.
+
+With --terminate-at agent this agent ends TLS, and the server sees nothing of what
+visitors say. Without --crt and --key it obtains a certificate and renews it.
 
 ADDRESS is a port, host:port, tcp://…, tls://… or unix:///path.`
 	command.Example = `  postern tls 443 --url tls://shop.example.com
-  postern tls 8080 --terminate-at agent --crt server.pem --key server.key`
+  postern tls 8080 --terminate-at agent --url tls://api.example.com
+  postern tls 8080 --terminate-at agent --crt server-crt.pem --key server-key.pem --mutual-tls-cas ca-crt.pem`
 	flags.registerNames(command.Flags())
 	flags.registerTLS(command.Flags())
 	return command

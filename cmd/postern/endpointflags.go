@@ -26,6 +26,8 @@ type endpointFlags struct {
 	verifyTLS                    bool
 	verifyCAs                    string
 	certificate, key, terminates string
+	passphraseFile               string
+	revocations                  string
 	middlewareFlags
 }
 
@@ -84,7 +86,9 @@ func (f *endpointFlags) registerTLS(flags *pflag.FlagSet) {
 	flags.StringVar(&f.url, "url", "", "URL to serve, e.g. tls://db.example.com (default: one is assigned)")
 	flags.StringVar(&f.certificate, "crt", "", "PEM `file` of the certificate that visitors see; TLS then ends at the server, or where --terminate-at says")
 	flags.StringVar(&f.key, "key", "", "PEM `file` of its key")
-	flags.StringVar(&f.terminates, "terminate-at", "", "who ends visitors' TLS: upstream, agent or edge")
+	flags.StringVar(&f.passphraseFile, "key-passphrase-file", "", "`file` with the passphrase of that key, if it is encrypted")
+	flags.StringVar(&f.terminates, "terminate-at", "", "who ends visitors' TLS: upstream, agent or edge; at the agent without --crt and --key a certificate is obtained")
+	flags.StringVar(&f.revocations, "mutual-tls-crl", "", "PEM `file` of visitors' certificates that are revoked, where TLS ends at the agent")
 	f.middlewareFlags.registerTLS(flags)
 }
 
@@ -96,7 +100,7 @@ func (f *endpointFlags) endpoint(ctx context.Context, fallback postern.Scheme, a
 		Name: f.name, Description: f.description, Metadata: f.metadata,
 		Upstream: address, Subdomain: f.subdomain, Pooling: f.pooling, Bindings: f.bindings,
 		VerifyTLS: f.verifyTLS, VerifyCAs: f.verifyCAs,
-		Certificate: f.certificate, Key: f.key,
+		Certificate: f.certificate, Key: f.key, PassphraseFile: f.passphraseFile, Revocations: f.revocations,
 		NoInspect: !f.inspect, TTL: f.ttl,
 	}
 	if f.hostHeader != "preserve" {

@@ -3,6 +3,7 @@ package native_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -19,7 +20,7 @@ func TestCertify(t *testing.T) {
 		e := join(t, linktest.NewRegistrar(token), native.ClientConfig{})
 		defer e.close()
 		asked := link.CertificateRequest{Endpoint: "one", CSR: []byte{0x30, 0, 0xff}}
-		given := link.Certified{Chain: "-----BEGIN CERTIFICATE-----", ACME: &link.ACMEDirectory{URL: "https://acme.test/dir", Roots: "roots", Email: "a@b.test"}}
+		given := link.Certified{Chain: "-----BEGIN CERTIFICATE-----", After: 90 * time.Second, ACME: &link.ACMEDirectory{URL: "https://acme.test/dir", Roots: "roots", Email: "a@b.test"}}
 		e.admitted.Sign(func(r link.CertificateRequest) (link.Certified, error) {
 			if diff := cmp.Diff(asked, r); diff != "" {
 				t.Error(diff)

@@ -2,6 +2,7 @@ package sessionmsg
 
 import (
 	"context"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -9,6 +10,9 @@ import (
 
 // maxCSR bounds a request for a certificate: one for an RSA key of 16,384 bits has less.
 const maxCSR = 16 << 10
+
+// mostAfter bounds CertifyResp.After, in seconds: a year.
+const mostAfter = 366 * 24 * 3600
 
 // Certify asks for a certificate for the host of an endpoint of the session. Without a
 // CSR it asks what the server offers.
@@ -20,6 +24,7 @@ type Certify struct {
 // CertifyResp answers Certify.
 type CertifyResp struct {
 	Chain string             `json:",omitempty"` // PEM, the endpoint's own certificate first
+	After int64              `json:",omitempty"` // seconds until the agent asks again for the same key
 	ACME  *CertifyingService `json:",omitempty"`
 	Error string
 }
@@ -39,7 +44,7 @@ func (r *CertifyResp) Certified() (link.Certified, error) {
 	if err := ParseErrorText(r.Error, postern.CodeInternal); err != nil {
 		return link.Certified{}, err
 	}
-	c := link.Certified{Chain: r.Chain}
+	c := link.Certified{Chain: r.Chain, After: min(max(time.Duration(r.After), 0), mostAfter) * time.Second}
 	if r.ACME != nil {
 		c.ACME = &link.ACMEDirectory{URL: r.ACME.URL, Roots: r.ACME.Roots, Email: r.ACME.Email}
 	}
@@ -50,7 +55,7 @@ func (r *CertifyResp) Certified() (link.Certified, error) {
 func (w *worker) certify(ctx context.Context, stream link.Stream, binder link.Binder) {
 	var response CertifyResp
 	certified, err := w.certified(ctx, stream, binder)
-	response.Chain = certified.Chain
+	response.Chain, response.After = certified.Chain, int64(certified.After/time.Second)
 	if certified.ACME != nil {
 		response.ACME = &CertifyingService{URL: certified.ACME.URL, Roots: certified.ACME.Roots, Email: certified.ACME.Email}
 	}

@@ -66,6 +66,7 @@ func house() []room {
 		{path: "server/routebuild", level: 5},
 		{path: "agent/session", level: 5},
 		{path: "agent/config", level: 5},
+		{path: "agent/termination", level: 6},
 		{path: "agent/access", level: 6},
 		{path: "agent/localapi", level: 6},
 		{path: "agent/inspector", level: 6},

@@ -1,0 +1,133 @@
+package termination
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/agent/config"
+	"github.com/postern-dev/postern/internal/clientcert"
+	"github.com/postern-dev/postern/internal/material"
+)
+
+// fileState tells whether a file is the one that was read.
+type fileState struct {
+	path    string
+	changed time.Time
+	size    int64 // -1: it is not there
+}
+
+// states looks at every file that the endpoint names.
+func (t *Termination) states() []fileState {
+	e := &t.config.Endpoint
+	var states []fileState
+	for _, value := range []string{e.Certificate, e.Key, e.PassphraseFile, e.MutualTLSCAs, e.Revocations} {
+		if value == "" || config.IsPEM(value) {
+			continue
+		}
+		state := fileState{path: e.File(value), size: -1}
+		if info, err := os.Stat(state.path); err == nil {
+			state.changed, state.size = info.ModTime(), info.Size()
+		}
+		states = append(states, state)
+	}
+	return states
+}
+
+// read reads everything. states is from before: a file that changes while it is read is
+// read again.
+func (t *Termination) read(states []fileState) (*reading, error) {
+	r := &reading{states: states, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
+	if t.automatic != nil {
+		r.tls.GetCertificate = t.automatic.certificate
+	} else {
+		identity, err := ReadIdentity(&t.config.Endpoint, t.config.Now())
+		if err != nil {
+			return nil, err
+		}
+		warnings := identity.Warnings
+		if host := t.config.Endpoint.URL.Host; host != "" && !host.Wildcard() {
+			warnings = append(warnings, identity.Covers(host.String())...)
+		}
+		t.warn(warnings)
+		r.tls.Certificates = []tls.Certificate{identity.TLS()}
+	}
+	return r, t.readClients(r)
+}
+
+// ReadIdentity reads the certificate and the key of an endpoint. Errors are those of New;
+// a certificate that has expired is one.
+func ReadIdentity(e *config.Endpoint, now time.Time) (*material.Identity, error) {
+	chain, err := e.Material("crt", e.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := e.Material("key", e.Key)
+	if err != nil {
+		return nil, err
+	}
+	passphrase, err := e.Passphrase()
+	if err != nil {
+		return nil, err
+	}
+	identity, err := material.ReadIdentity(chain, key, passphrase, now)
+	if err != nil {
+		return nil, err
+	}
+	return identity, identity.Alive(chain.Name, now)
+}
+
+// readClients has visitors show certificates, if authorities are named.
+func (t *Termination) readClients(r *reading) error {
+	e, now := &t.config.Endpoint, t.config.Now()
+	if e.MutualTLSCAs == "" {
+		return nil
+	}
+	text, err := e.Material("mutual_tls_cas", e.MutualTLSCAs)
+	if err != nil {
+		return err
+	}
+	authorities, err := material.ReadAuthorities(text, now)
+	if err != nil {
+		return err
+	}
+	if err := authorities.Alive(text.Name, now); err != nil {
+		return err
+	}
+	t.warn(authorities.Warnings)
+	lists := authorities.Revocations
+	if e.Revocations != "" {
+		if text, err = e.Material("mutual_tls_crl", e.Revocations); err != nil {
+			return err
+		}
+		more, warnings, err := material.ReadRevocationLists(text, authorities.Certificates, now)
+		if err != nil {
+			return err
+		}
+		t.warn(warnings)
+		lists = append(lists, more...)
+	}
+	r.clients = clientcert.New(authorities.Certificates, lists)
+	// The verifier knows authorities that crypto/tls does not; VerifyConnection sees
+	// resumed sessions, too.
+	r.tls.ClientAuth = tls.RequireAnyClientCert
+	if !material.Has(authorities.Warnings, material.NotAuthority) { // who vouches for itself is not asked for by its issuer
+		r.tls.ClientCAs = r.clients.Pool()
+	}
+	r.tls.VerifyConnection = func(state tls.ConnectionState) error {
+		if err := r.clients.Verify(state.PeerCertificates, t.config.Now()); err != nil {
+			return postern.Errorf(postern.CodeStreamReset, "%v", err)
+		}
+		return nil
+	}
+	return nil
+}
+
+// warn logs what can be used and should not be.
+func (t *Termination) warn(warnings []material.Warning) {
+	for _, w := range warnings {
+		t.log.Warn(w.Text, slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+	}
+}
