@@ -286,6 +286,30 @@ const (
 	CodeGatewayAddressUnusable     Code = "ERR_POSTERN_615" // The server cannot listen on the address
 	CodeGatewayDomainInvalid       Code = "ERR_POSTERN_616" // The domain cannot be a private gateway's
 	CodeGatewayDomainInUse         Code = "ERR_POSTERN_617" // Something else has the domain
+	CodeDomainRecordUnneeded       Code = "ERR_NGROK_424"   // The domain needs no CNAME record
+	CodeCNAMEMissing               Code = "ERR_NGROK_425"   // The domain has no CNAME record
+	CodeAddressInsteadOfCNAME      Code = "ERR_NGROK_426"   // The domain has address records instead of a CNAME record
+	CodeCNAMEElsewhere             Code = "ERR_NGROK_427"   // The domain's CNAME record points elsewhere
+	CodeChallengeRecordUnneeded    Code = "ERR_NGROK_441"   // No record is needed for challenges
+	CodeChallengeRecordMissing     Code = "ERR_NGROK_442"   // The CNAME record for challenges is missing
+	CodeChallengeAddress           Code = "ERR_NGROK_443"   // There are address records in place of the CNAME record for challenges
+	CodeChallengeRecordElsewhere   Code = "ERR_NGROK_444"   // The CNAME record for challenges points elsewhere
+	CodeDNSLookupFailed            Code = "ERR_NGROK_445"   // A DNS record could not be looked up
+	CodeWildcardRecordElsewhere    Code = "ERR_NGROK_455"   // The domain has no record of its own, and that of a wildcard points elsewhere
+	CodeDomainProxied              Code = "ERR_NGROK_515"   // The domain leads to Cloudflare's proxies
+	CodeChallengeProxied           Code = "ERR_NGROK_516"   // The record for challenges leads to Cloudflare's proxies
+	CodeNSMissing                  Code = "ERR_NGROK_6702"  // The agent ingress is not delegated
+	CodeNSMismatch                 Code = "ERR_NGROK_6703"  // The agent ingress is delegated to other name servers
+	CodeNSCount                    Code = "ERR_NGROK_1929"  // The agent ingress is delegated to some of the name servers only
+	CodeCAAForbidden               Code = "ERR_NGROK_26000" // CAA records do not let the certificate authority issue
+	CodeCAAAccount                 Code = "ERR_NGROK_26001" // A CAA record is for another account at the certificate authority
+	CodeCAACritical                Code = "ERR_NGROK_26002" // A critical CAA record has a property that is not known
+	CodeCAAMethods                 Code = "ERR_NGROK_26004" // A CAA record does not allow this way of validation
+	CodeCAAMalformed               Code = "ERR_NGROK_26005" // A CAA record cannot be read
+	CodeCAALookupFailed            Code = "ERR_NGROK_26027" // CAA records could not be looked up
+	CodeDelegationSilent           Code = "ERR_POSTERN_631" // The zone's name servers cannot be reached
+	CodeAddressMissing             Code = "ERR_POSTERN_632" // The name has no address
+	CodeAddressElsewhere           Code = "ERR_POSTERN_633" // The name leads to another machine
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -854,6 +878,54 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The domain cannot be a private gateway's", Fix: "Reserve the domain, or one above it, for the account first; a wildcard is no domain of a gateway."}, true
 	case CodeGatewayDomainInUse:
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "Something else has the domain", Fix: "Choose another domain, or delete what the message names first."}, true
+	case CodeDomainRecordUnneeded:
+		return Entry{Code: c, Wire: "ERR_NGROK_424", Status: 400, Title: "The domain needs no CNAME record", Fix: "Nothing is to be done: names below the server's own domain lead to it already."}, true
+	case CodeCNAMEMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_425", Status: 400, Title: "The domain has no CNAME record", Fix: "Create the CNAME record that the message names, and check again once your DNS provider has published it."}, true
+	case CodeAddressInsteadOfCNAME:
+		return Entry{Code: c, Wire: "ERR_NGROK_426", Status: 400, Title: "The domain has address records instead of a CNAME record", Fix: "Replace the A and AAAA records by the CNAME record that the message names."}, true
+	case CodeCNAMEElsewhere:
+		return Entry{Code: c, Wire: "ERR_NGROK_427", Status: 400, Title: "The domain's CNAME record points elsewhere", Fix: "Have the CNAME record point to the target that the message names."}, true
+	case CodeChallengeRecordUnneeded:
+		return Entry{Code: c, Wire: "ERR_NGROK_441", Status: 400, Title: "No record is needed for challenges", Fix: "Nothing is to be done: only wildcard domains outside the server's own need one."}, true
+	case CodeChallengeRecordMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_442", Status: 400, Title: "The CNAME record for challenges is missing", Fix: "Create the CNAME record of _acme-challenge that the message names; without it no certificate can be had."}, true
+	case CodeChallengeAddress:
+		return Entry{Code: c, Wire: "ERR_NGROK_443", Status: 400, Title: "There are address records in place of the CNAME record for challenges", Fix: "Replace them by the CNAME record that the message names."}, true
+	case CodeChallengeRecordElsewhere:
+		return Entry{Code: c, Wire: "ERR_NGROK_444", Status: 400, Title: "The CNAME record for challenges points elsewhere", Fix: "Have it point to the target that the message names. A wildcard record answers for _acme-challenge, too, unless that has a record of its own."}, true
+	case CodeDNSLookupFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_445", Status: 400, Title: "A DNS record could not be looked up", Fix: "See whether the zone's name servers answer, and which resolvers dns.resolvers names; then check again."}, true
+	case CodeWildcardRecordElsewhere:
+		return Entry{Code: c, Wire: "ERR_NGROK_455", Status: 400, Title: "The domain has no record of its own, and that of a wildcard points elsewhere", Fix: "Create a CNAME record for the domain itself."}, true
+	case CodeDomainProxied:
+		return Entry{Code: c, Wire: "ERR_NGROK_515", Status: 400, Title: "The domain leads to Cloudflare's proxies", Fix: "Set the record to \"DNS only\" at Cloudflare, or make sure that the hidden record points to the target that the message names."}, true
+	case CodeChallengeProxied:
+		return Entry{Code: c, Wire: "ERR_NGROK_516", Status: 400, Title: "The record for challenges leads to Cloudflare's proxies", Fix: "Set the record of _acme-challenge to \"DNS only\" at Cloudflare."}, true
+	case CodeNSMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_6702", Status: 400, Title: "The agent ingress is not delegated", Fix: "Create the NS records that the message names in the zone above."}, true
+	case CodeNSMismatch:
+		return Entry{Code: c, Wire: "ERR_NGROK_6703", Status: 400, Title: "The agent ingress is delegated to other name servers", Fix: "Have exactly the NS records that the message names, and no others."}, true
+	case CodeNSCount:
+		return Entry{Code: c, Wire: "ERR_NGROK_1929", Status: 400, Title: "The agent ingress is delegated to some of the name servers only", Fix: "Add the NS records that the message names."}, true
+	case CodeCAAForbidden:
+		return Entry{Code: c, Wire: "ERR_NGROK_26000", Status: 400, Title: "CAA records do not let the certificate authority issue", Fix: "Add a CAA record for the authority that the message names, or remove those that there are."}, true
+	case CodeCAAAccount:
+		return Entry{Code: c, Wire: "ERR_NGROK_26001", Status: 400, Title: "A CAA record is for another account at the certificate authority", Fix: "Correct or remove the record's parameter accounturi."}, true
+	case CodeCAACritical:
+		return Entry{Code: c, Wire: "ERR_NGROK_26002", Status: 400, Title: "A critical CAA record has a property that is not known", Fix: "Remove the record, or its critical flag."}, true
+	case CodeCAAMethods:
+		return Entry{Code: c, Wire: "ERR_NGROK_26004", Status: 400, Title: "A CAA record does not allow this way of validation", Fix: "Add the way that the message names to the record's parameter validationmethods, or remove that."}, true
+	case CodeCAAMalformed:
+		return Entry{Code: c, Wire: "ERR_NGROK_26005", Status: 400, Title: "A CAA record cannot be read", Fix: "Correct the record: a domain, and parameters such as accounturi=… behind semicolons."}, true
+	case CodeCAALookupFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_26027", Status: 400, Title: "CAA records could not be looked up", Fix: "See whether the zone's name servers answer questions for CAA records; authorities issue nothing while they do not."}, true
+	case CodeDelegationSilent:
+		return Entry{Code: c, Wire: "ERR_NGROK_445", Status: 400, Title: "The zone's name servers cannot be reached", Fix: "Give the name servers address records, set listen.dns, and let UDP and TCP through to port 53."}, true
+	case CodeAddressMissing:
+		return Entry{Code: c, Wire: "ERR_NGROK_425", Status: 400, Title: "The name has no address", Fix: "Create A or AAAA records that lead to the server."}, true
+	case CodeAddressElsewhere:
+		return Entry{Code: c, Wire: "ERR_NGROK_427", Status: 400, Title: "The name leads to another machine", Fix: "Correct its A and AAAA records, or the addresses of regions in the server's configuration."}, true
 	}
 	return Entry{}, false
 }
@@ -1143,5 +1215,29 @@ func Codes() []Code {
 		CodeGatewayAddressUnusable,
 		CodeGatewayDomainInvalid,
 		CodeGatewayDomainInUse,
+		CodeDomainRecordUnneeded,
+		CodeCNAMEMissing,
+		CodeAddressInsteadOfCNAME,
+		CodeCNAMEElsewhere,
+		CodeChallengeRecordUnneeded,
+		CodeChallengeRecordMissing,
+		CodeChallengeAddress,
+		CodeChallengeRecordElsewhere,
+		CodeDNSLookupFailed,
+		CodeWildcardRecordElsewhere,
+		CodeDomainProxied,
+		CodeChallengeProxied,
+		CodeNSMissing,
+		CodeNSMismatch,
+		CodeNSCount,
+		CodeCAAForbidden,
+		CodeCAAAccount,
+		CodeCAACritical,
+		CodeCAAMethods,
+		CodeCAAMalformed,
+		CodeCAALookupFailed,
+		CodeDelegationSilent,
+		CodeAddressMissing,
+		CodeAddressElsewhere,
 	}
 }
