@@ -36,8 +36,9 @@ const (
 // first one starts a flush, which sends all that has come meanwhile in one system
 // call: SSH hands every packet over by itself. Large ones are sent by who writes them.
 type output struct {
-	to     net.Conn
-	server bool
+	to      net.Conn
+	buffers func(*net.Buffers) (int64, error) // sends several at once; nil where that cannot be
+	server  bool
 
 	sending sync.Mutex // held while something is sent; taken before mu
 	pace    pace       // guarded by sending
@@ -62,6 +63,14 @@ type output struct {
 func (o *output) init(to net.Conn, server bool) {
 	o.to, o.server, o.pace.since = to, server, time.Now()
 	o.room.L = &o.mu
+	switch to := to.(type) {
+	case *net.TCPConn:
+		o.buffers = func(b *net.Buffers) (int64, error) { return b.WriteTo(to) }
+	case interface {
+		WriteBuffers(b *net.Buffers) (int64, error)
+	}:
+		o.buffers = to.WriteBuffers
+	}
 }
 
 // pace finds out how fast the way out is.
@@ -212,12 +221,30 @@ func (o *output) writeDirect(p []byte) (int, error) {
 	total := 0
 	for total < len(p) {
 		piece := p[total:min(len(p), total+mostMessage)]
+		sent := len(piece)
+		if o.buffers == nil { // each piece would be a write, and a record of TLS, of its own
+			var err error
+			if sent, err = o.gatherSome(piece); err != nil {
+				return total, err
+			}
+			piece = nil
+		}
 		if err := o.sendTaken(piece); err != nil {
 			return total, err
 		}
-		total += len(piece)
+		total += sent
 	}
 	return total, nil
+}
+
+// gatherSome gathers as much of p as there is room for.
+func (o *output) gatherSome(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.refusal(); err != nil {
+		return 0, err
+	}
+	return o.put(p), nil
 }
 
 // sendTaken sends what has gathered, and piece as a message of its own behind it.
@@ -250,7 +277,7 @@ func (o *output) sendTaken(piece []byte) error {
 	if goodbye != nil {
 		buffers = append(buffers, o.control(nil, opClose, goodbye))
 	}
-	sent, err := buffers.WriteTo(o.to)
+	sent, err := o.send(&buffers)
 	o.pace.add(started, sent, &o.slow)
 	if taken != nil {
 		slabs.Put(taken)
@@ -264,6 +291,13 @@ func (o *output) sendTaken(piece []byte) error {
 		o.mu.Unlock()
 	}
 	return err
+}
+
+func (o *output) send(b *net.Buffers) (int64, error) {
+	if o.buffers != nil {
+		return o.buffers(b)
+	}
+	return b.WriteTo(o.to)
 }
 
 // start has somebody send what is there. mu is held.

@@ -89,6 +89,23 @@ func (v *visitor) Write(b []byte) (int, error) {
 	}
 }
 
+// WriteBuffers sends all of b, as Write would, with one system call where that can be.
+func (v *visitor) WriteBuffers(b *net.Buffers) (sent int64, err error) {
+	conn := v.NetConn()
+	for {
+		v.writes.begin(conn)
+		n, err := b.WriteTo(conn)
+		sent += n
+		again := v.writes.end(conn, int(n), err != nil && timedOut(err))
+		if err == nil || !timedOut(err) || !again {
+			if err != nil {
+				v.unwritable.Store(true)
+			}
+			return sent, err
+		}
+	}
+}
+
 // SetDeadline sets both deadlines.
 func (v *visitor) SetDeadline(t time.Time) error {
 	if err := v.Peeked.SetReadDeadline(t); err != nil {
