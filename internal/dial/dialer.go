@@ -49,6 +49,12 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return nil, err
 		}
 	}
+	if onThisMachine(network, addr) && d.Proxy == nil {
+		plain.KeepAlive = -1 // nobody vanishes from it unnoticed
+		if plain.LocalAddr == nil && plain.Control == nil {
+			plain.Control = connectEarly
+		}
+	}
 	if d.Permit != nil {
 		plain.ControlContext = permitted(d.Permit, plain.Control)
 	}
@@ -57,6 +63,18 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return d.Proxy.reach(ctx, toProxy, addr)
 	}
 	return dialAny(ctx, plain, network, addr)
+}
+
+// onThisMachine tells whether a TCP address is one of the loopback interface.
+func onThisMachine(network, addr string) bool {
+	if !strings.HasPrefix(network, "tcp") {
+		return false
+	}
+	if at, err := netip.ParseAddrPort(addr); err == nil {
+		return at.Addr().IsLoopback()
+	}
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && IsLocalhost(host)
 }
 
 // permitted asks permit before a socket is connected, and sets it up with next.

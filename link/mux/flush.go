@@ -2,6 +2,7 @@ package mux
 
 import (
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -12,6 +13,12 @@ import (
 // output idle, or owns the busy mark; wmu is free during each write.
 func (s *Session) flush(rounds int) {
 	s.out.busy = true
+	if rounds > 0 && s.out.used() <= smallWrite {
+		// Whoever runs now may have something to say as well: it leaves in the same write.
+		s.wmu.Unlock()
+		runtime.Gosched()
+		s.wmu.Lock()
+	}
 	for !s.out.empty() && s.writeErr == nil {
 		if rounds == 0 && !s.dead {
 			s.wake() // it inherits the busy mark

@@ -1,6 +1,7 @@
 package sessionmsg
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"io"
@@ -82,9 +83,12 @@ func ReadProxyHeader(r io.Reader) (link.Header, error) {
 }
 
 func decodeProxyHeader(raw []byte) (link.Header, error) {
-	var wire proxyHeader
-	if err := Decode(raw, &wire); err != nil {
-		return link.Header{}, err
+	wire, ok := scanProxyHeader(raw)
+	if !ok {
+		wire = proxyHeader{}
+		if err := Decode(raw, &wire); err != nil {
+			return link.Header{}, err
+		}
 	}
 	scheme, err := postern.ParseScheme(wire.Proto)
 	if err != nil {
@@ -98,4 +102,35 @@ func decodeProxyHeader(raw []byte) (link.Header, error) {
 		return link.Header{}, postern.Errorf(postern.CodeProtocolViolation, "a proxy header's ClientAddr is not an address and a port").Because(err)
 	}
 	return h, nil
+}
+
+// scanProxyHeader reads a header that is just as AppendProxyHeader writes it, of plain
+// ASCII; others are for encoding/json, which takes ten times as long.
+func scanProxyHeader(raw []byte) (h proxyHeader, ok bool) {
+	id, rest, ok1 := scanString(raw, `{"Id":"`)
+	addr, rest, ok2 := scanString(rest, `,"ClientAddr":"`)
+	proto, rest, ok3 := scanString(rest, `,"Proto":"`)
+	edge, rest, ok4 := scanString(rest, `,"EdgeType":"`)
+	last := string(rest)
+	if !ok1 || !ok2 || !ok3 || !ok4 || edge != "0" || last != `,"PassthroughTLS":true}` && last != `,"PassthroughTLS":false}` {
+		return h, false
+	}
+	return proxyHeader{ID: id, ClientAddr: addr, Proto: proto, PassthroughTLS: last == `,"PassthroughTLS":true}`}, true
+}
+
+// scanString reads key and the string that it opens, and gives what is behind that.
+func scanString(raw []byte, key string) (value string, rest []byte, ok bool) {
+	if !bytes.HasPrefix(raw, []byte(key)) {
+		return "", nil, false
+	}
+	raw = raw[len(key):]
+	for i, c := range raw {
+		switch {
+		case c == '"':
+			return string(raw[:i]), raw[i+1:], true
+		case c < ' ' || c == '\\' || c >= utf8.RuneSelf:
+			return "", nil, false
+		}
+	}
+	return "", nil, false
 }

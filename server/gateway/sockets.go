@@ -24,7 +24,7 @@ type Sockets interface {
 type machine struct{}
 
 func (machine) ListenTCP(ctx context.Context, at netip.AddrPort) (net.Listener, error) {
-	var config net.ListenConfig // keep-alive on: a consumer that vanished is noticed
+	config := keepsAlive() // a consumer that vanished is noticed
 	return config.Listen(ctx, tcp, at.String())
 }
 

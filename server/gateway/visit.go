@@ -200,8 +200,8 @@ func (v *visit) leave(m *member) {
 // was sent then, first included. Where there is none it waits for one, for as long as the port is held.
 func (v *visit) connect(first []byte) (*member, link.Stream, *postern.Error) {
 	e := v.endpoint
-	ctx, cancel := context.WithTimeout(v.ctx, e.patience())
-	defer cancel()
+	ctx := within(v.ctx, e.patience())
+	defer ctx.end()
 	header := link.Header{ClientAddr: v.consumer.Addr}
 	var tried []*member
 	var failed *postern.Error
@@ -213,9 +213,9 @@ func (v *visit) connect(first []byte) (*member, link.Stream, *postern.Error) {
 			}
 			return nil, nil, why
 		}
-		opening, cancel := context.WithTimeout(v.ctx, openTime)
+		opening := within(v.ctx, openTime)
 		s, err := m.open(opening, header, first)
-		cancel()
+		opening.end()
 		if err == nil {
 			v.member = m
 			m.served.Add(1)
