@@ -34,13 +34,23 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
+// wrapped is a command line on it.
+func (m *machine) wrapped(argv ...string) []string {
+	const mounts = `mount --bind "$0/certs" /etc/ssl/certs && mount --bind "$0/local" /usr/local/share/ca-certificates && exec "$@"`
+	wrapper := append(append([]string{"unshare", "--mount"}, mapUser()...), "sh", "-c", mounts, m.dir)
+	return append(wrapper, argv...)
+}
+
+func (m *machine) environment() []string {
+	return []string{"HOME=" + filepath.Join(m.dir, "home"), "XDG_CONFIG_HOME=", "SUDO_USER=", "CURL_CA_BUNDLE="}
+}
+
 // run runs a program on it.
 func (m *machine) run(argv ...string) (string, error) {
 	m.t.Helper()
-	const mounts = `mount --bind "$0/certs" /etc/ssl/certs && mount --bind "$0/local" /usr/local/share/ca-certificates && exec "$@"`
-	wrapper := append(append([]string{"--mount"}, mapUser()...), "sh", "-c", mounts, m.dir)
-	command := exec.CommandContext(m.t.Context(), "unshare", append(wrapper, argv...)...)
-	command.Env = append(os.Environ(), "HOME="+filepath.Join(m.dir, "home"), "XDG_CONFIG_HOME=", "SUDO_USER=", "CURL_CA_BUNDLE=")
+	argv = m.wrapped(argv...)
+	command := exec.CommandContext(m.t.Context(), argv[0], argv[1:]...)
+	command.Env = append(os.Environ(), m.environment()...)
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
@@ -83,6 +93,8 @@ func TestMachineTrustsTheServer(t *testing.T) {
 	if out, err := m.run(posternBinary, "ca", "trust", "--file", s.caFile); err == nil || !strings.Contains(out, "give --yes") {
 		t.Errorf("unasked: %s, %v", out, err)
 	}
+	m.answersNo(s)
+	refused("after a no")
 	if out := m.must(posternBinary, "ca", "trust", "--file", s.caFile, "--yes"); strings.Count(out, "  added ") != 2 {
 		t.Errorf("trust: %s", out)
 	}
@@ -105,6 +117,29 @@ func TestMachineTrustsTheServer(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(m.dir, "local", "*")); len(left) > 0 || err != nil {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// answersNo is somebody who is asked on a terminal, and does not want that.
+func (m *machine) answersNo(s *server) {
+	m.t.Helper()
+	p := onTerminal(m.t, m.environment(), m.wrapped(posternBinary, "ca", "trust", "--file", s.caFile)...)
+	for _, part := range []string{"Fingerprint   " + s.caPin(), "Vouches for   " + domain, "would be added", "the system (/usr/local/share/ca-certificates)", "Trust it? [y/N]"} {
+		p.await(part)
+	}
+	p.Press("\r")
+	p.await("nothing was changed")
+	if status := p.end(); status != 1 {
+		m.t.Errorf("the answer no ends with %d", status)
+	}
+	p = onTerminal(m.t, m.environment(), m.wrapped(posternBinary, "ca", "trust", "--only", "browsers", "--file", s.caFile)...)
+	p.await("Trust it? [y/N]")
+	p.Press("y\r")
+	if status := p.end(); status != 0 {
+		m.t.Errorf("the answer yes ends with %d", status)
+	}
+	if out := m.must(posternBinary, "ca", "untrust", "--yes"); !strings.Contains(out, "  removed ") || !strings.Contains(out, "  not there ") {
+		m.t.Errorf("untrust: %s", out)
 	}
 }
 
