@@ -198,3 +198,55 @@ func (h *bareHost) firstURL(t *testing.T, login string) {
 	})
 	kill(agent)
 }
+
+// With --dns the machine answers for the zone of targets and for agent ingresses: what was
+// delegated to it is found so by its own check, and an agent reaches it by a name that it
+// alone knows.
+func TestSetupOfAServerThatAnswersDNS(t *testing.T) {
+	if !path.Isolate(t) {
+		return
+	}
+	h := newBareHost(t)
+	h.resolves(t, "--address=/"+bareDomain+"/"+bareAddr, "--server=/dns."+bareDomain+"/"+bareAddr, "--server=/"+ingress+"/"+bareAddr)
+	flags := []string{"--yes", "--tls-mode", "local_ca", "--domain", bareDomain, "--dns"}
+	status, said := h.setup("", flags...)
+	if status != 0 {
+		t.Fatalf("setup ended with %d:\n%s\n%s", status, said, h.run("sh", "-c", "cat /run/stand-in/journal || true"))
+	}
+	has(t, said, `^ok +port 53/udp`, `^ok +port 53/tcp`, `dns: ":53"`, `regions: \["?local=`+bareAddr)
+	token := regexp.MustCompile(`Authtoken: +(\S+)`).FindStringSubmatch(said)[1]
+	key := regexp.MustCompile(`API key: +(\S+)`).FindStringSubmatch(said)[1]
+
+	status, said = h.setup("", "--check")
+	if status != 0 {
+		t.Errorf("the check ends with %d:\n%s", status, said)
+	}
+	has(t, said, `^ok +dns dns\.tunnels\.example\.net NS +is delegated to the server`, `^ok +dns ns1\.tunnels\.example\.net`, `^ok +port 53/udp +the server has it`)
+
+	root := filepath.Join(h.dir, "root.pem")
+	h.run("cp", "/var/lib/postern/ca/ca.pem", root)
+	made := h.run("curl", "--silent", "--show-error", "--cacert", root, "https://api."+bareDomain+"/agent_ingresses",
+		"-H", "Authorization: Bearer "+key, "-H", "Content-Type: application/json", "-H", "Ngrok-Version: 2", "-d", `{"domain":"`+ingress+`"}`)
+	has(t, made, `"tunnel\.local\.`+ingress+`"`)
+	site := h.directory("site")
+	if err := os.WriteFile(filepath.Join(site, "index.html"), []byte("hello, world"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.run("cp", "/var/lib/postern/ca/custom-ca.pem", filepath.Join(h.dir, "custom.pem"))
+	eventually(t, 30*time.Second, func() error {
+		if out := h.run("sh", "-c", "dig +short tunnel.local."+ingress); strings.TrimSpace(out) != bareAddr {
+			return fmt.Errorf("the ingress resolves to %q", out)
+		}
+		return nil
+	})
+	for name, server := range map[string]string{"apex": ingress, "region": "tunnel.local." + ingress} {
+		address := "https://" + name + "." + bareDomain
+		agent := h.start("agent", "env", "HOME="+h.directory("home"), h.binary, "http", "file://"+site, "--url", address, "--log", "stdout",
+			"--authtoken", token, "--connect-url", server+":443", "--connect-cas", filepath.Join(h.dir, "custom.pem"))
+		agent.waitFor(address, 30*time.Second)
+		if page := h.run("curl", "--silent", "--show-error", "--retry", "5", "--retry-all-errors", "--cacert", root, address+"/"); page != "hello, world" {
+			t.Errorf("%s says %q", address, page)
+		}
+		kill(agent)
+	}
+}

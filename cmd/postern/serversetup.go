@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/pki/dnscheck"
 	"github.com/postern-dev/postern/server/setup"
 )
 
@@ -78,7 +78,7 @@ func (c *setupFlags) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	resolver, err := resolverAddress(c.resolver)
+	resolver, walks, err := resolverAddress(c.resolver)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (c *setupFlags) run(cmd *cobra.Command, _ []string) error {
 	s := setup.Setup{
 		Path: path, Given: given, Addresses: addresses,
 		CheckOnly: c.check, Yes: c.yes, Overwrite: c.overwrite, Force: c.force, NoService: c.noService,
-		Console: newSetupConsole(c.streams), Resolver: setup.ResolverAt(resolver), Network: setup.ThisNetwork(), Run: runProgram,
+		Console: newSetupConsole(c.streams), Resolver: setup.ResolverAt(resolver), Walks: walks, Network: setup.ThisNetwork(), Run: runProgram,
 		Interfaces: setup.Interfaces, Executable: executable,
 		Manager: func() (setup.Manager, error) { return setup.Systemd(runProgram) },
 		Bootstrap: func(ctx context.Context, config server.Config) (server.Keys, error) {
@@ -140,18 +140,19 @@ func (c *setupFlags) given(flags *pflag.FlagSet) ([]setup.Wish, error) {
 	return wishes, nil
 }
 
-// resolverAddress is host:port; "" is the system's resolver.
-func resolverAddress(text string) (string, error) {
+// resolverAddress is host:port, for both ways of asking; "" is the system's resolver.
+func resolverAddress(text string) (string, dnscheck.Resolver, error) {
 	if text == "" {
-		return "", nil
+		return "", dnscheck.Resolver{}, nil
 	}
-	if addr, err := netip.ParseAddr(text); err == nil {
-		return net.JoinHostPort(addr.String(), "53"), nil
+	at, err := netip.ParseAddrPort(text)
+	if addr, bare := netip.ParseAddr(text); bare == nil {
+		at, err = netip.AddrPortFrom(addr, 53), nil
 	}
-	if _, err := netip.ParseAddrPort(text); err != nil {
-		return "", postern.Errorf(postern.CodeFlagInvalid, "--resolver %.60q is not an address, with or without a port", text)
+	if err != nil {
+		return "", dnscheck.Resolver{}, postern.Errorf(postern.CodeFlagInvalid, "--resolver %.60q is not an address, with or without a port", text)
 	}
-	return text, nil
+	return at.String(), dnscheck.Resolver{Recursive: []netip.AddrPort{at}}, nil
 }
 
 // runProgram runs a program of this machine; what it printed is its output, errors included.

@@ -165,10 +165,6 @@ func PortsOf(c server.Config) []Port {
 	return ports
 }
 
-func hasDNS(ports []Port) bool {
-	return slices.ContainsFunc(ports, func(p Port) bool { return p.For == "resolvers" })
-}
-
 // here is how this machine reaches a listener of its own.
 func here(address string) string {
 	host, port, err := net.SplitHostPort(address)

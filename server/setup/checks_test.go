@@ -15,13 +15,16 @@ import (
 	"testing"
 	"time"
 
+	miekg "github.com/miekg/dns"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/pki/dnscheck"
 	"github.com/postern-dev/postern/server/setup"
 )
 
 // zone is a resolver that knows addresses, with wildcards, and name servers.
 type zone struct {
 	addresses map[string]string // "a.example.com" or "*.example.com" → addresses between commas; "!" fails
-	servers   map[string]string
 }
 
 func (z zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -37,21 +40,6 @@ func (z zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, erro
 		return nil, &net.DNSError{Err: "server misbehaving", Name: host, IsTemporary: true}
 	}
 	return setup.ParseAddresses(text)
-}
-
-func (z zone) LookupNS(_ context.Context, name string) ([]*net.NS, error) {
-	text, known := z.servers[strings.TrimSuffix(name, ".")]
-	switch {
-	case !known:
-		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
-	case text == "!":
-		return nil, &net.DNSError{Err: "server misbehaving", Name: name, IsTemporary: true}
-	}
-	var all []*net.NS
-	for _, host := range strings.Split(text, ",") {
-		all = append(all, &net.NS{Host: host})
-	}
-	return all, nil
 }
 
 // statuses are the findings, as "check status".
@@ -123,20 +111,70 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// parent is the zone above, as far as verdicts ask it.
+type parent struct {
+	servers map[string][]string // of delegations; "!" fails
+	caa     string
+}
+
+func (p parent) Records(_ context.Context, name string, kind uint16) (dnscheck.Answer, error) {
+	if kind != miekg.TypeCAA || p.caa == "" || name != "example.com." {
+		return dnscheck.Answer{}, nil
+	}
+	record, err := miekg.NewRR(name + " CAA " + p.caa)
+	return dnscheck.Answer{Records: []miekg.RR{record}}, err
+}
+
+func (p parent) Delegation(_ context.Context, name string) (dnscheck.Answer, error) {
+	var all []miekg.RR
+	for _, server := range p.servers[name] {
+		if server == "!" {
+			return dnscheck.Answer{}, &dnscheck.Failure{Name: name, Reason: "SERVFAIL"}
+		}
+		all = append(all, &miekg.NS{Hdr: miekg.RR_Header{Name: name, Rrtype: miekg.TypeNS, Class: miekg.ClassINET}, Ns: server})
+	}
+	return dnscheck.Answer{Records: all}, nil
+}
+
+func (p parent) Addresses(_ context.Context, name string) (dnscheck.Answer, error) {
+	record, err := miekg.NewRR(name + " A 203.0.113.7")
+	return dnscheck.Answer{Records: []miekg.RR{record}}, err
+}
+
+func (p parent) At(context.Context, string, string, uint16) (dnscheck.Answer, bool, error) {
+	return dnscheck.Answer{}, false, errors.New("nobody")
+}
+
 func TestDelegation(t *testing.T) {
+	both := []postern.Hostname{"ns1.example.com", "ns2.example.com"}
 	for name, c := range map[string]struct {
-		servers map[string]string
+		servers []string
+		running bool
 		want    setup.Status
 		says    string
 	}{
-		"there":            {map[string]string{"dns.example.com": "ns1.example.com.,NS2.Example.COM."}, setup.OK, "ns2.example.com"},
-		"not there":        {nil, setup.Failed, "dns.example.com.  NS  ns1.example.com."},
-		"elsewhere":        {map[string]string{"dns.example.com": "ns1.example.com.,ns.registrar.net."}, setup.Failed, "ns.registrar.net"},
-		"not answered yet": {map[string]string{"dns.example.com": "!"}, setup.Warning, "setup --check"},
+		"there":            {[]string{"ns1.example.com.", "NS2.Example.COM."}, false, setup.OK, "delegated to the server"},
+		"not there":        {nil, false, setup.Failed, "dns.example.com.  NS  ns1.example.com.\n"},
+		"elsewhere":        {[]string{"ns1.example.com.", "ns.registrar.net."}, false, setup.Failed, "ns.registrar.net"},
+		"half":             {[]string{"ns1.example.com."}, false, setup.Warning, "1 of 2"},
+		"not answered yet": {[]string{"!"}, false, setup.Warning, "--check"},
+		"not answered":     {[]string{"!"}, true, setup.Failed, "SERVFAIL"},
 	} {
-		f := setup.Delegation(t.Context(), zone{servers: c.servers}, "example.com")
-		if f.Status != c.want || !strings.Contains(f.Text+f.Fix, c.says) {
+		found := setup.Delegation(t.Context(), parent{servers: map[string][]string{"dns.example.com.": c.servers}}, "example.com", both, addrs(t, "203.0.113.7"), c.running)
+		if len(found) != 3 || found[0].Status != setup.OK || found[0].Check != "dns ns1.example.com" {
+			t.Fatalf("%s: %+v", name, found)
+		}
+		if f := found[2]; f.Check != "dns dns.example.com NS" || f.Status != c.want || !strings.Contains(f.Text+f.Fix, c.says) {
 			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+func TestAuthorisation(t *testing.T) {
+	for caa, want := range map[string]setup.Status{"": setup.OK, `0 issue "letsencrypt.org"`: setup.OK, `0 issue "other.example"`: setup.Failed} {
+		f := setup.Authorisation(t.Context(), parent{caa: caa}, "example.com", []string{"letsencrypt.org"})
+		if f.Status != want || (want == setup.OK) != (f.Fix == "") {
+			t.Errorf("with %q: %+v", caa, f)
 		}
 	}
 }
@@ -250,7 +288,7 @@ func TestDirectory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := setup.Directory(t.Context(), client, server.URL, c.eab, func() time.Time { return sent.Add(c.ahead) })
+			f, _ := setup.Directory(t.Context(), client, server.URL, c.eab, func() time.Time { return sent.Add(c.ahead) })
 			if f.Status != c.want || !strings.Contains(f.Text+f.Fix, c.says) {
 				t.Errorf("%+v", f)
 			}
@@ -263,7 +301,7 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := setup.Directory(t.Context(), client, untrusted.URL, false, time.Now); f.Status != setup.Failed || !strings.Contains(f.Fix, "tls.ca_root") {
+	if f, _ := setup.Directory(t.Context(), client, untrusted.URL, false, time.Now); f.Status != setup.Failed || !strings.Contains(f.Fix, "tls.ca_root") {
 		t.Errorf("an authority that nobody vouches for: %+v", f)
 	}
 	if _, err := setup.DirectoryClient(t.TempDir()); err == nil {

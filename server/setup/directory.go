@@ -27,15 +27,16 @@ const (
 
 // Directory looks whether a certificate authority that speaks ACME (RFC 8555 §7.1.1) can be
 // reached, and whether the clock of this machine agrees with its. eab tells that an account
-// of the authority's is configured.
-func Directory(ctx context.Context, client *http.Client, url string, eab bool, now func() time.Time) Finding {
-	f := Finding{Check: "acme", Status: Failed}
+// of the authority's is configured. issuers are the names that the authority goes by in CAA
+// records.
+func Directory(ctx context.Context, client *http.Client, url string, eab bool, now func() time.Time) (f Finding, issuers []string) {
+	f = Finding{Check: "acme", Status: Failed}
 	ctx, cancel := context.WithTimeout(ctx, directoryTime)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		f.Text, f.Fix = fmt.Sprintf("%q is no URL", url), "Correct tls.directory."
-		return f
+		return f, nil
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -44,7 +45,7 @@ func Directory(ctx context.Context, client *http.Client, url string, eab bool, n
 		if unknown := (&tls.CertificateVerificationError{}); errors.As(err, &unknown) {
 			f.Fix = "If it is an authority of your own, name its root certificate with tls.ca_root; otherwise somebody between intercepts TLS."
 		}
-		return f
+		return f, nil
 	}
 	defer response.Body.Close()
 	var directory struct {
@@ -52,6 +53,7 @@ func Directory(ctx context.Context, client *http.Client, url string, eab bool, n
 		Meta                           struct {
 			TermsOfService          string
 			ExternalAccountRequired bool
+			CAAIdentities           []string
 		}
 	}
 	err = json.NewDecoder(io.LimitReader(response.Body, directorySize)).Decode(&directory)
@@ -59,21 +61,21 @@ func Directory(ctx context.Context, client *http.Client, url string, eab bool, n
 	case response.StatusCode != http.StatusOK || err != nil || directory.NewNonce == "" || directory.NewAccount == "" || directory.NewOrder == "":
 		f.Text = fmt.Sprintf("%s answers %s, and not with the directory of an ACME server", url, response.Status)
 		f.Fix = "Correct tls.directory; Let's Encrypt's is " + LetsEncrypt + "."
-		return f
+		return f, nil
 	case directory.Meta.ExternalAccountRequired && !eab:
 		f.Text, f.Fix = url+" takes nobody without an account of its own", "Make one there, and give its key with tls.eab."
-		return f
+		return f, nil
 	}
 	if off := skew(response, now()); off > clockSlack || off < -clockSlack {
 		f.Text = fmt.Sprintf("%s is there, and this machine's clock is off by %s", url, off.Round(time.Second))
 		f.Fix = "Set the clock: timedatectl set-ntp true"
-		return f
+		return f, nil
 	}
 	f.Status, f.Text = OK, url+" is there"
 	if terms := directory.Meta.TermsOfService; terms != "" {
 		f.Text += "; its terms: " + terms
 	}
-	return f
+	return f, directory.Meta.CAAIdentities
 }
 
 // skew is how far the clock is ahead of the answer's sender.

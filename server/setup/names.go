@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/pki/dnscheck"
 )
 
 // lookupTime bounds one question to the resolver.
@@ -20,7 +21,6 @@ const lookupTime = 10 * time.Second
 // that does not exist are *net.DNSError with IsNotFound.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-	LookupNS(ctx context.Context, name string) ([]*net.NS, error)
 }
 
 const noRecord = "there is no such record"
@@ -153,37 +153,57 @@ func list(addrs []netip.Addr) string {
 	return strings.Join(texts, ", ")
 }
 
-// Delegation looks whether the zone below which custom domains' and ingresses' targets lie
-// is delegated to this server.
-func Delegation(ctx context.Context, r Resolver, domain postern.Hostname) Finding {
+// Delegation looks whether the zone below which the targets of custom domains lie is
+// delegated to this server, and whether its name servers' names lead to it. running tells
+// that the server can be asked itself.
+func Delegation(ctx context.Context, l dnscheck.Lookup, domain postern.Hostname, servers []postern.Hostname, ours []netip.Addr, running bool) Findings {
+	var all Findings
 	zone := "dns." + string(domain)
-	f := Finding{Check: "delegation " + zone, Status: Failed}
-	fix := fmt.Sprintf("Where the DNS of the domain is managed, add\n    %s.  NS  ns1.%s.\n    %s.  NS  ns2.%s.", zone, domain, zone, domain)
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
-	servers, err := r.LookupNS(ctx, zone+".")
-	if err != nil && !isNotFound(err) {
-		// A resolver that goes to the bottom of it asks the server itself, which may not
-		// run yet.
-		f.Status, f.Text = Warning, "the resolver gave no answer: " + reason(err)
-		f.Fix = "That is so where the records are there and the server does not run yet; see again when it does: postern server setup --check\n" + fix
-		return f
-	}
-	var names, theirs []string
-	for _, server := range servers {
-		name := strings.ToLower(strings.TrimSuffix(server.Host, "."))
-		names = append(names, name)
-		if !strings.HasSuffix(name, "."+string(domain)) {
-			theirs = append(theirs, name)
+	for _, found := range dnscheck.Operator(ctx, l, dnscheck.OperatorWant{Domain: domain, NameServers: servers, Addresses: ours}) {
+		if found.Type != "NS" && !slices.Contains(servers, postern.Hostname(found.Name)) {
+			continue // Names looks at it
 		}
+		f := findingOf(found)
+		if found.Type == "NS" && f.Status != OK {
+			var lines []string
+			for _, server := range servers {
+				lines = append(lines, fmt.Sprintf("    %s.  NS  %s.", zone, server))
+			}
+			f.Fix = "Where the DNS of the domain is managed, see that there is\n" + strings.Join(lines, "\n")
+			if found.Code == postern.CodeDNSLookupFailed && !running {
+				f.Status = Warning
+				f.Fix = "Resolvers say that too where all is well and the server does not run yet: look again when it does, with --check.\n" + f.Fix
+			}
+		}
+		all = append(all, f)
 	}
-	switch {
-	case len(names) == 0:
-		f.Text, f.Fix = "there are no NS records", fix
-	case len(theirs) > 0:
-		f.Text, f.Fix = "it is delegated to "+strings.Join(theirs, ", "), fix
-	default:
-		f.Status, f.Text = OK, "it is delegated to "+strings.Join(names, ", ")
+	return all
+}
+
+// findingOf is a verdict on a record, as a check's.
+func findingOf(found dnscheck.Finding) Finding {
+	f := Finding{Check: "dns " + found.Name, Status: OK, Text: found.Text}
+	if found.Type != "A" {
+		f.Check += " " + found.Type
+	}
+	switch found.Status {
+	case dnscheck.OK:
+		return f
+	case dnscheck.Warning:
+		f.Status = Warning
+	case dnscheck.Problem:
+		f.Status = Failed
+	}
+	f.Fix = "docs/errors.md has more on " + string(found.Code) + "."
+	return f
+}
+
+// Authorisation looks whether the domain lets an authority, by one of the names that it
+// goes by in CAA records (RFC 8659), issue certificates.
+func Authorisation(ctx context.Context, l dnscheck.Lookup, domain postern.Hostname, issuers []string) Finding {
+	f := findingOf(dnscheck.CAA(ctx, l, dnscheck.CAAWant{Domain: domain, Issuers: issuers}))
+	if f.Status != OK {
+		f.Fix = "Where the DNS of the domain is managed, add the CAA record that permits the authority, or remove those that do not.\n" + f.Fix
 	}
 	return f
 }

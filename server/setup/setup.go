@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/pki/dnscheck"
 )
 
 // Console is the person who sets up a server, or the flags that speak for one.
@@ -38,6 +39,7 @@ type Setup struct {
 
 	Console    Console
 	Resolver   Resolver
+	Walks      dnscheck.Resolver // asks the zones' own servers
 	Network    Network
 	Run        Run
 	Interfaces func() ([]netip.Addr, error)
@@ -157,27 +159,37 @@ func (s *Setup) checks(ctx context.Context, c server.Config, ours []netip.Addr) 
 	if base := c.BaseDomain(); base != c.Domain {
 		found = append(found, leads(ctx, s.Resolver, join(s.Probe, base), join("*", base), ours))
 	}
-	if hasDNS(ports) {
-		found = append(found, Delegation(ctx, s.Resolver, c.Domain))
+	running := ready(ctx, c) == nil
+	if c.Listen.DNS != "" {
+		walk, within, done := s.Walks.Walk(ctx)
+		found = append(found, Delegation(within, walk, c.Domain, c.NameServers(), ours, running)...)
+		done()
 	}
-	found = append(found, Ports(ctx, s.Network, ports, ours, s.running(ctx, c))...)
+	found = append(found, Ports(ctx, s.Network, ports, ours, running)...)
 	found = append(found, Firewall(ctx, s.Run, ports)...)
 	if settingOf("tls.mode").Value(c) == "acme" {
-		found = append(found, s.directory(ctx, c))
+		found = append(found, s.authority(ctx, c)...)
 	}
 	return found
 }
 
-func (s *Setup) directory(ctx context.Context, c server.Config) Finding {
+// authority looks at who is to issue certificates.
+func (s *Setup) authority(ctx context.Context, c server.Config) Findings {
 	client, err := DirectoryClient(settingOf("tls.ca_root").Value(c))
 	if err != nil {
-		return Finding{Check: "acme", Status: Failed, Text: err.Error(), Fix: "Correct tls.ca_root."}
+		return Findings{{Check: "acme", Status: Failed, Text: err.Error(), Fix: "Correct tls.ca_root."}}
 	}
 	url := settingOf("tls.directory").Value(c)
 	if url == "" {
 		url = LetsEncrypt
 	}
-	return Directory(ctx, client, url, settingOf("tls.eab").Value(c) != "", s.Now)
+	f, issuers := Directory(ctx, client, url, settingOf("tls.eab").Value(c) != "", s.Now)
+	if len(issuers) == 0 {
+		return Findings{f}
+	}
+	walk, within, done := s.Walks.Walk(ctx)
+	defer done()
+	return Findings{f, Authorisation(within, walk, c.Domain, issuers)}
 }
 
 // write puts the configuration in its place, with consent where it changes one.
@@ -217,9 +229,6 @@ func (s *Setup) consent(question, what string) error {
 func indented(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ") + "\n"
 }
-
-// running tells whether the server that the configuration describes is there already.
-func (s *Setup) running(ctx context.Context, c server.Config) bool { return ready(ctx, c) == nil }
 
 // ready asks the server whether it serves.
 func ready(ctx context.Context, c server.Config) error {
