@@ -31,6 +31,7 @@ type AgentIngressUpdate struct {
 func AgentIngresses() Collection[AgentIngress, AgentIngressCreate, AgentIngressUpdate] {
 	return Define[AgentIngress, AgentIngressCreate, AgentIngressUpdate](Definition{
 		Name: "agent_ingresses", Singular: "agent ingress", ListKey: "ingresses", Prefixes: []string{"agin"}, Operations: All,
-		Doc: "A domain by which the account's agents reach the server, and nobody else's.",
+		Routes: []Route{check("the NS records of the domain, and the names below it,")},
+		Doc:    "A domain by which the account's agents reach the server, and nobody else's.",
 	})
 }

@@ -54,6 +54,7 @@ func ReservedDomains() Collection[ReservedDomain, ReservedDomainCreate, Reserved
 		Name: "reserved_domains", Singular: "reserved domain", Prefixes: []string{"rd"}, Operations: All,
 		Doc: "A domain that is the account's, with all names below it: endpoints of other accounts cannot have them.",
 		Routes: []Route{
+			check("the CNAME records of the domain and of its challenges, and CAA records,"),
 			{Method: http.MethodDelete, Path: "/{id}/certificate_management_policy", Status: http.StatusNoContent,
 				Doc: "Ends the policy, and takes the certificate away that the server got."},
 			{Method: http.MethodDelete, Path: "/{id}/certificate", Status: http.StatusNoContent, Doc: "Takes an uploaded certificate away."},

@@ -85,7 +85,7 @@ func (e errand[In, Out]) stopped(ctx context.Context, dir *dataDir, c Config, lo
 	var nothing Out
 	bus := event.NewBus()
 	defer bus.Close()
-	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, cluster.New(), service.GatewayConfig{}, logger)
+	state, err := openState(ctx, dir, c, bus, control.PublicPorts{HTTPS: c.Public.HTTPS, HTTP: c.Public.HTTP}, cluster.New(), service.GatewayConfig{}, service.RecordChecks{}, logger)
 	if err != nil {
 		return nothing, err
 	}

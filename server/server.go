@@ -148,7 +148,7 @@ func (s *Server) assemble(ctx context.Context) error {
 	if s.hostKey, err = s.dir.hostKey(); err != nil {
 		return err
 	}
-	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.gatewayConfig(), s.log); err != nil {
+	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.gatewayConfig(), s.recordChecks(), s.log); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again

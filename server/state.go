@@ -35,7 +35,7 @@ type state struct {
 }
 
 // openState opens the database that c means. public are the ports in URLs.
-func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, live *cluster.Local, gateways service.GatewayConfig, logger *slog.Logger) (*state, error) {
+func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, public control.PublicPorts, live *cluster.Local, gateways service.GatewayConfig, checks service.RecordChecks, logger *slog.Logger) (*state, error) {
 	names, err := dir.key(namesName)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	uses, err := service.New(ctx, service.Config{
 		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Gateways: gateways, Operators: operators, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Regions: c.regions(), NameServers: c.NameServers(),
 		InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
-		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: net.DefaultResolver, ProveDomains: c.RequireProof,
+		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: c.DNS.resolver(), ProveDomains: c.RequireProof, Checks: checks,
 	})
 	if err != nil {
 		return nil, errors.Join(err, database.Close())

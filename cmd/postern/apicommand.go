@@ -58,13 +58,19 @@ type apiAccess struct {
 }
 
 func (a *apiAccess) register(command *cobra.Command) {
+	a.registerConnection(command)
+	flags := command.PersistentFlags()
+	flags.BoolVar(&a.json, "json", false, "print JSON (the default where no terminal reads it)")
+	flags.BoolVar(&a.table, "table", false, "print a table (the default on a terminal)")
+}
+
+// registerConnection makes the flags that say where the API is.
+func (a *apiAccess) registerConnection(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.StringVar(&a.url, "api-url", "", "`URL` of the API (env POSTERN_API_URL)")
 	flags.StringVar(&a.key, "api-key", "", "the API key (env POSTERN_API_KEY, NGROK_API_KEY)")
 	flags.StringVar(&a.cas, "api-cas", "", "who may vouch for the API: trusted, host or a PEM `file` (env POSTERN_CONNECT_CAS)")
 	flags.StringArrayVar(&a.configFiles, "config", nil, "configuration `file`; may be repeated, later files win")
-	flags.BoolVar(&a.json, "json", false, "print JSON (the default where no terminal reads it)")
-	flags.BoolVar(&a.table, "table", false, "print a table (the default on a terminal)")
 }
 
 // client connects nothing yet.

@@ -20,6 +20,26 @@ func (a *API) nameRoutes() {
 	bind(a, resource.ReservedDomains(), domains)
 	detaches(a, resource.ReservedDomains().Definition, "certificate_management_policy", domains.DetachPolicy)
 	detaches(a, resource.ReservedDomains().Definition, "certificate", domains.DetachCertificate)
+	checks(a, resource.ReservedDomains().Definition, domains.Check)
+	checks(a, resource.AgentIngresses().Definition, s.CheckIngress)
+}
+
+// checks makes the route by which DNS records are looked at. Its body is an empty object,
+// or none.
+func checks(a *API, d resource.Definition, check func(context.Context, service.Caller, string) (resource.DNSCheck, error)) {
+	a.handle("POST "+d.Path()+"/{id}/check", func(c *call) (int, any, error) {
+		id, err := c.id(d)
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(c.body) > 0 {
+			if err := decode(c.body, &resource.None{}, nil); err != nil {
+				return 0, nil, err
+			}
+		}
+		checked, err := check(c, c.caller, id)
+		return http.StatusOK, checked, err
+	})
 }
 
 // detaches makes the route by which something is taken away from a resource.

@@ -13,7 +13,9 @@ import (
 )
 
 func TestReservedPortIsItsAccountsForEver(t *testing.T) {
-	w := newWorld(t, func(c *service.Config) { c.Regions, c.TCPPorts = []string{"eu"}, service.PortRange{First: 20000, Last: 20001} })
+	w := newWorld(t, func(c *service.Config) {
+		c.Regions, c.TCPPorts = []string{"eu"}, service.PortRange{First: 20000, Last: 20001}
+	})
 	mine, _ := w.bootstrap(t)
 	theirs := w.stranger(t, "other")
 	made, err := w.ReservedAddrs().Create(t.Context(), callerOf(mine), resource.ReservedAddrCreate{})

@@ -76,6 +76,9 @@ type Config struct {
 	// own before it reserves it.
 	ProveDomains bool
 
+	// Checks is what checks of other people's DNS records need; the zero value has none.
+	Checks RecordChecks
+
 	// MaxKeys is how many valid credentials, and how many API keys, an account may have;
 	// 0 means 20,000.
 	MaxKeys int
@@ -116,6 +119,8 @@ type Service struct {
 	domains     []postern.Hostname
 	apiURL      string
 	places      []string
+	checks      RecordChecks
+	checking    chan struct{}
 	nameServers []postern.Hostname
 	dns         DNS
 	tcpPorts    PortRange
@@ -177,7 +182,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, publicPort: c.PublicPort,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),
