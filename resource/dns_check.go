@@ -29,7 +29,7 @@ type DNSRecord struct {
 func check(what string) Route {
 	return Route{
 		Method: http.MethodPost, Path: "/{id}/check", Status: http.StatusOK,
-		Doc:    "Looks " + what + " up, at the name servers of their own zones, and says what is missing. It takes up to ten seconds and changes nothing.",
+		Doc:    "Asks for " + what + " at the name servers of their own zones, and says what is missing. It takes up to ten seconds and changes nothing.",
 		Answer: reflect.TypeFor[DNSCheck](),
 	}
 }
