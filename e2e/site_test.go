@@ -173,6 +173,91 @@ func TestCurl(t *testing.T) {
 	}
 }
 
+// guide is the script of the site-to-site guide: one subject for all, nothing but a common
+// name, 9999 days, RSA of 4096 bits, and a pass phrase on the CA's key.
+const guide = `set -e
+subject='/C=US/ST=State/L=City/O=Vendor/CN=*.customer1.postern.test'
+echo secret > pass.txt
+echo "Creating the CA"
+openssl req -new -x509 -days 9999 -newkey rsa:4096 -passout file:pass.txt -keyout ca-key.pem -out ca-crt.pem -subj "$subject"
+for name in server client; do
+  echo "Creating the certificate of the $name"
+  openssl genrsa -out $name-key.pem 4096
+  openssl req -new -key $name-key.pem -out $name-csr.pem -subj "$subject"
+  openssl x509 -req -days 9999 -in $name-csr.pem -CA ca-crt.pem -CAkey ca-key.pem -passin file:pass.txt -CAcreateserial -out $name-crt.pem
+done
+openssl verify -CAfile ca-crt.pem server-crt.pem client-crt.pem || true
+`
+
+// S1-46, S1-47, S1-50, S1-54: what the guide's script makes starts the tunnel, with warnings
+// that say what is wrong with it and what replaces it. Without verification curl passes with
+// the client's certificate, and not without it.
+func TestCertificatesOfTheGuide(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	h := s.site()
+	h.write("guide/guide.sh", guide)
+	if code, out, stderr := h.gets("sh -c 'cd guide && sh guide.sh'"); code != 0 || !strings.Contains(out+stderr, "error 18 at 0 depth lookup") {
+		t.Fatalf("the guide's script: exit code %d, %s%s", code, out, stderr)
+	}
+	port := service(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "private "+r.URL.Path) })
+	host := "api.customer1." + domain
+	body := fmt.Sprintf(`{"name":"passthrough","proto":"tls","terminate_at":"agent","addr":"%s","domain":"%s","mutual_tls_cas":"guide/ca-crt.pem","crt":"guide/server-crt.pem","key":"guide/server-key.pem"}`, port, host)
+	if status := h.post(body, nil); status != 201 {
+		t.Fatalf("POST: %d", status)
+	}
+	for _, want := range []string{"is of version 1", "names no host in its subjectAltName", "error 18", "postern ca server " + host} {
+		h.agent.waitFor(want, 10*time.Second)
+	}
+	curl := fmt.Sprintf("curl --silent --show-error --max-time 20 --connect-to ::127.0.0.1:%d https://%s/any ", s.https, host)
+	const client = "--cert guide/client-crt.pem --key guide/client-key.pem "
+	if code, out, stderr := h.gets(curl + "-k " + client); code != 0 || out != "private /any" {
+		t.Errorf("-k with the client's certificate: exit code %d, %s%s", code, out, stderr)
+	}
+	h.agent.waitFor("client=\"CN=*.customer1.postern.test", 10*time.Second)
+	if code, out, stderr := h.gets(curl + "-k"); code == 0 || out != "" || !strings.Contains(stderr, "certificate required") {
+		t.Errorf("-k without it: exit code %d, %s%s", code, out, stderr)
+	}
+	if code, _, _ := h.gets(curl + "-k --cert stranger-crt.pem --key stranger-key.pem"); code == 0 {
+		t.Error("-k with a stranger's certificate: it passes")
+	}
+	if code, _, _ := h.gets(curl + "--cacert guide/ca-crt.pem " + client); code != 60 {
+		t.Errorf("--cacert: exit code %d, want 60, as openssl has it", code)
+	}
+	h.remove("passthrough")
+	// The CA's own key is encrypted; with its pass phrase it can be used as any other.
+	for passphrase, want := range map[string]int{"": 400, `,"key_passphrase_file":"guide/pass.txt"`: 201} {
+		body := fmt.Sprintf(`{"name":"locked","proto":"tls","terminate_at":"agent","addr":"%s","domain":"locked.customer1.%s","crt":"guide/ca-crt.pem","key":"guide/ca-key.pem"%s}`, port, domain, passphrase)
+		if status := h.post(body, nil); status != want {
+			t.Errorf("an encrypted key with %q: %d, want %d", passphrase, status, want)
+		}
+	}
+}
+
+// S1-40, S1-52: the guide's first call, which names no certificate: one is obtained, and no
+// key of it is anywhere but at the site.
+func TestFirstCallOfTheGuide(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	h := s.site()
+	port := service(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "private "+r.URL.Path) })
+	host := "api.customer1." + domain
+	if status := h.post(fmt.Sprintf(`{"name":"passthrough","proto":"tls","terminate_at":"agent","addr":"%s","domain":"%s"}`, port, host), nil); status != 201 {
+		t.Fatalf("POST: %d", status)
+	}
+	curl := fmt.Sprintf("curl --silent --show-error --max-time 20 --cacert %s --connect-to ::127.0.0.1:%d ", s.caFile, s.https)
+	if code, out, stderr := h.gets(curl + "https://" + host + "/any"); code != 0 || out != "private /any" {
+		t.Errorf("exit code %d, %s%s", code, out, stderr)
+	}
+	// A wildcard's certificate is for the wildcard.
+	if status := h.post(fmt.Sprintf(`{"name":"all","proto":"tls","terminate_at":"agent","addr":"%s","domain":"*.rest.customer1.%s"}`, port, domain), nil); status != 201 {
+		t.Fatalf("POST: %d", status)
+	}
+	if code, out, stderr := h.gets(curl + "https://one.rest.customer1." + domain + "/any"); code != 0 || out != "private /any" {
+		t.Errorf("below a wildcard: exit code %d, %s%s", code, out, stderr)
+	}
+}
+
 // S1-42, S1-45: what is wrong with a body or its files is said before anything starts.
 func TestMistakesInABodyFromOutside(t *testing.T) {
 	t.Parallel()

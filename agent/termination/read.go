@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -127,7 +128,12 @@ func (t *Termination) readClients(r *reading) error {
 
 // warn logs what can be used and should not be.
 func (t *Termination) warn(warnings []material.Warning) {
+	host := t.config.Endpoint.URL.Host
 	for _, w := range warnings {
-		t.log.Warn(w.Text, slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+		advice := w.Advice
+		if host != "" { // a line that can be copied
+			advice = strings.Replace(advice, "postern ca server NAME", "postern ca server "+host.String(), 1)
+		}
+		t.log.Warn(w.Text, slog.String("defect", string(w.Defect)), slog.String("advice", advice))
 	}
 }
