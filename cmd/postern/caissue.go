@@ -97,7 +97,8 @@ For a tunnel that ends TLS at the agent and lets in this CA's clients only:
       crt: %s
       key: %s
       mutual_tls_cas: %s
-`, strings.Replace(host, "*", "api", 1), shown(made.Certificate), shown(key), shown(ca.CertificateFile()))
+      mutual_tls_crl: %s
+`, strings.Replace(host, "*", "api", 1), shown(made.Certificate), shown(key), shown(ca.CertificateFile()), shown(ca.ListFile()))
 	_, err := io.WriteString(f.streams.Out, text.String())
 	return err
 }
