@@ -22,6 +22,10 @@ type Options struct {
 
 	// Counters, where set, count while the pipe runs.
 	Counters *Counters
+
+	// Go starts what relays on a goroutine that may have a large stack already; nil is
+	// the go statement.
+	Go func(func())
 }
 
 // Counters count the bytes that one or many pipes have delivered. Reading them is

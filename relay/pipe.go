@@ -67,6 +67,9 @@ func newPipe(a, b Conn, o Options) *pipe {
 	if p.options.Counters == nil {
 		p.options.Counters = new(Counters)
 	}
+	if p.options.Go == nil {
+		p.options.Go = func(f func()) { go f() }
+	}
 	p.forth.init(p, A, &p.options.Counters.AToB)
 	p.back.init(p, B, &p.options.Counters.BToA)
 	return p

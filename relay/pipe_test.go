@@ -114,9 +114,8 @@ func TestPipeHalfCloses(t *testing.T) {
 }
 
 func TestPipeMovesEveryByte(t *testing.T) {
-	const size = 3<<20 + 17
 	eachWay(t, func(t *testing.T, join joiner) {
-		for _, o := range []relay.Options{{Idle: 1 << 40, MinRate: 1}, {}} {
+		for size, o := range map[int]relay.Options{1<<20 + 17: {Idle: 1 << 40, MinRate: 1}, 2<<20 + 17: {}} {
 			j := join(o)
 			var all sync.WaitGroup
 			all.Go(func() { send(t, j.visitor, 1, size) })
@@ -124,7 +123,7 @@ func TestPipeMovesEveryByte(t *testing.T) {
 			all.Go(func() { receive(t, j.service, 1, size) })
 			receive(t, j.visitor, 2, size)
 			all.Wait()
-			if r := <-j.done; r.Err != nil || r.AToB != size || r.BToA != size {
+			if r := <-j.done; r.Err != nil || r.AToB != int64(size) || r.BToA != int64(size) {
 				t.Fatalf("result %+v", r)
 			}
 		}

@@ -42,7 +42,7 @@ func kernels(c Conn) syscall.Conn {
 func (d *direction) begin() {
 	defer d.survive()
 	if d.awaited == nil {
-		go d.goOn()
+		d.pipe.options.Go(d.goOn)
 		return
 	}
 	if d.park() {
@@ -58,7 +58,7 @@ func (d *direction) begin() {
 			return
 		}
 	}
-	go d.goOn()
+	d.pipe.options.Go(d.goOn)
 }
 
 // first moves what a small buffer takes and tells whether the direction goes on.
@@ -108,7 +108,7 @@ func (d *direction) park() bool {
 
 func (d *direction) wake() {
 	d.parked.Store(false)
-	go d.goOn()
+	d.pipe.options.Go(d.goOn)
 }
 
 // armQuiet lets the reads that follow wait until the direction is to go to rest.
@@ -162,5 +162,5 @@ func (d *direction) watch() {
 	if raw, err := d.socket.SyscallConn(); err == nil {
 		_ = raw.Read(readable) // the read that follows finds what is wrong
 	}
-	d.goOn()
+	d.pipe.options.Go(d.goOn)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/internal/dial"
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -48,6 +49,7 @@ type Connector struct {
 
 	retired  sync.WaitGroup // connections that were replaced
 	running  sync.WaitGroup // lines and watches
+	crew     run.Crew       // who serves streams
 	allEnded chan struct{}
 
 	mu        sync.Mutex
@@ -212,6 +214,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		c.running.Wait()
 		end()
 		c.retired.Wait()
+		c.crew.Close()
 	}()
 	c.mu.Lock()
 	c.ctx, c.work = ctx, work

@@ -248,7 +248,7 @@ func (l *line) accept(ctx context.Context, w wire) {
 		if key.Network != udp { // of flows nobody knows when they end: a stop does not wait for them
 			l.streams.Start()
 		}
-		go l.serveStream(ctx, key, header, stream)
+		l.c.crew.Go(func() { l.serveStream(ctx, key, header, stream) })
 	}
 }
 
@@ -266,7 +266,7 @@ func (l *line) serveStream(ctx context.Context, key Key, header link.Header, str
 	}
 	p := l.port(key)
 	if p != nil && l.left.Err() == nil && !l.c.isDraining() {
-		p.serve(ctx, header, stream, ended)
+		p.serve(ctx, header, stream, &l.c.crew, ended)
 		return
 	}
 	defer ended()

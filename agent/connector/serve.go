@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
 )
@@ -14,7 +15,7 @@ import (
 // serve brings one stream to the target, and calls ended when that is over, perhaps long
 // after it has returned: a connection at rest has no goroutine here. The target is dialled
 // before a byte is taken from the consumer: a wire that can tells him of a failure as one.
-func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream, ended func()) {
+func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream, crew *run.Crew, ended func()) {
 	p.total.Add(1)
 	if p.unwell.Load() {
 		defer ended()
@@ -44,7 +45,7 @@ func (p *port) serve(ctx context.Context, h link.Header, stream link.Stream, end
 	p.reached(ctx)
 	p.tell(ctx, "open", h, func() []any { return []any{slog.Int64("open", p.open.Load())} })
 	relayed = true
-	relay.Run(ctx, stream, target, relay.Options{Counters: &p.moved}, func(r relay.Result) {
+	relay.Run(ctx, stream, target, relay.Options{Counters: &p.moved, Go: crew.Go}, func(r relay.Result) {
 		defer over()
 		p.relayed(ctx, h, r)
 	})

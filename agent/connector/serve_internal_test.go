@@ -72,7 +72,7 @@ func through(t *testing.T, p *port, h link.Header) *fakeStream {
 	near, far := newFakeStream()
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	go p.serve(ctx, h, far, func() { close(done) })
+	go p.serve(ctx, h, far, nil, func() { close(done) })
 	t.Cleanup(func() {
 		near.Close()
 		cancel()

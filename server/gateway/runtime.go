@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/throttle"
 )
@@ -27,7 +28,8 @@ type Runtime struct {
 
 	ctx    context.Context // ends when everything is to be cut
 	cancel context.CancelCauseFunc
-	all    sync.WaitGroup // every goroutine of ours
+	all    sync.WaitGroup // every goroutine of ours, and every connection
+	crew   run.Crew       // who serves consumers
 
 	turn     sync.Mutex // held from when definitions are read until they are in force
 	mu       sync.Mutex
@@ -98,6 +100,7 @@ func (r *Runtime) Close(why *postern.Error) {
 	r.cancel(why)
 	r.metrics.unregister()
 	r.all.Wait()
+	r.crew.Close()
 }
 
 // start runs f on a goroutine that Close waits for; false means that it is too late. A
@@ -107,6 +110,20 @@ func (r *Runtime) start(f func()) bool {
 		return false
 	}
 	r.all.Go(func() {
+		defer r.survive()
+		f()
+	})
+	return true
+}
+
+// brief is start for what lasts as long as something moves.
+func (r *Runtime) brief(f func()) bool {
+	if r.closed {
+		return false
+	}
+	r.all.Add(1)
+	r.crew.Go(func() {
+		defer r.all.Done()
 		defer r.survive()
 		f()
 	})

@@ -130,7 +130,7 @@ func (e *endpoint) admit(conn net.Conn) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.start(func() { e.visit(c) }) {
+	if !r.brief(func() { e.visit(c) }) {
 		relay.Abort(conn, postern.Errorf(postern.CodeLinkDraining, "the server is stopping"))
 	}
 }

@@ -92,7 +92,7 @@ func (e *endpoint) visit(conn relay.Conn) {
 	}
 	r := e.gateway.runtime
 	r.all.Add(1) // for as long as there is something to end, with or without a goroutine
-	relay.Run(v.ctx, v.conn, v.awaited(), relay.Options{}, func(result relay.Result) {
+	relay.Run(v.ctx, v.conn, v.awaited(), relay.Options{Go: r.crew.Go}, func(result relay.Result) {
 		defer r.all.Done()
 		defer r.survive()
 		v.relayed(result)
