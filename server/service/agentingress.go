@@ -57,6 +57,11 @@ func (s *Service) wantedIngress(text string) (postern.Hostname, error) {
 	if host.Wildcard() || host.Under("invalid") {
 		return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%.60q is no whole domain name", text)
 	}
+	for _, region := range s.regions() {
+		if name := "tunnel." + region + "." + string(host); len(name) > maxDomain {
+			return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%.60q… is too long: names below it, such as tunnel.%s.…, would have %d characters, and at most %d are allowed", host, region, len(name), maxDomain)
+		}
+	}
 	if err := checkPublic(host, s.domains); err != nil {
 		return "", postern.Errorf(postern.CodeIngressDomainInvalid, "%s", postern.AsError(err).Text())
 	}

@@ -27,6 +27,9 @@ func parseDomain(text string, base postern.Hostname) (postern.Hostname, error) {
 	if len(name) > maxDomain {
 		return "", postern.Errorf(postern.CodeDomainTooLong, "the domain %.60q… has %d characters, at most %d are allowed", name, len(name), maxDomain)
 	}
+	if i := strings.IndexAny(name, "“”„‘’‚«»‹›`´"); i >= 0 { // pasted from a text; some could be encoded, and nobody wants that
+		return "", postern.Errorf(postern.CodeDomainCharacter, "the domain %.60q has a quotation mark", name)
+	}
 	ascii, err := idn.ToASCII(name)
 	if err != nil {
 		return "", postern.Errorf(postern.CodeDomainPunycode, "%s", postern.AsError(err).Text())
@@ -107,6 +110,9 @@ func checkPublic(host postern.Hostname, own []postern.Hostname) error {
 	top := reach[strings.LastIndexByte(reach, '.')+1:]
 	if strings.Trim(top, "0123456789") == "" {
 		return postern.Errorf(postern.CodeDomainNotQualified, "%q is no fully qualified domain name", host)
+	}
+	if top == "onion" { // of another network's names (RFC 7686), which the list has all the same
+		return postern.Errorf(postern.CodeDomainNotPublic, "%q ends in %q, which DNS does not have", host, top)
 	}
 	suffix, listed := publicsuffix.PublicSuffix(reach)
 	if !listed && !strings.Contains(suffix, ".") && !topOf(top, own) { // by no rule at all

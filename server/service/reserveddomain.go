@@ -80,6 +80,9 @@ func (s *Service) wantedDomain(c resource.ReservedDomainCreate) (postern.Hostnam
 	if err != nil {
 		return "", err
 	}
+	if challenge := "_acme-challenge." + strings.TrimPrefix(string(host), "*."); host.Wildcard() && len(challenge) > maxDomain {
+		return "", postern.Errorf(postern.CodeDomainTooLong, "the domain %.60q… leaves no room for the record of its challenges, which would have %d characters; at most %d are allowed", host, len(challenge), maxDomain)
+	}
 	if s.ownDomain(host) {
 		if _, err := s.domainOf(host); err != nil {
 			return "", postern.Errorf(postern.CodeDomainNotAllowed, "%s", postern.AsError(err).Text())
