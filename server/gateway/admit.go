@@ -53,10 +53,10 @@ func (r *Runtime) admit(ctx context.Context, s link.Session, h link.Hello) (*con
 		return nil, postern.AsError(err)
 	}
 	c := &connector{
-		runtime: r, session: s, agent: h.Agent, instance: h.Gateway.Instance, id: "pgc_" + rand.Text(), since: time.Now(),
+		runtime: r, session: s, addr: s.RemoteAddr().String(), agent: h.Agent, instance: h.Gateway.Instance, id: "pgc_" + rand.Text(), since: time.Now(),
 		tokenID: token.ID, sum: secretOf(h.Token), doubt: make(chan struct{}, 1), members: make(map[string]*member),
 	}
-	c.log = r.log.With(slog.String("gateway", d.ID), slog.String("connector", c.id), slog.String("remote", s.RemoteAddr().String()))
+	c.log = r.log.With(slog.String("gateway", d.ID), slog.String("connector", c.id), slog.String("remote", c.addr))
 	ghosts, why := r.enlist(c, d)
 	if why != nil {
 		return nil, why

@@ -35,7 +35,7 @@ type Change struct {
 
 func (c *connector) change(kind ChangeKind, d *definition) Change {
 	return Change{Kind: kind, At: time.Now().UTC(), Account: d.Account, Gateway: d.ID, Name: d.Name,
-		Connector: c.id, RemoteAddr: c.session.RemoteAddr().String(), Instance: c.instance, Token: c.tokenID}
+		Connector: c.id, RemoteAddr: c.addr, Instance: c.instance, Token: c.tokenID}
 }
 
 // change says that the endpoint came or went; m is who brought it, nil for nobody.

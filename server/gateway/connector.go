@@ -29,6 +29,7 @@ type connector struct {
 	runtime  *Runtime
 	gateway  *gateway
 	session  link.Session
+	addr     string // of the session's other end
 	agent    postern.AgentInfo
 	instance string
 	id       string

@@ -44,7 +44,7 @@ func (r *Runtime) record(v *visit, why *postern.Error) {
 		BytesIn: v.in, BytesOut: v.out, Failure: why,
 	}
 	if m := v.member; m != nil {
-		one.Connector, one.ConnectorAddr, one.Target = m.connector.id, m.connector.session.RemoteAddr().String(), m.target
+		one.Connector, one.ConnectorAddr, one.Target = m.connector.id, m.connector.addr, m.target
 	} else if why != nil {
 		r.metrics.refused(why.Code)
 	}
