@@ -21,7 +21,10 @@ const (
 	// A window that takes more than a fifth of the rate away, in freeLooks looks in a
 	// row, was held in vain: others fill the path, or it has changed. It is not held
 	// again for a while, which doubles each time.
-	freeLooks    = 8
+	freeLooks = 8
+	// growLooks in a row in which the path would carry more end it: the kernel keeps the
+	// buffer as it is while a window is held, and only the kernel can make it larger.
+	growLooks    = 4
 	shortestFree = 15 * time.Second
 	longestFree  = 10 * time.Minute
 )
@@ -42,6 +45,7 @@ type receiveWindow struct {
 	since     pathState // the first of them
 	before    float64   // the rate in them
 	failed    int       // looks in a row in which holding did harm
+	wanting   int       // looks in a row in which there was room for much more
 	freeUntil time.Time
 	free      time.Duration
 }
@@ -65,7 +69,7 @@ func (w *receiveWindow) look(now pathState) int {
 	w.last = now
 	passed := now.at.Sub(last.at)
 	if passed <= 0 || passed > stale || now.rtt <= 0 || now.base <= 0 {
-		w.stood, w.failed = 0, 0
+		w.stood, w.failed, w.wanting = 0, 0, 0
 		return w.size
 	}
 	rate := now.rateSince(last)
@@ -101,16 +105,19 @@ func (w *receiveWindow) maybeHold(now pathState, rate float64) {
 	}
 }
 
-// adjust follows the rate, or lets go.
+// adjust follows the rate down, or lets go.
 func (w *receiveWindow) adjust(now pathState, rate float64) {
 	full := rate*now.rtt.Seconds() >= 0.7*float64(w.size) // the window is what limits
 	want := fitting(now.base, rate)
+	if want > w.size+w.size/2 { // hardly anything stands before the path
+		w.wanting++
+	} else {
+		w.wanting = 0
+	}
 	switch {
-	case want >= mostWindow: // the path is fast
+	case want >= mostWindow, w.wanting >= growLooks:
 		w.letGo(now.at, 0)
 		return
-	case want > w.size+w.size/4:
-		w.size = want
 	case full && want < w.size/2:
 		w.size = want
 	}
@@ -125,7 +132,7 @@ func (w *receiveWindow) adjust(now pathState, rate float64) {
 
 // letGo leaves the window to the kernel, for a while at least.
 func (w *receiveWindow) letGo(at time.Time, wait time.Duration) {
-	w.size, w.stood, w.failed = 0, 0, 0
+	w.size, w.stood, w.failed, w.wanting = 0, 0, 0, 0
 	w.free = wait
 	w.freeUntil = at.Add(wait)
 }

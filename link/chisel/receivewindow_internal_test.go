@@ -122,6 +122,20 @@ func TestReceiveWindowFollowsAPathThatBecomesSlower(t *testing.T) {
 	}
 }
 
+// While a window is held the kernel's buffer stays as it is.
+func TestReceiveWindowCostsNoRateWhenThePathBecomesBetter(t *testing.T) {
+	n := &narrow{rate: 1e6, base: 40 * time.Millisecond}
+	var w receiveWindow
+	if size, _ := n.run(&w, 100); size == 0 {
+		t.Fatal("the window is not held")
+	}
+	n.rate = 20e6
+	_, before := n.run(&w, 400)
+	if _, after := n.run(&w, 40); after.rateSince(before) < 0.98*n.rate {
+		t.Errorf("%.0f bytes a second, of %.0f that the path carries", after.rateSince(before), n.rate)
+	}
+}
+
 // Where others fill the path, to hold our window would give it to them.
 func TestReceiveWindowIsNotHeldInVain(t *testing.T) {
 	n := &narrow{rate: 5e6, base: 2 * time.Millisecond, others: 1 << 20}
