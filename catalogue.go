@@ -225,6 +225,7 @@ const (
 	CodeHeadInvalid                Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
 	CodeHungUp                     Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
 	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
+	CodeClientCertificateRefused   Code = "ERR_POSTERN_312" // The visitor's client certificate was refused
 	CodeConnectionLimit            Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
 	CodeConfigInvalid              Code = "ERR_POSTERN_401" // The configuration is not valid
 	CodeFlagInvalid                Code = "ERR_POSTERN_402" // The command line is not valid
@@ -756,6 +757,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "A rule of the endpoint ended the connection", Fix: "Nothing was sent to the visitor; look at the endpoint's rules if that was not meant."}, true
 	case CodeMemoryShort:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
+	case CodeClientCertificateRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "The visitor's client certificate was refused", Fix: "Show a certificate that one of the endpoint's authorities has signed, that is valid today and not revoked; the server's log names the reason."}, true
 	case CodeConnectionLimit:
 		return Entry{Code: c, Wire: "ERR_NGROK_703", Status: 429, Title: "The endpoint has as many connections as it may", Fix: "Try again in a moment; the server's operator can raise the account's limit."}, true
 	case CodeConfigInvalid:
@@ -1154,6 +1157,7 @@ func Codes() []Code {
 		CodeHeadInvalid,
 		CodeHungUp,
 		CodeMemoryShort,
+		CodeClientCertificateRefused,
 		CodeConnectionLimit,
 		CodeConfigInvalid,
 		CodeFlagInvalid,

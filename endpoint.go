@@ -37,6 +37,8 @@ type EndpointOptions struct {
 	// endpoint that it terminates; empty: its own certificate for the name.
 	CertificatePEM string
 	KeyPEM         Secret
+	// MutualTLS asks visitors for certificates, where the edge ends their TLS.
+	MutualTLS MutualTLS
 }
 
 // UpstreamProtocol is the HTTP version spoken to the agent's side.

@@ -59,13 +59,14 @@ func (e Endpoint) assemble(logger *slog.Logger, acme termination.ACME) (session.
 		}
 	}
 	request.ForwardsTo = assembled.Address
-	asked := e.Middleware
-	asked.MutualTLSCAs = e.File(asked.MutualTLSCAs)
-	middleware, err := asked.Options(e.URL.Scheme, e.Termination == config.AtAgent)
+	middleware, err := e.Middleware.Options()
 	if err != nil {
 		return session.Endpoint{}, e.located(err)
 	}
 	request.Middleware = middleware
+	if err := e.certifyAtEdge(&request.Options, logger); err != nil {
+		return session.Endpoint{}, err
+	}
 	if err := e.terminateAtEdge(&request.Options, logger); err != nil {
 		return session.Endpoint{}, err
 	}
@@ -155,6 +156,22 @@ func (e *Endpoint) terminateAtEdge(options *postern.EndpointOptions, logger *slo
 		logger.Warn(w.Text, slog.String("name", e.Name), slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
 	}
 	options.CertificatePEM, options.KeyPEM = string(chain), key
+	return nil
+}
+
+// certifyAtEdge has the edge ask visitors for certificates.
+func (e *Endpoint) certifyAtEdge(options *postern.EndpointOptions, logger *slog.Logger) error {
+	if e.Termination == config.AtAgent || e.Terminate != nil {
+		return nil
+	}
+	asked, warnings, err := e.MutualTLS(time.Now())
+	if err != nil {
+		return e.located(err)
+	}
+	for _, w := range warnings {
+		logger.Warn(w.Text, slog.String("name", e.Name), slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+	}
+	options.MutualTLS = asked
 	return nil
 }
 

@@ -43,8 +43,7 @@ type Endpoint struct {
 	Key           string // path or PEM
 	// PassphraseFile holds the passphrase of an encrypted key; "": it is not encrypted.
 	PassphraseFile string
-	// Revocations is a path or PEM: revocation lists of MutualTLSCAs, where the agent
-	// checks visitors' certificates.
+	// Revocations is a path or PEM: revocation lists of MutualTLSCAs.
 	Revocations string
 	VerifyTLS   bool   // check the certificate of a service behind TLS
 	VerifyCAs   string // PEM file of who may vouch for the service; "" is the system's
@@ -76,8 +75,6 @@ func (e *Endpoint) Validate() error {
 		return e.invalid("TLS tunnel '%s' must supply both 'crt' and 'key' or neither", e.Name)
 	case e.PassphraseFile != "" && e.Key == "":
 		return e.invalid("tunnel '%s': key_passphrase_file is for a key that is given with 'crt' and 'key'", e.Name)
-	case e.Revocations != "" && (e.MutualTLSCAs == "" || e.Termination != AtAgent):
-		return e.invalid("tunnel '%s': mutual_tls_crl needs mutual_tls_cas and terminate_at: agent, for it says which of their certificates the agent refuses", e.Name)
 	case e.Termination == AtUpstream && e.Certificate != "":
 		return e.invalid("tunnel '%s' leaves TLS to the service, so 'crt' and 'key' have no use; remove them or set terminate_at", e.Name)
 	case e.URL.Scheme != postern.TLS && e.Termination != AtUpstream:
@@ -90,8 +87,9 @@ func (e *Endpoint) Validate() error {
 		return e.invalid("tunnel '%s': a datagram has no beginning of a connection for a PROXY header to stand before; remove proxy_proto", e.Name)
 	case e.URL.Scheme == postern.UDP && (e.VerifyTLS || e.VerifyCAs != ""):
 		return e.invalid("tunnel '%s': what is inside of datagrams is between visitors and the service; remove upstream_tls_verify", e.Name)
-	case e.URL.Scheme == postern.TLS && e.MutualTLSCAs != "" && e.Termination == AtUpstream:
-		return e.invalid("tunnel '%s': mutual_tls_cas needs terminate_at: agent or edge, for whoever ends TLS checks the visitors' certificates", e.Name)
+	}
+	if err := e.validateMutualTLS(); err != nil {
+		return err
 	}
 	return e.validateMiddleware()
 }

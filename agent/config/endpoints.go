@@ -10,19 +10,23 @@ import (
 
 // endpointKeys are the keys of an item of "endpoints".
 var endpointKeys = map[string]func(r *reader, d *draft, e entry) error{
-	"name":                text(func(d *draft) *string { return &d.Name }),
-	"url":                 text(func(d *draft) *string { return &d.url }),
-	"metadata":            text(func(d *draft) *string { return &d.Metadata }),
-	"description":         text(func(d *draft) *string { return &d.Description }),
-	"host_header":         hostHeader, // ours
-	"subdomain":           text(func(d *draft) *string { return &d.Subdomain }),
-	"pooling_enabled":     pooling,
-	"inspect":             inspect,
-	"ttl":                 ttl,     // ours
-	"persist":             persist, // ours
-	"traffic_policy":      trafficPolicy,
-	"traffic_policy_file": text(func(d *draft) *string { return &d.TrafficPolicyFile }),
-	"bindings":            items(func(d *draft) *[]string { return &d.Bindings }),
+	"name":                 text(func(d *draft) *string { return &d.Name }),
+	"url":                  text(func(d *draft) *string { return &d.url }),
+	"metadata":             text(func(d *draft) *string { return &d.Metadata }),
+	"description":          text(func(d *draft) *string { return &d.Description }),
+	"host_header":          hostHeader, // ours
+	"subdomain":            text(func(d *draft) *string { return &d.Subdomain }),
+	"pooling_enabled":      pooling,
+	"inspect":              inspect,
+	"ttl":                  ttl,     // ours
+	"persist":              persist, // ours
+	"traffic_policy":       trafficPolicy,
+	"traffic_policy_file":  text(func(d *draft) *string { return &d.TrafficPolicyFile }),
+	"mutual_tls_cas":       text(func(d *draft) *string { return &d.MutualTLSCAs }), // ours, as the next three, for https
+	"mutual_tls_crl":       text(func(d *draft) *string { return &d.Revocations }),
+	"mutual_tls_mode":      text(func(d *draft) *string { return &d.MutualTLSMode }),
+	"mutual_tls_stale_crl": flag(func(d *draft) *bool { return &d.MutualTLSStaleCRL }),
+	"bindings":             items(func(d *draft) *[]string { return &d.Bindings }),
 	"upstream": func(r *reader, d *draft, e entry) error {
 		return r.section(d, e, upstreamKeys)
 	},

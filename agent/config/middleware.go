@@ -17,7 +17,9 @@ type Middleware struct {
 	DenyCIDRs         []string
 	CircuitBreaker    float64 // the share of failures at which requests are refused, in (0, 1); 0: none
 	Compression       bool
-	MutualTLSCAs      string // path or PEM of who may vouch for visitors
+	MutualTLSCAs      string // path, PEM or ids (ca_…, by commas) of who may vouch for visitors
+	MutualTLSMode     string // what they must show, see postern.ClientCertificateMode
+	MutualTLSStaleCRL bool   // a revocation list is good past its next update
 	OAuth             *SignIn
 	OIDC              *SignIn
 	RequestHeaders    HeaderEdit
@@ -46,9 +48,9 @@ type SignIn struct {
 type HeaderEdit struct{ Add, Remove []string }
 
 // Options is the middleware as ngrok's agents send it to their server, by the name
-// of the option; files are read now. atAgent tells that the agent itself checks
-// visitors' certificates. Errors are CodeFileUnreadable and CodeConfigInvalid.
-func (m *Middleware) Options(scheme postern.Scheme, atAgent bool) (map[string]json.RawMessage, error) {
+// of the option; files are read now. What is asked of visitors' certificates is none of
+// them, see Endpoint.MutualTLS. Errors are CodeFileUnreadable and CodeConfigInvalid.
+func (m *Middleware) Options() (map[string]json.RawMessage, error) {
 	o := options{}
 	o.basicAuth(m.BasicAuth)
 	if len(m.AllowCIDRs)+len(m.DenyCIDRs) > 0 {
@@ -73,9 +75,6 @@ func (m *Middleware) Options(scheme postern.Scheme, atAgent bool) (map[string]js
 	if m.WebhookProvider != "" {
 		o.set("WebhookVerification", map[string]any{"provider": m.WebhookProvider, "secret": m.WebhookSecret.Reveal()})
 	}
-	if err := o.mutualTLS(m.MutualTLSCAs, scheme, atAgent); err != nil {
-		return nil, err
-	}
 	policy, err := m.policy()
 	if policy != "" {
 		o.set("TrafficPolicy", policy)
@@ -86,7 +85,7 @@ func (m *Middleware) Options(scheme postern.Scheme, atAgent bool) (map[string]js
 // Guards tells whether anything here keeps visitors out: an endpoint that loses it
 // is open.
 func (m *Middleware) Guards() bool {
-	return len(m.BasicAuth) > 0 || len(m.AllowCIDRs)+len(m.DenyCIDRs) > 0 || m.MutualTLSCAs != "" || m.OAuth != nil || m.OIDC != nil ||
+	return len(m.BasicAuth) > 0 || len(m.AllowCIDRs)+len(m.DenyCIDRs) > 0 || m.asksForCertificates() || m.OAuth != nil || m.OIDC != nil ||
 		len(m.AllowAgents)+len(m.DenyAgents) > 0 || m.WebhookProvider != "" || m.TrafficPolicy != "" || m.TrafficPolicyFile != ""
 }
 
@@ -137,20 +136,4 @@ func (o options) headers(name string, edit HeaderEdit) {
 	if len(edit.Add)+len(edit.Remove) > 0 {
 		o.set(name, map[string]any{"add": edit.Add, "remove": edit.Remove})
 	}
-}
-
-func (o options) mutualTLS(cas string, scheme postern.Scheme, atAgent bool) error {
-	if cas == "" || atAgent {
-		return nil
-	}
-	pem, err := ReadCAs(cas)
-	if err != nil {
-		return err
-	}
-	name := "MutualTLSCA"
-	if scheme == postern.TLS {
-		name = "MutualTLSAtEdge"
-	}
-	o.set(name, map[string]any{"mutual_tls_ca": pem})
-	return nil
 }

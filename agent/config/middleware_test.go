@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
@@ -61,7 +62,7 @@ tunnels:
 		if e.Problem != nil {
 			t.Fatal(e.Problem)
 		}
-		got, err := e.Options(e.URL.Scheme, false)
+		got, err := e.Options()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +75,7 @@ tunnels:
 			t.Errorf("%s: guarded %v, options %v", e.Name, e.Guards(), got)
 		}
 	}
-	all, _ := c.Endpoints[1].Options(postern.HTTPS, false)
+	all, _ := c.Endpoints[1].Options()
 	if len(all) != 11 || !strings.Contains(string(all["OAuth"]), `"provider":"google"`) || !strings.Contains(string(all["OIDC"]), `"client_secret":"y"`) {
 		t.Errorf("%s", all)
 	}
@@ -102,27 +103,38 @@ func TestAuthorities(t *testing.T) {
 		}
 		return path
 	}
-	good := config.Middleware{MutualTLSCAs: file("ca-crt.pem", certificate)}
-	for scheme, name := range map[postern.Scheme]string{postern.HTTPS: "MutualTLSCA", postern.TLS: "MutualTLSAtEdge"} {
-		options, err := good.Options(scheme, false)
-		if err != nil || !strings.HasPrefix(string(options[name]), `{"mutual_tls_ca":"LS0tLS1CRUdJTi`) {
-			t.Errorf("%s: %s, %v", scheme, options, err)
-		}
+	ca, mtls := file("ca-crt.pem", certificate), func(cas, mode string) config.Endpoint {
+		return config.Endpoint{Middleware: config.Middleware{MutualTLSCAs: cas, MutualTLSMode: mode}}
 	}
-	if options, err := good.Options(postern.TLS, true); err != nil || len(options) != 0 {
-		t.Errorf("checked by the agent: %v, %v", options, err)
-	}
-	for name, content := range map[string][]byte{
-		"is a private key, expected a CA certificate": key,
-		"is not PEM text": []byte("nothing"),
+	const id = "ca_2abcdefghijklmnopqrstuvwxyz"
+	for what, c := range map[string]struct {
+		endpoint config.Endpoint
+		want     postern.MutualTLS
+	}{
+		"a file":              {mtls(ca, ""), postern.MutualTLS{AuthoritiesPEM: string(certificate)}},
+		"PEM, ngrok's mode":   {mtls(string(certificate), "require-any"), postern.MutualTLS{Mode: postern.ClientCertificateRequired, AuthoritiesPEM: string(certificate)}},
+		"uploaded ones":       {mtls(" "+id+", "+id+"x ", ""), postern.MutualTLS{AuthorityIDs: id + "," + id + "x"}},
+		"without authorities": {mtls("", "request"), postern.MutualTLS{Mode: "request"}},
+		"nothing":             {config.Endpoint{}, postern.MutualTLS{}},
 	} {
-		bad := config.Middleware{MutualTLSCAs: file("bad.pem", content)}
-		if _, err := bad.Options(postern.TLS, false); !postern.HasCode(err, postern.CodeMaterialInvalid) || !strings.Contains(err.Error(), name) {
-			t.Errorf("%v, want %s", err, name)
+		if got, _, err := c.endpoint.MutualTLS(time.Now()); err != nil || got != c.want || c.endpoint.Guards() != got.Asks() {
+			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
-	missing := config.Middleware{MutualTLSCAs: filepath.Join(dir, "nosuch")}
-	if _, err := missing.Options(postern.TLS, false); !postern.HasCode(err, postern.CodeFileUnreadable) {
-		t.Errorf("a file that is not there: %v", err)
+	with := func(e config.Endpoint, list string) config.Endpoint { e.Revocations = list; return e }
+	for says, bad := range map[string]config.Endpoint{
+		"is a private key, expected a CA certificate": mtls(file("ca-key.pem", key), ""),
+		"is not PEM text":              mtls(file("bad.pem", []byte("nothing")), ""),
+		"empty.pem) is empty":          mtls(file("empty.pem", nil), ""),
+		"is not one of request":        mtls(ca, "always"),
+		"mutual_tls_cas is missing":    mtls("", "require-and-verify"),
+		"expected a revocation list":   with(mtls(ca, ""), file("crl.pem", certificate)),
+		"are uploaded to the server":   with(mtls(id, ""), "crl.pem"),
+		"the revocation list cannot":   with(mtls(ca, ""), filepath.Join(dir, "nosuch")),
+		"the CA certificate cannot be": mtls(filepath.Join(dir, "nosuch"), ""),
+	} {
+		if _, _, err := bad.MutualTLS(time.Now()); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %s", err, says)
+		}
 	}
 }

@@ -57,6 +57,8 @@ var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"compression":             flag(func(d *draft) *bool { return &d.Compression }),
 	"ip_restriction":          section(ipRestrictionKeys),
 	"mutual_tls_cas":          text(func(d *draft) *string { return &d.MutualTLSCAs }),
+	"mutual_tls_mode":         text(func(d *draft) *string { return &d.MutualTLSMode }),   // ours
+	"mutual_tls_stale_crl":    flag(func(d *draft) *bool { return &d.MutualTLSStaleCRL }), // ours
 	"client_cas":              text(func(d *draft) *string { return &d.MutualTLSCAs }),
 	"mutual_tls_crl":          text(func(d *draft) *string { return &d.Revocations }), // ours
 	"oauth":                   signIn(func(d *draft) **SignIn { return &d.OAuth }),
@@ -76,7 +78,7 @@ var guarding = map[string]bool{
 	"auth": true, "basic_auth": true, "ip_restriction": true, "mutual_tls_cas": true, "client_cas": true, "mutual_tls_crl": true, "oauth": true,
 	"oidc": true, "user_agent_filter": true, "verify_webhook": true, "traffic_policy": true, "traffic_policy_file": true, "policy": true,
 	"allow_cidrs": true, "deny_cidrs": true, "allow_emails": true, "allow_domains": true, "allow": true, "deny": true,
-	"mutual_tls_certificate_authorities": true,
+	"mutual_tls_certificate_authorities": true, "mutual_tls_mode": true,
 }
 
 func (r *reader) tunnels(e entry) error {
@@ -187,7 +189,7 @@ func (d *draft) applySchemes(both bool) error {
 		return postern.Errorf(postern.CodeConfigInvalid, "tunnel '%s': bind_tls and schemes are for http tunnels", d.Name)
 	case d.schemes != nil:
 		d.SetSchemes(d.schemes)
-	case both && d.web() && d.proto != "https":
+	case both && d.web() && d.proto != "https" && !d.asksForCertificates():
 		// The first generation took both online, and its users' visitors rely on it.
 		d.SetSchemes([]postern.Scheme{postern.HTTPS, postern.HTTP})
 	}

@@ -67,6 +67,7 @@ func (f *endpointFlags) registerHTTP(flags *pflag.FlagSet) {
 	flags.StringVar(&f.protocol, "upstream-protocol", "", "HTTP version that the service speaks: http1 or http2")
 	flags.StringVar(&f.protocol, "app-protocol", "", "the same")
 	hide(flags, "app-protocol", "schemes")
+	flags.StringVar(&f.revocations, "mutual-tls-crl", "", "`file` of the authorities' revocation lists, PEM or DER")
 	f.middlewareFlags.registerHTTP(flags)
 }
 
@@ -88,7 +89,7 @@ func (f *endpointFlags) registerTLS(flags *pflag.FlagSet) {
 	flags.StringVar(&f.key, "key", "", "PEM `file` of its key")
 	flags.StringVar(&f.passphraseFile, "key-passphrase-file", "", "`file` with the passphrase of that key, if it is encrypted")
 	flags.StringVar(&f.terminates, "terminate-at", "", "who ends visitors' TLS: upstream, agent or edge; at the agent without --crt and --key a certificate is obtained")
-	flags.StringVar(&f.revocations, "mutual-tls-crl", "", "PEM `file` of visitors' certificates that are revoked, where TLS ends at the agent")
+	flags.StringVar(&f.revocations, "mutual-tls-crl", "", "`file` of the authorities' revocation lists, PEM or DER")
 	f.middlewareFlags.registerTLS(flags)
 }
 
@@ -116,7 +117,7 @@ func (f *endpointFlags) endpoint(ctx context.Context, fallback postern.Scheme, a
 	if err := checkScheme(e.URL.Scheme, fallback); err != nil {
 		return config.Endpoint{}, err
 	}
-	if both && fallback == postern.HTTPS && f.url == "" {
+	if both && fallback == postern.HTTPS && f.url == "" && f.mutualTLSCAs == "" && f.mutualTLSMode == "" {
 		e.SetSchemes([]postern.Scheme{postern.HTTPS, postern.HTTP})
 	}
 	if e.Middleware, err = f.middleware(ctx); err == nil {

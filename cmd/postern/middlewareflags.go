@@ -20,6 +20,8 @@ type middlewareFlags struct {
 	circuitBreaker            float64
 	compression, websocketTCP bool
 	mutualTLSCAs              string
+	mutualTLSMode             string
+	mutualTLSStaleCRL         bool
 	oauth, oidc               config.SignIn
 	oauthSecret, oidcSecret   string
 	request, response         config.HeaderEdit
@@ -41,7 +43,8 @@ func (f *middlewareFlags) registerHTTP(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.auth, "auth", nil, "the same")
 	flags.Float64Var(&f.circuitBreaker, "circuit-breaker", 0, "refuse requests while this share of them fails at the service, e.g. 0.5")
 	flags.BoolVar(&f.compression, "compression", false, "compress answers")
-	flags.StringVar(&f.mutualTLSCAs, "mutual-tls-cas", "", "PEM `file` of who may vouch for visitors")
+	flags.StringVar(&f.mutualTLSCAs, "mutual-tls-cas", "", "PEM `file` of who may vouch for visitors, or ids of uploaded authorities (ca_…)")
+	f.registerMutualTLS(flags)
 	f.registerSignIn(flags)
 	flags.StringArrayVar(&f.request.Add, "request-header-add", nil, "`name:value` to add to requests; may be repeated")
 	flags.StringArrayVar(&f.request.Remove, "request-header-remove", nil, "`name` of a header to take out of requests; may be repeated")
@@ -72,6 +75,12 @@ func (f *middlewareFlags) registerTLS(flags *pflag.FlagSet) {
 	flags.StringVar(&f.mutualTLSCAs, "mutual-tls-cas", "", "PEM `file` of who may vouch for visitors, where TLS ends at the agent or the edge")
 	flags.StringVar(&f.mutualTLSCAs, "client-cas", "", "the same")
 	hide(flags, "client-cas")
+	f.registerMutualTLS(flags)
+}
+
+func (f *middlewareFlags) registerMutualTLS(flags *pflag.FlagSet) {
+	flags.StringVar(&f.mutualTLSMode, "mutual-tls-mode", "", "what visitors must show: `MODE` is request, require, verify-if-given or require-and-verify (default require-and-verify)")
+	flags.BoolVar(&f.mutualTLSStaleCRL, "mutual-tls-stale-crl", false, "go on with a revocation list that is past its next update, instead of refusing everybody")
 }
 
 // middleware is what the flags ask for.
@@ -80,7 +89,7 @@ func (f *middlewareFlags) middleware(ctx context.Context) (config.Middleware, er
 		BasicAuth:  unquoted(slices.Concat(f.auth, f.basicAuth)),
 		AllowCIDRs: f.allow, DenyCIDRs: f.deny,
 		CircuitBreaker: f.circuitBreaker, Compression: f.compression, WebSocketTCP: f.websocketTCP,
-		MutualTLSCAs:   f.mutualTLSCAs,
+		MutualTLSCAs: f.mutualTLSCAs, MutualTLSMode: f.mutualTLSMode, MutualTLSStaleCRL: f.mutualTLSStaleCRL,
 		RequestHeaders: f.request, ResponseHeaders: f.response,
 		AllowAgents: f.allowAgents, DenyAgents: f.denyAgents,
 		WebhookProvider: f.webhook, WebhookSecret: postern.Secret(f.webhookSecret),

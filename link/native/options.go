@@ -24,8 +24,43 @@ type options struct {
 	Termination    string           `json:",omitempty"` // "" or "edge"
 	CertificatePEM string           `json:",omitempty"`
 	KeyPEM         sessionmsg.Token `json:",omitempty"`
+	MutualTLS      *mutualTLS       `json:",omitempty"`
 
 	Middleware map[string]json.RawMessage `json:",omitempty"` // as link.BindRequest has it
+}
+
+// mutualTLS is postern.MutualTLS.
+type mutualTLS struct {
+	Mode           string `json:",omitempty"`
+	AuthoritiesPEM string `json:",omitempty"`
+	AuthorityIDs   string `json:",omitempty"`
+	StaleLists     bool   `json:",omitempty"`
+}
+
+func newMutualTLS(m postern.MutualTLS) *mutualTLS {
+	if !m.Asks() {
+		return nil
+	}
+	return &mutualTLS{string(m.Mode), m.AuthoritiesPEM, m.AuthorityIDs, m.StaleLists}
+}
+
+// apply adds what m asks for. An empty object is refused: whoever sends it may believe that
+// it keeps visitors out.
+func (m *mutualTLS) apply(to *postern.EndpointOptions) error {
+	if m == nil {
+		return nil
+	}
+	asked := postern.MutualTLS{
+		Mode: postern.ClientCertificateMode(m.Mode), AuthoritiesPEM: m.AuthoritiesPEM, AuthorityIDs: m.AuthorityIDs, StaleLists: m.StaleLists,
+	}
+	if !asked.Asks() {
+		return postern.Errorf(postern.CodeBindInvalid, "MutualTLS is empty; give authorities, or a mode that needs none")
+	}
+	if to.MutualTLS.Asks() {
+		return postern.Errorf(postern.CodeBindInvalid, "mutual TLS is asked for twice, in MutualTLS and in Middleware")
+	}
+	to.MutualTLS = asked
+	return sessionmsg.CheckMutualTLS(asked)
 }
 
 // checkKnown refuses what a newer agent asks for and this server does not know. Nothing
@@ -59,6 +94,7 @@ func newBind(r link.BindRequest) (sessionmsg.Bind, error) {
 		Termination:    string(o.Termination),
 		CertificatePEM: o.CertificatePEM,
 		KeyPEM:         sessionmsg.Token(o.KeyPEM.Reveal()),
+		MutualTLS:      newMutualTLS(o.MutualTLS),
 		Middleware:     r.Middleware,
 	})
 	if err != nil {
@@ -164,7 +200,7 @@ func (o *options) apply(to *postern.EndpointOptions, scheme postern.Scheme) erro
 		to.Termination = postern.Termination(o.Termination)
 		to.CertificatePEM, to.KeyPEM = o.CertificatePEM, key
 	}
-	return nil
+	return o.MutualTLS.apply(to)
 }
 
 // reply answers a Bind. The public URL is for people, the canonical one, in Opts,

@@ -23,6 +23,8 @@ type opts struct {
 	ProxyProto        proxyVersion
 	MutualTLSAtAgent  bool // the agent checks clients itself: nothing to do here
 	TLSTermination    *tlsTermination
+	MutualTLSCA       *mutualTLS // of http endpoints
+	MutualTLSAtEdge   *mutualTLS // of tls endpoints
 	TrafficPolicy     string
 
 	Compression           json.RawMessage
@@ -32,8 +34,6 @@ type opts struct {
 	OAuth                 json.RawMessage
 	OIDC                  json.RawMessage
 	WebhookVerification   json.RawMessage
-	MutualTLSCA           json.RawMessage
-	MutualTLSAtEdge       json.RawMessage
 	RequestHeaders        json.RawMessage
 	ResponseHeaders       json.RawMessage
 	WebsocketTCPConverter json.RawMessage
@@ -48,6 +48,12 @@ type tlsTermination struct {
 	Cert      []byte `json:"cert"`
 	Key       []byte `json:"key"`
 	SealedKey []byte `json:"sealed_key"`
+}
+
+// mutualTLS asks the edge for visitors' certificates. []byte is base64 in JSON; the
+// content is PEM.
+type mutualTLS struct {
+	Authorities []byte `json:"mutual_tls_ca"`
 }
 
 // proxyVersion is 0, 1 or 2, as a number or (some agents) as text.
@@ -111,8 +117,6 @@ func (o *opts) middleware() []namedOption {
 		{"OAuth", o.OAuth},
 		{"OIDC", o.OIDC},
 		{"WebhookVerification", o.WebhookVerification},
-		{"MutualTLSCA", o.MutualTLSCA},
-		{"MutualTLSAtEdge", o.MutualTLSAtEdge},
 		{"RequestHeaders", o.RequestHeaders},
 		{"ResponseHeaders", o.ResponseHeaders},
 		{"UserAgentFilter", o.UserAgentFilter},
@@ -125,7 +129,7 @@ func (o *opts) middleware() []namedOption {
 // to an endpoint's traffic.
 func IsMiddleware(name string) bool {
 	switch name {
-	case "Auth", "TrafficPolicy", "Compression", "WebsocketTCPConverter":
+	case "Auth", "TrafficPolicy", "Compression", "WebsocketTCPConverter", "MutualTLSCA", "MutualTLSAtEdge":
 		return true
 	}
 	var none opts

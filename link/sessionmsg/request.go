@@ -6,11 +6,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/idn"
+	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -150,10 +152,51 @@ func (b *Bind) options(o *opts, scheme postern.Scheme) (postern.EndpointOptions,
 		if o.HostHeaderRewrite {
 			options.HostHeader, err = hostOf(b.ForwardsTo)
 		}
+		if err == nil {
+			err = o.MutualTLSCA.apply(&options)
+		}
 	case postern.TLS:
-		err = o.TLSTermination.apply(&options)
+		if err = o.TLSTermination.apply(&options); err == nil {
+			err = o.MutualTLSAtEdge.apply(&options)
+		}
+	}
+	if err == nil {
+		err = o.misplaced(scheme)
 	}
 	return options, err
+}
+
+// misplaced refuses a guard that the endpoint's protocol does not have: dropped, it would
+// leave the endpoint open.
+func (o *opts) misplaced(scheme postern.Scheme) error {
+	if scheme != postern.HTTP && scheme != postern.HTTPS && o.MutualTLSCA.asks() || scheme != postern.TLS && o.MutualTLSAtEdge.asks() {
+		return postern.Errorf(postern.CodeBindInvalid, "mutual TLS is for https endpoints, and for tls endpoints that end at the edge; this one is %s", scheme)
+	}
+	return nil
+}
+
+func (m *mutualTLS) asks() bool { return m != nil && len(m.Authorities) > 0 }
+
+// apply asks visitors for certificates of the authorities in the message.
+func (m *mutualTLS) apply(options *postern.EndpointOptions) error {
+	if !m.asks() {
+		return nil
+	}
+	options.MutualTLS = postern.MutualTLS{AuthoritiesPEM: string(m.Authorities)}
+	return CheckMutualTLS(options.MutualTLS)
+}
+
+// CheckMutualTLS refuses, with CodeBindInvalid, authorities that cannot be read and a mode
+// that there is not.
+func CheckMutualTLS(m postern.MutualTLS) error {
+	_, err := postern.ParseClientCertificateMode(string(m.Mode))
+	if err == nil && m.AuthoritiesPEM != "" {
+		_, err = material.ReadAuthorities(material.Text{Name: "mutual_tls_cas", Data: []byte(m.AuthoritiesPEM)}, time.Time{})
+	}
+	if err != nil {
+		return postern.Errorf(postern.CodeBindInvalid, "%s", postern.AsError(err).Text())
+	}
+	return nil
 }
 
 func upstreamProtocol(name string) (postern.UpstreamProtocol, error) {

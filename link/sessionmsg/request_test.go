@@ -120,6 +120,31 @@ func TestRequestRefuses(t *testing.T) {
 	}
 }
 
+// A guard is never dropped: what cannot be one of the endpoint's is refused.
+func TestMutualTLSIsRefused(t *testing.T) {
+	certificate, key := pair(t)
+	encoded := func(text string) string {
+		raw, _ := json.Marshal([]byte(text))
+		return string(raw)
+	}
+	for what, c := range map[string]struct {
+		bind sessionmsg.Bind
+		says string
+	}{
+		"a key":                   {bind("https", `{"MutualTLSCA":{"mutual_tls_ca":`+encoded(key)+`}}`), "is a private key, expected a CA certificate"},
+		"no PEM":                  {bind("https", `{"MutualTLSCA":{"mutual_tls_ca":"YQ=="}}`), "is not PEM"},
+		"of tcp":                  {bind("tcp", `{"MutualTLSCA":{"mutual_tls_ca":`+encoded(certificate)+`}}`), "mutual TLS is for https endpoints"},
+		"that of tls for http":    {bind("https", `{"MutualTLSAtEdge":{"mutual_tls_ca":`+encoded(certificate)+`}}`), "mutual TLS is for https endpoints"},
+		"that of http for tls":    {bind("tls", `{"MutualTLSCA":{"mutual_tls_ca":`+encoded(certificate)+`}}`), "mutual TLS is for https endpoints"},
+		"of another form":         {bind("https", `{"MutualTLSCA":"x"}`), "Opts"},
+		"a key on a tls endpoint": {bind("tls", `{"TLSTermination":{},"MutualTLSAtEdge":{"mutual_tls_ca":`+encoded(key)+`}}`), "is a private key"},
+	} {
+		if _, err := c.bind.Request(); !postern.HasCode(err, postern.CodeBindInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %q", what, err, c.says)
+		}
+	}
+}
+
 func TestUnsupportedOptionsAreNamed(t *testing.T) {
 	tests := []struct {
 		name, opts string
@@ -138,7 +163,6 @@ func TestUnsupportedOptionsAreNamed(t *testing.T) {
 		{"OAuth and OIDC", `{"OAuth":{"provider":"google"},"OIDC":{"issuer_url":"https://x"}}`, []string{"OAuth", "OIDC"}},
 		{"CircuitBreaker", `{"CircuitBreaker":{"error_threshold":0.5}}`, []string{"CircuitBreaker"}},
 		{"WebhookVerification", `{"WebhookVerification":{"provider":"slack"}}`, []string{"WebhookVerification"}},
-		{"mutual TLS", `{"MutualTLSCA":{"mutual_tls_ca":"YQ=="},"MutualTLSAtEdge":{"mutual_tls_ca":"YQ=="}}`, []string{"MutualTLSCA", "MutualTLSAtEdge"}},
 		{"headers", `{"RequestHeaders":{"remove":["a"]},"ResponseHeaders":{"add":["a:b"]}}`, []string{"RequestHeaders", "ResponseHeaders"}},
 		{"UserAgentFilter", `{"UserAgentFilter":{"deny":["x"]}}`, []string{"UserAgentFilter"}},
 		{"Policy", `{"Policy":{"Inbound":[{}]}}`, []string{"Policy"}},
@@ -199,6 +223,10 @@ func TestOptions(t *testing.T) {
 		{"tls with the edge's certificate, spelt out", bind("tls", `{"TLSTermination":{"cert":"","key":"","sealed_key":""}}`), postern.EndpointOptions{Termination: postern.AtEdge}},
 		{"tls with the agent's certificate", bind("tls", `{"TLSTermination":{"cert":`+encoded(certificate)+`,"key":`+encoded(key)+`}}`),
 			postern.EndpointOptions{Termination: postern.AtEdge, CertificatePEM: certificate, KeyPEM: postern.Secret(key)}},
+		{"mutual TLS", bind("https", `{"MutualTLSCA":{"mutual_tls_ca":`+encoded(certificate)+`}}`), postern.EndpointOptions{MutualTLS: postern.MutualTLS{AuthoritiesPEM: certificate}}},
+		{"mutual TLS of tls", bind("tls", `{"TLSTermination":{},"MutualTLSAtEdge":{"mutual_tls_ca":`+encoded(certificate)+`}}`),
+			postern.EndpointOptions{Termination: postern.AtEdge, MutualTLS: postern.MutualTLS{AuthoritiesPEM: certificate}}},
+		{"no mutual TLS", bind("https", `{"MutualTLSCA":{"mutual_tls_ca":""},"MutualTLSAtEdge":null}`), postern.EndpointOptions{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

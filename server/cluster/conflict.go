@@ -88,6 +88,8 @@ func disagreement(a, b postern.EndpointOptions) string {
 		return "TLS certificate"
 	case !a.KeyPEM.Equal(b.KeyPEM):
 		return "TLS key"
+	case a.MutualTLS != b.MutualTLS:
+		return "way of mutual TLS"
 	}
 	return ""
 }

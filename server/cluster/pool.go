@@ -25,6 +25,7 @@ func newPool(first postern.Endpoint) *pool {
 		Termination:    first.Options.Termination,
 		CertificatePEM: first.Options.CertificatePEM,
 		Key:            first.Options.KeyPEM,
+		MutualTLS:      first.Options.MutualTLS,
 	}}
 	p.route.Owner = p
 	return p
@@ -76,7 +77,8 @@ func (p *pool) admits(live Live, former []*member) error {
 func (p *pool) suits(e postern.Endpoint) bool {
 	of := newPool(e).route
 	return of.URL == p.route.URL && of.Account == p.route.Account && of.Termination == p.route.Termination &&
-		of.CertificatePEM == p.route.CertificatePEM && of.Key.Equal(p.route.Key)
+		of.CertificatePEM == p.route.CertificatePEM && of.Key.Equal(p.route.Key) &&
+		of.MutualTLS == p.route.MutualTLS
 }
 
 func (p *pool) lives() []Live {

@@ -4,9 +4,12 @@ import (
 	"crypto/tls"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/mutualtls"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -75,7 +78,44 @@ func checkOptions(scheme postern.Scheme, o postern.EndpointOptions) error {
 	if o.Termination != postern.Passthrough && scheme != postern.TLS {
 		return postern.Errorf(postern.CodeBindInvalid, "TLS termination %q is for tls endpoints only", shorten(string(o.Termination)))
 	}
-	return checkCertificate(scheme, o)
+	if err := checkCertificate(scheme, o); err != nil {
+		return err
+	}
+	return checkMutualTLS(scheme, o)
+}
+
+// checkMutualTLS reads the authorities now, as checkCertificate does the certificate. Those
+// that the account has uploaded are looked at in each handshake: they may change.
+func checkMutualTLS(scheme postern.Scheme, o postern.EndpointOptions) error {
+	m := o.MutualTLS
+	if !m.Asks() {
+		return nil
+	}
+	if err := mutualtls.Usable(m, scheme, o.Termination); err != nil {
+		return err
+	}
+	ids := m.IDs()
+	switch {
+	case len(ids) > material.MostAuthorities:
+		return postern.Errorf(postern.CodeBindInvalid, "mutual TLS names %d uploaded authorities, at most %d are allowed", len(ids), material.MostAuthorities)
+	case m.AuthorityIDs != "" && len(ids) == 0:
+		return postern.Errorf(postern.CodeBindInvalid, "mutual TLS names no uploaded authority in %q", shorten(m.AuthorityIDs))
+	}
+	var all []*material.Authorities
+	if m.AuthoritiesPEM != "" {
+		given, err := material.ReadAuthorities(material.Text{Name: "mutual_tls_cas", Data: []byte(m.AuthoritiesPEM)}, time.Now())
+		if err != nil {
+			return postern.Errorf(postern.CodeBindInvalid, "%s", postern.AsError(err).Text())
+		}
+		all = append(all, given)
+	}
+	if len(ids) > 0 {
+		return nil
+	}
+	if _, err := mutualtls.Compile(m, all...); err != nil {
+		return postern.Errorf(postern.CodeBindInvalid, "%s", postern.AsError(err).Text())
+	}
+	return nil
 }
 
 // checkCertificate reads an agent's own certificate now: a bad one must fail the

@@ -52,6 +52,7 @@ func (x *Exchange) attrs() []slog.Attr {
 	if x.client.addr.IsValid() && x.client.addr != x.visitor.client.Addr() {
 		attrs = append(attrs, slog.String("forwarded_for", x.client.addr.String()))
 	}
+	attrs = append(attrs, x.visitor.certificateAttrs()...)
 	if x.failure != nil {
 		attrs = append(attrs, slog.String("error_code", string(x.failure.Code)))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -29,6 +30,10 @@ type Config struct {
 	// Certificate gives the certificate for a ClientHello; (nil, nil) refuses the
 	// name with unrecognized_name. It must not block for long.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Authorities gives what an account has uploaded as a certificate authority: nil for
+	// no such thing, and the same pointer for as long as it is unchanged. It is asked for
+	// requests of endpoints that refer to one, and must not block. nil: there are none.
+	Authorities func(account postern.AccountID, id string) *material.Authorities
 	// Agents serves an agent's connection, TLS done. It owns conn, and returns when
 	// the session has ended. alpn is "postern/1", or "" for an SDK. ctx ends when the
 	// edge has drained.

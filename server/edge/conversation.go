@@ -237,6 +237,7 @@ func (c *conversation) serve(size int) (goOn, handedOver bool) {
 		}
 		return false, c.handOver()
 	}
+	c.ending = c.ending || c.x.parts
 	if err != nil {
 		c.conclude(err)
 	}

@@ -151,7 +151,7 @@ func (c *conversation) keeps(l *http1.Line) bool {
 	if l.Field == http1.ForwardedFor {
 		return false
 	}
-	return mayPass(l.Name, c.x.client.believed)
+	return c.settles(l)
 }
 
 // trustedLines are ours, as writeForwarded says them on the other path.
@@ -173,6 +173,9 @@ func (c *conversation) trustedLines(rewritten bool) []byte {
 	}
 	if rewritten {
 		lines = http1.AppendLine(lines, headerOriginalHost, c.request.Host)
+	}
+	if shown := c.visitor.certified.Load(); shown != nil {
+		lines = append(lines, shown.lines...)
 	}
 	c.extra = lines
 	return lines

@@ -39,6 +39,7 @@ type Edge struct {
 	retired       atomic.Bool  // another process accepts
 	refusals      refusals
 	restrictions  refusals    // of addresses
+	uncertified   refusals    // of client certificates
 	draining      atomic.Bool // like stopping, for those who must not wait for the lock
 	listeners     map[net.Listener]struct{}
 	visitors      map[*visitor]struct{}

@@ -52,6 +52,7 @@ type Exchange struct {
 	response  Response
 	picked    route.Member                  // to be tried first
 	visit     quota.Visit                   // at the meters of the account and the member's credential
+	parts     bool                          // the connection must take no further request
 	retry     time.Duration                 // after how long a refused request may be let through; 0 is not known
 	paused    time.Duration                 // because too many bytes were moved before
 	broken    atomic.Pointer[postern.Error] // a Tap panicked
@@ -108,7 +109,7 @@ func (x *Exchange) look() (destination, error) {
 	switch {
 	case x.route != nil:
 		x.client = x.clientFacts()
-		return destination{}, nil
+		return destination{}, x.certify()
 	case !secure && table.HTTP(x.host, true) != nil:
 		return destination{redirect: true}, nil
 	}

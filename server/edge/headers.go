@@ -36,7 +36,7 @@ var framing = [...]string{"host", "content-length", "transfer-encoding", "connec
 // service behind us would believe.
 func ours(folded []byte) bool {
 	switch string(folded) {
-	case "forwarded", "x-real-ip", "x-original-host":
+	case "forwarded", "x-real-ip", "x-original-host", "client-cert", "client-cert-chain":
 		return true
 	}
 	return hasPrefix(folded, "x-forwarded-") || hasPrefix(folded, "postern-")
@@ -72,7 +72,7 @@ func mayPass[T string | []byte](name T, believed bool) bool {
 	for i := range len(name) {
 		alias = alias || name[i] == '_' || name[i] == '.'
 	}
-	if first := name[0] | 0x20; !alias && first != 'x' && first != 'f' && first != 'p' {
+	if first := name[0] | 0x20; !alias && first != 'x' && first != 'f' && first != 'p' && (first != 'c' || len(name) < 2 || name[1]|0x20 != 'l') {
 		return true // nearly all: no need to fold
 	}
 	var space [mostFolded]byte
@@ -130,6 +130,7 @@ func (x *webExchange) outboundHeader(rewrite string) http.Header {
 	if rewrite != "" {
 		out[headerOriginalHost] = []string{x.r.Host}
 	}
+	x.visitor.writeCertificate(out)
 	return out
 }
 

@@ -188,7 +188,7 @@ func EditableRequestHeader(name string) (problem string) {
 	var space [mostFolded]byte
 	folded := fold(space[:0], name)
 	switch string(folded) {
-	case "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-original-host":
+	case "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-original-host", "client-cert", "client-cert-chain":
 		return "the server writes it itself"
 	}
 	if hasPrefix(folded, "postern-") {

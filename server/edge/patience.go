@@ -46,7 +46,7 @@ func (x *Exchange) lookPatiently(to destination, err error) (destination, error)
 	until := x.edge.config.Recent.HTTP(x.host, x.visitor.secure)
 	x.edge.await(until, func() bool {
 		to, err = x.look()
-		return err == nil
+		return !isCode(err, postern.CodeEndpointOffline)
 	})
 	return to, err
 }
@@ -80,7 +80,7 @@ func (x *Exchange) forwardLater(f forwarder, failed error, tried []route.Member)
 // another finds a member that was not tried, of whichever route has the address now.
 func (e *Edge) another(r *route.Route, tried []route.Member) (route.Member, *route.Route) {
 	now := e.config.Routes.Load().Same(r)
-	if now == nil || now.Termination != r.Termination {
+	if now == nil || now.Termination != r.Termination || now.MutualTLS != r.MutualTLS {
 		return nil, nil
 	}
 	m, err := now.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
@@ -103,6 +103,22 @@ func (e *Edge) tlsRoute(name postern.Hostname) *route.Route {
 	if r == nil {
 		e.await(e.config.Recent.TLS(name), func() bool {
 			r = e.config.Routes.Load().TLS(name)
+			return r != nil
+		})
+	}
+	return r
+}
+
+// webRoute returns the https endpoint of a name, nil for none.
+func (e *Edge) webRoute(name postern.Hostname) *route.Route {
+	if name == "" {
+		return nil
+	}
+	r := e.config.Routes.Load().HTTP(name, true)
+	if r == nil {
+		// What it asks of certificates must be known before the handshake.
+		e.await(e.config.Recent.HTTP(name, true), func() bool {
+			r = e.config.Routes.Load().HTTP(name, true)
 			return r != nil
 		})
 	}

@@ -64,6 +64,9 @@ func (c *conversation) beginFollowed() error {
 
 // settles tells whether followers see a visitor's line, and it goes on if they leave it.
 func (c *conversation) settles(l *http1.Line) bool {
+	if c.visitor.certified.Load() != nil && namesCertificate(l.Name) {
+		return false // also of a trusted proxy: whom it has seen is not whom we have
+	}
 	return mayPass(l.Name, c.x.client.believed)
 }
 

@@ -106,15 +106,20 @@ func (e *Edge) agentsFirst(name postern.Hostname, r *route.Route) bool {
 // of its own: a handshake needs a stack of 16 KiB or more, which the visitor's
 // goroutine would keep for as long as the connection lives.
 func (e *Edge) handshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, bool) {
-	conn := tls.Server(below, config)
-	_ = v.SetDeadline(v.until)
-	shaken := make(chan error, 1)
-	go func() { shaken <- e.shake(conn) }()
-	if err := <-shaken; err != nil {
+	conn, err := e.tryHandshake(v, below, config)
+	if err != nil {
 		e.reject(v, rejectHandshake, err)
 		return nil, false
 	}
 	return conn, true
+}
+
+func (e *Edge) tryHandshake(v *visitor, below net.Conn, config *tls.Config) (*tls.Conn, error) {
+	conn := tls.Server(below, config)
+	_ = v.SetDeadline(v.until)
+	shaken := make(chan error, 1)
+	go func() { shaken <- e.shake(conn) }()
+	return conn, <-shaken
 }
 
 // shake ends TLS. A panic must end the connection at most; the one who serves the
@@ -131,6 +136,14 @@ func (e *Edge) shake(conn *tls.Conn) (err error) {
 
 // handleWeb hands a visitor of an https endpoint to the HTTP server.
 func (e *Edge) handleWeb(v *visitor) {
+	if r := e.webRoute(v.serverName); r != nil {
+		if m := e.mutualOf(r); m != nil {
+			if conn, ok := e.certify(v, r, m, m.web); ok {
+				e.web(v, conn)
+			}
+			return
+		}
+	}
 	if conn, ok := e.handshake(v, v, e.tls.web); ok {
 		e.web(v, conn)
 	}
@@ -279,6 +292,12 @@ func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {
 	if err != nil {
 		e.logger.WarnContext(e.ctx, "an endpoint's certificate cannot be used", "endpoint", r.URL.String(), "error", err)
 		e.reject(v, rejectHandshake, err)
+		return
+	}
+	if m := e.mutualOf(r); m != nil {
+		if conn, ok := e.certify(v, r, m, m.tunnel(config)); ok {
+			e.tunnel(v, conn, nil, r, false)
+		}
 		return
 	}
 	if conn, ok := e.handshake(v, v, config); ok {

@@ -174,6 +174,7 @@ func (e *Edge) tunnelEnded(v *visitor, r *route.Route, result relay.Result) {
 	if v.serverName != "" {
 		attrs = append(attrs, slog.String("server_name", string(v.serverName)))
 	}
+	attrs = append(attrs, v.certificateAttrs()...)
 	if result.Err != nil {
 		attrs = append(attrs, slog.String("error_code", string(result.Err.Code)))
 	}

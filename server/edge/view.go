@@ -74,6 +74,15 @@ func (x *Exchange) TLS() *tls.ConnectionState {
 	return &state
 }
 
+// ClientCertificate is what the visitor has shown; nil for nothing, and where the endpoint
+// does not ask. It must not be changed.
+func (x *Exchange) ClientCertificate() *postern.ClientCertificate {
+	if shown := x.visitor.certified.Load(); shown != nil {
+		return shown.client
+	}
+	return nil
+}
+
 // Request is the request's head, for Follower.Request.
 func (x *Exchange) Request() *Request { return &x.request }
 

@@ -38,6 +38,9 @@ type visitor struct {
 	onlooker   *onlooker        // of its HTTP/1 requests; nil with HTTP/2
 	requests   int              // of HTTP/1 so far; the HTTP server's goroutine alone uses it
 
+	// certified is what its client certificate is worth; nil where it was not asked for.
+	certified atomic.Pointer[certified]
+
 	countedAs netip.Addr // whose place it takes; invalid for nobody's
 
 	writes writeDeadline

@@ -68,6 +68,9 @@ func (x *webExchange) serve() error {
 		return err
 	}
 	to, err := x.find()
+	if x.parts {
+		x.w.Header().Set("Connection", "close") // HTTP/2: GOAWAY
+	}
 	switch {
 	case err != nil:
 		return err

@@ -16,16 +16,17 @@ import (
 type Route struct {
 	URL     postern.URL // wildcard routes have a wildcard host
 	Account postern.AccountID
-	// Termination, CertificatePEM and Key decide what is done before anybody is
-	// picked, so all who share a route agree on them.
+	// Termination, CertificatePEM, Key and MutualTLS decide what is done before anybody
+	// is picked, so all who share a route agree on them.
 	Termination    postern.Termination
 	CertificatePEM string
 	Key            postern.Secret
+	MutualTLS      postern.MutualTLS
 	Owner          Owner
 	Meter          *quota.Meter // of the account; nil is no limits
 
-	// Memo is the edge's: it goes when the route goes.
-	Memo Memo
+	// Memo and TLS are the edge's: they go when the route goes.
+	Memo, TLS Memo
 }
 
 // Owner picks who serves the next connection or request: a session of this node,

@@ -19,7 +19,9 @@ const (
 )
 
 // house lists every room. Imports go from a higher level to a lower one.
-func house() []room {
+func house() []room { return append(rooms(), helpers()...) }
+
+func rooms() []room {
 	return []room{
 		{path: "", level: 0},
 		{path: "resource", level: 1},
@@ -31,6 +33,7 @@ func house() []room {
 		{path: "internal/idn", level: 1},
 		{path: "internal/allow", level: 1},
 		{path: "internal/material", level: 1},
+		{path: "internal/mutualtls", level: 2},
 		{path: "internal/clientcert", level: 1},
 		{path: "internal/authority", level: 2},
 		{path: "internal/truststore", level: 2},
@@ -92,6 +95,12 @@ func house() []room {
 		{path: "internal/creditsgen", level: 9, kind: program},
 		{path: "internal/releasetool", level: 9, kind: program},
 		{path: "e2e", level: 10, kind: program},
+	}
+}
+
+// helpers lists the rooms of tests.
+func helpers() []room {
+	return []room{
 		{path: "internal/testkit", level: 1, kind: tests},
 		{path: "link/linktest", level: 3, kind: tests},
 		{path: "server/store/storetest", level: 4, kind: tests},

@@ -1,0 +1,13 @@
+// Package mutualtls decides whom certificates let in: on the server's edge, and wherever
+// else TLS ends.
+//
+// A Policy is compiled once from what an endpoint asks for and never changes. Its Apply
+// has crypto/tls verify chains in the handshake, so that clients see the alert that fits
+// (certificate_required, unknown_ca, certificate_expired), and looks in VerifyConnection
+// at what that leaves out: revocation lists, the length of chains, and resumed sessions,
+// for which a chain is verified anew. Session tickets are a tls.Config's own.
+//
+// Revocation is looked up for every certificate of a chain whose issuer has a list; an
+// issuer without one revokes nothing. A list past its next update refuses all of its
+// issuer's certificates, unless the endpoint says otherwise.
+package mutualtls

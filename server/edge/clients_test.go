@@ -1,0 +1,129 @@
+package edge_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// clients is an authority of client certificates.
+type clients struct{ authority }
+
+func newClients(t testing.TB) clients {
+	t.Helper()
+	a := newAuthority(t)
+	template := *a.root
+	template.KeyUsage |= x509.KeyUsageCRLSign
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &a.key.PublicKey, a.key)
+	must(t, err)
+	a.root, err = x509.ParseCertificate(der)
+	must(t, err)
+	return clients{a}
+}
+
+// client makes a certificate; change changes it before.
+func (c clients) client(t testing.TB, serial int64, change ...func(*x509.Certificate)) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "Ann, Müller", Organization: []string{"Acme"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"ann.example", "a,b\\.example"}, EmailAddresses: []string{"ann@example.com"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, f := range change {
+		f(leaf)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, c.root, &key.PublicKey, c.key)
+	must(t, err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func (c clients) pem() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.root.Raw}))
+}
+
+// crl is a revocation list.
+func (c clients) crl(t testing.TB, until time.Time, serials ...int64) string {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: until}
+	for _, serial := range serials {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: time.Now().Add(-time.Minute)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, c.root, c.key)
+	must(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+}
+
+func withCAs(c clients) postern.MutualTLS { return postern.MutualTLS{AuthoritiesPEM: c.pem()} }
+
+// guarded puts an https endpoint online that asks for certificates, or replaces it.
+func (s *site) guarded(host, addr string, asked postern.MutualTLS) *route.Route {
+	s.t.Helper()
+	m := newMember(addr)
+	s.t.Cleanup(m.stop)
+	r := routeTo("https://"+host+"."+domain, &owner{members: []*member{m}})
+	r.MutualTLS = asked
+	s.mu.Lock()
+	for i, old := range s.routed {
+		if old.URL == r.URL {
+			s.routed = append(s.routed[:i], s.routed[i+1:]...)
+			break
+		}
+	}
+	s.mu.Unlock()
+	s.add(r)
+	return r
+}
+
+// showing is a client that shows certificates, whoever the server says is welcome.
+func (s *site) showing(protocol string, shown ...tls.Certificate) *http.Client {
+	c := s.client(protocol)
+	c.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if len(shown) == 0 {
+			return new(tls.Certificate), nil
+		}
+		return &shown[0], nil
+	}
+	return c
+}
+
+// alert is what a client sees that speaks before it has read anything, as those of TLS 1.3
+// do. net/http would not always tell.
+func (s *site) alert(name, protocol string, c *http.Client) string {
+	s.t.Helper()
+	config := c.Transport.(*http.Transport).TLSClientConfig.Clone()
+	if config.ServerName = name; protocol != "" {
+		config.NextProtos = []string{protocol}
+	}
+	conn, err := tls.Dial("tcp", s.https, config)
+	if err == nil {
+		defer conn.Close()
+		must(s.t, conn.SetDeadline(time.Now().Add(patience)))
+		_, _ = io.WriteString(conn, strings.Repeat("hello", 1000))
+		_, err = io.ReadAll(conn)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return "no alert"
+}
+
+var protocols = []string{"http/1.1", "h2"}
