@@ -132,6 +132,13 @@ func (m *machine) answersNo(s *server) {
 	if status := p.end(); status != 1 {
 		m.t.Errorf("the answer no ends with %d", status)
 	}
+	p = onTerminal(m.t, m.environment(), m.wrapped(posternBinary, "ca", "trust", "--file", s.caFile)...)
+	p.await("Trust it? [y/N]")
+	p.Press("\x03")
+	p.await("nothing was changed: interrupted")
+	if status := p.end(); status != 1 {
+		m.t.Errorf("Ctrl+C ends with %d", status)
+	}
 	p = onTerminal(m.t, m.environment(), m.wrapped(posternBinary, "ca", "trust", "--only", "browsers", "--file", s.caFile)...)
 	p.await("Trust it? [y/N]")
 	p.Press("y\r")

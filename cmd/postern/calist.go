@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,12 +29,32 @@ Servers refuse them once they have the new list: copy crl.pem to where mutual_tl
 reads it.`,
 		Example: `  postern ca revoke alice@example.com --reason key-compromise
   postern ca revoke 5A0F…`,
-		RunE: func(_ *cobra.Command, args []string) error { return f.revoke(args, why) },
+		RunE:              func(_ *cobra.Command, args []string) error { return f.revoke(args, why) },
+		ValidArgsFunction: f.completeNames,
 	}
 	f.registerKey(command.Flags())
 	command.Flags().StringVar(&why, "reason", "unspecified", "`WHY`: "+strings.Join(authority.Reasons(), ", "))
 	_ = command.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(authority.Reasons(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return command
+}
+
+// completeNames offers what the CA has issued and not revoked, beside the shell's files.
+func (f *caFlags) completeNames(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+	ca, err := f.open()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	records, err := ca.Records()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	for _, r := range records {
+		if all := r.Names(); r.RevokedAt.IsZero() && len(all) > 0 && !slices.Contains(given, all[0]) && !slices.Contains(names, all[0]) {
+			names = append(names, all[0])
+		}
+	}
+	return names, cobra.ShellCompDirectiveDefault
 }
 
 func (f *caFlags) revoke(queries []string, why string) error {
@@ -188,7 +209,8 @@ argument it is the CA's own. A FILE may be anybody's, as one that openssl made.`
 		Example: `  postern ca show
   postern ca show alice@example.com
   postern ca show ./server-crt.pem`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: f.completeNames,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := format.check(); err != nil {
 				return err

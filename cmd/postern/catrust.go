@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -157,7 +158,7 @@ func (t *trust) run(cmd *cobra.Command, verb string, find func() ([]*x509.Certif
 		return err
 	}
 	for _, ca := range cas {
-		if err := t.confirm(verb, ca, change(cmd.Context(), ca, scope, true)); err != nil {
+		if err := t.confirm(cmd.Context(), verb, ca, change(cmd.Context(), ca, scope, true)); err != nil {
 			return err
 		}
 	}
@@ -196,7 +197,7 @@ func reportOfCA(c *x509.Certificate) trustReport {
 }
 
 // confirm tells what is about to happen, and asks where somebody can be asked.
-func (t *trust) confirm(verb string, ca *x509.Certificate, planned []truststore.Outcome) error {
+func (t *trust) confirm(ctx context.Context, verb string, ca *x509.Certificate, planned []truststore.Outcome) error {
 	news := false
 	var text strings.Builder
 	r := reportOfCA(ca)
@@ -219,16 +220,37 @@ func (t *trust) confirm(verb string, ca *x509.Certificate, planned []truststore.
 		return postern.Errorf(postern.CodeFlagInvalid, "nobody can be asked here whether that is meant; give --yes, or look first with --dry-run")
 	}
 	fmt.Fprintf(t.streams.Err, "%s\n%s it? [y/N] ", text.String(), verb)
-	answer := make([]byte, 64)
-	n, err := in.Read(answer)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return postern.Errorf(postern.CodeFileUnreadable, "the answer cannot be read from the terminal").Because(err)
+	switch answer, err := answered(ctx, in); {
+	case err != nil:
+		return err
+	case answer != "y" && answer != "yes":
+		return postern.Errorf(postern.CodeFlagInvalid, "nothing was changed: the answer was not y")
 	}
-	switch strings.ToLower(strings.TrimSpace(string(answer[:n]))) {
-	case "y", "yes":
-		return nil
+	return nil
+}
+
+// answered reads a line, in lower case, unless ctx ends first: then the reader stays
+// behind, and ends with the process.
+func answered(ctx context.Context, in io.Reader) (string, error) {
+	type reading struct {
+		line string
+		err  error
 	}
-	return postern.Errorf(postern.CodeFlagInvalid, "nothing was changed: the answer was not y")
+	read := make(chan reading, 1)
+	go func() {
+		text := make([]byte, 64)
+		n, err := in.Read(text)
+		read <- reading{strings.ToLower(strings.TrimSpace(string(text[:n]))), err}
+	}()
+	select {
+	case r := <-read:
+		if r.err != nil && !errors.Is(r.err, io.EOF) {
+			return "", postern.Errorf(postern.CodeFileUnreadable, "the answer cannot be read from the terminal").Because(r.err)
+		}
+		return r.line, nil
+	case <-ctx.Done():
+		return "", postern.Errorf(postern.CodeFlagInvalid, "nothing was changed: interrupted")
+	}
 }
 
 func printTrust(w io.Writer, reports []trustReport) error {
