@@ -252,3 +252,32 @@ func TestPanicsAreServerFailures(t *testing.T) {
 		t.Errorf("answered %v", got)
 	}
 }
+
+// Somebody who floods a third party with forged questions gets little for it; a resolver
+// that is really there is told to come by TCP, and is answered there.
+func TestRateIsLimited(t *testing.T) {
+	s := serving(t, dns.Config{PerSecond: 1})
+	counts := map[string]int{}
+	for range 100 {
+		switch got := ask(s, "t1.acct.dns.example.com.", miekg.TypeA); {
+		case got == nil:
+			counts["nothing"]++
+		case got.Truncated && len(got.Answer)+len(got.Ns) == 0:
+			counts["a hint"]++
+		default:
+			counts["an answer"]++
+		}
+	}
+	if counts["an answer"] > 50 || counts["a hint"] == 0 || counts["nothing"] == 0 {
+		t.Errorf("%v", counts)
+	}
+	query := new(miekg.Msg)
+	query.SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
+	for range 100 {
+		w := &writer{from: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 9)}}
+		s.ServeDNS(w, query)
+		if w.got == nil || len(w.got.Answer) != 2 {
+			t.Fatalf("over TCP: %v", w.got)
+		}
+	}
+}

@@ -27,8 +27,13 @@ const (
 	mostOfSource = 32 // of one network
 )
 
-// stopTime is for how long a Server that is stopped waits for answers under way.
-const stopTime = 2 * time.Second
+// lingerTime is for how long a Server that is stopped still answers over connections that
+// are open: what somebody has sent already would be lost else, as when another process
+// takes the listener over. stopTime is for how long it then waits for answers under way.
+const (
+	lingerTime = 2 * time.Second
+	stopTime   = 2 * time.Second
+)
 
 // mostQuestion is how long a message over UDP may be; what is longer is cut and not understood.
 const mostQuestion = 4096
@@ -98,11 +103,9 @@ func (s *Server) Serve(ctx context.Context, datagrams net.PacketConn, streams ne
 	case <-over[0].ended:
 	case <-over[1].ended:
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-	defer cancel()
 	var failures []error
 	for _, one := range over {
-		one.stop(stopping)
+		one.stop(context.WithoutCancel(ctx))
 		failures = append(failures, one.failure)
 	}
 	return errors.Join(failures...)
@@ -112,6 +115,7 @@ func (s *Server) Serve(ctx context.Context, datagrams net.PacketConn, streams ne
 type half struct {
 	*miekg.Server
 	started, ended chan struct{}
+	stopping       atomic.Bool
 	failure        error // once ended is closed
 }
 
@@ -125,8 +129,8 @@ func newHalf(server *miekg.Server) *half {
 func (h *half) begin() {
 	go func() {
 		defer close(h.ended)
-		if h.failure = h.ActivateAndServe(); h.failure != nil {
-			h.failure = fmt.Errorf("answer DNS: %w", h.failure)
+		if err := h.ActivateAndServe(); err != nil && !h.stopping.Load() {
+			h.failure = fmt.Errorf("answer DNS: %w", err)
 		}
 	}()
 	select {
@@ -135,8 +139,20 @@ func (h *half) begin() {
 	}
 }
 
-// stop waits for answers under way until ctx ends.
+// stop takes nothing new, and returns when the half has ended.
 func (h *half) stop(ctx context.Context) {
+	h.stopping.Store(true)
+	if h.Listener != nil {
+		_ = h.Listener.Close() // where that fails the server is shut down all the same
+		linger := time.NewTimer(lingerTime)
+		defer linger.Stop()
+		select {
+		case <-h.ended:
+		case <-linger.C:
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
 	_ = h.ShutdownContext(ctx) // one that has ended, or does not in time, is no failure
 	<-h.ended
 }

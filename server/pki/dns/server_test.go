@@ -204,6 +204,46 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// Who is connected when the server stops, as when another process takes over, still gets
+// an answer.
+func TestOpenConnectionsAreAnsweredAtTheEnd(t *testing.T) {
+	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- serving(t, dns.Config{}).Serve(ctx, datagrams, streams) }()
+	conn, err := miekg.DialTimeout("tcp", streams.Addr().String(), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	query := new(miekg.Msg)
+	query.SetQuestion("dns.example.com.", miekg.TypeSOA)
+	for n := range 2 {
+		if err := conn.WriteMsg(query); err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			stop()
+		}
+		if _, err := conn.ReadMsg(); err != nil {
+			t.Fatalf("question %d: %v", n, err)
+		}
+	}
+	_ = conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // Serve ends, and says why, when one of its two sockets fails.
 func TestServeEndsWithItsSockets(t *testing.T) {
 	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
