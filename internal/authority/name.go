@@ -106,9 +106,6 @@ func parseAddress(text string) (netip.Addr, bool, error) {
 		if port, err := netip.ParseAddrPort(text); err == nil {
 			return netip.Addr{}, true, nameError(text, "a certificate is for a host, not for a port; write %q", port.Addr())
 		}
-		if last := text[strings.LastIndexByte(text, '.')+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
-			return netip.Addr{}, true, nameError(text, "this is neither an IPv4 address nor a name: no name ends in a number")
-		}
 		return netip.Addr{}, false, nil
 	}
 	address = address.Unmap()
@@ -139,6 +136,9 @@ func checkStars(host string) error {
 
 // checkHost refuses names that clients refuse whoever signed them.
 func checkHost(host postern.Hostname) error {
+	if last := host[strings.LastIndexByte(string(host), '.')+1:]; strings.Trim(string(last), "0123456789") == "" {
+		return nameError(string(host), "this is neither an IPv4 address nor a name: no name ends in a number")
+	}
 	for label := range strings.SplitSeq(string(host), ".") {
 		if !strings.HasPrefix(label, "xn--") {
 			continue
