@@ -49,6 +49,17 @@ const (
 	CodeIPRestrictionEmpty         Code = "ERR_NGROK_1804"  // The IP restriction names no IP policy
 	CodeAuthorityInvalid           Code = "ERR_NGROK_1908"  // The policy's authority is not known
 	CodeKeyTypeInvalid             Code = "ERR_NGROK_1909"  // The policy's type of private key is not known
+	CodeCertificateLookup          Code = "ERR_NGROK_26015" // The certificate authority cannot look up the domain
+	CodeCertificateUnreachable     Code = "ERR_NGROK_26016" // The certificate authority cannot reach the domain
+	CodeCertificateProof           Code = "ERR_NGROK_26017" // The certificate authority does not find the server's proof at the domain
+	CodeCertificateCAA             Code = "ERR_NGROK_26018" // The domain's CAA records forbid the certificate
+	CodeCertificateName            Code = "ERR_NGROK_26019" // The certificate authority issues nothing for this name
+	CodeCertificateWildcard        Code = "ERR_NGROK_26020" // This server cannot prove a wildcard
+	CodeAuthorityUnreachable       Code = "ERR_NGROK_26030" // The certificate authority does not answer
+	CodeAuthorityRate              Code = "ERR_NGROK_26031" // The certificate authority issues no more for now
+	CodeAuthorityAccount           Code = "ERR_NGROK_26032" // The certificate authority does not accept the server's account
+	CodeAuthorityRefused           Code = "ERR_NGROK_26033" // The certificate authority refuses
+	CodeRecordNotWritten           Code = "ERR_NGROK_26034" // A DNS record for a proof could not be written
 	CodeCredentialRevoked          Code = "ERR_NGROK_300"   // The authtoken of this session has been revoked
 	CodeBindInvalid                Code = "ERR_NGROK_301"   // The request to bind an endpoint cannot be read
 	CodeAddressNotAllowed          Code = "ERR_NGROK_308"   // The credential's ACL does not allow this address
@@ -405,6 +416,28 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_1908", Status: 400, Title: "The policy's authority is not known", Fix: "Set authority to \"letsencrypt\"."}, true
 	case CodeKeyTypeInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_1909", Status: 400, Title: "The policy's type of private key is not known", Fix: "Set private_key_type to \"ecdsa\" or \"rsa\"."}, true
+	case CodeCertificateLookup:
+		return Entry{Code: c, Wire: "ERR_NGROK_26015", Status: 400, Title: "The certificate authority cannot look up the domain", Fix: "Create the record that the message names; it is tried again by itself."}, true
+	case CodeCertificateUnreachable:
+		return Entry{Code: c, Wire: "ERR_NGROK_26016", Status: 400, Title: "The certificate authority cannot reach the domain", Fix: "Have the domain's records lead to this server, and let ports 80 and 443 through."}, true
+	case CodeCertificateProof:
+		return Entry{Code: c, Wire: "ERR_NGROK_26017", Status: 400, Title: "The certificate authority does not find the server's proof at the domain", Fix: "Create or correct the record that the message names; it is tried again by itself."}, true
+	case CodeCertificateCAA:
+		return Entry{Code: c, Wire: "ERR_NGROK_26018", Status: 400, Title: "The domain's CAA records forbid the certificate", Fix: "Add a CAA record for the certificate authority that the message names."}, true
+	case CodeCertificateName:
+		return Entry{Code: c, Wire: "ERR_NGROK_26019", Status: 400, Title: "The certificate authority issues nothing for this name", Fix: "Use another name, or upload a certificate for this one."}, true
+	case CodeCertificateWildcard:
+		return Entry{Code: c, Wire: "ERR_NGROK_26020", Status: 400, Title: "This server cannot prove a wildcard", Fix: "Reserve single names, or have the server's operator turn on the DNS zone (listen.dns) or acme.dns."}, true
+	case CodeAuthorityUnreachable:
+		return Entry{Code: c, Wire: "ERR_NGROK_26030", Status: 502, Title: "The certificate authority does not answer", Fix: "Wait; it is asked again by itself. If this stays, the server's operator has to look at tls.directory and at what the server may reach."}, true
+	case CodeAuthorityRate:
+		return Entry{Code: c, Wire: "ERR_NGROK_26031", Status: 429, Title: "The certificate authority issues no more for now", Fix: "Wait; it is asked again when it allows that."}, true
+	case CodeAuthorityAccount:
+		return Entry{Code: c, Wire: "ERR_NGROK_26032", Status: 502, Title: "The certificate authority does not accept the server's account", Fix: "The server's operator has to correct tls.email, or tls.eab.key_id and tls.eab.mac_key."}, true
+	case CodeAuthorityRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_26033", Status: 502, Title: "The certificate authority refuses", Fix: "Read what it says; it is asked again by itself."}, true
+	case CodeRecordNotWritten:
+		return Entry{Code: c, Wire: "ERR_NGROK_26034", Status: 502, Title: "A DNS record for a proof could not be written", Fix: "The server's operator has to look at acme.dns."}, true
 	case CodeCredentialRevoked:
 		return Entry{Code: c, Wire: "ERR_NGROK_300", Status: 403, Title: "The authtoken of this session has been revoked", Fix: "Connect again with a valid token."}, true
 	case CodeBindInvalid:
@@ -981,6 +1014,17 @@ func Codes() []Code {
 		CodeIPRestrictionEmpty,
 		CodeAuthorityInvalid,
 		CodeKeyTypeInvalid,
+		CodeCertificateLookup,
+		CodeCertificateUnreachable,
+		CodeCertificateProof,
+		CodeCertificateCAA,
+		CodeCertificateName,
+		CodeCertificateWildcard,
+		CodeAuthorityUnreachable,
+		CodeAuthorityRate,
+		CodeAuthorityAccount,
+		CodeAuthorityRefused,
+		CodeRecordNotWritten,
 		CodeCredentialRevoked,
 		CodeBindInvalid,
 		CodeAddressNotAllowed,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
+	"github.com/postern-dev/postern/server/pki/acme"
 )
 
 // Config is everything that an operator decides. Load makes one from a file, the
@@ -34,6 +35,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	Public         Public
 	TLS            TLS
+	ACME           ACME
 	DNS            DNS
 	Gateways       Gateways
 	SSH            SSH
@@ -88,7 +90,7 @@ type Public struct{ HTTPS, HTTP uint16 }
 
 // TLS says where the edge's certificates come from.
 type TLS struct {
-	Mode         string // ModeLocalCA or ModeFiles
+	Mode         string // ModeLocalCA, ModeFiles or ModeACME
 	Certificates []CertificateFiles
 }
 
@@ -101,6 +103,7 @@ type SSH struct {
 const (
 	ModeLocalCA = "local_ca"
 	ModeFiles   = "files"
+	ModeACME    = "acme"
 )
 
 // Who serves HTTP/1.1.
@@ -161,6 +164,7 @@ func Default() Config {
 		Listen: Listen{HTTPS: ":443", HTTP: ":80", TCPPorts: PortRange{20000, 29999}, UDPPorts: PortRange{20000, 29999},
 			Admin: "127.0.0.1:9090"},
 		TLS:      TLS{Mode: ModeLocalCA},
+		ACME:     ACME{KeyType: acme.ECDSA, DNS: ACMEDNS{KeyAlgorithm: acme.DefaultTSIGAlgorithm, Wait: 5 * time.Second}},
 		DNS:      DNS{AnswersPerSecond: 50},
 		Gateways: Gateways{ListenAllow: allow.Loopback(), ProbeEvery: 30 * time.Second},
 		HTTP1:    HTTP1Relay,

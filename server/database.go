@@ -109,16 +109,35 @@ func commandLine(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprint(w, strings.Join(withoutSecrets(os.Args), "\x00")) // who asked may be gone
 }
 
+// showSecretFlag is how the value of a flag is shown; nil: as it is.
+func showSecretFlag(argument string) func(postern.Secret) string {
+	flag, isFlag := strings.CutPrefix(argument, "-")
+	flag = strings.TrimPrefix(flag, "-")
+	if !isFlag {
+		return nil
+	}
+	if flag == "database" {
+		return showDatabase
+	}
+	for _, setting := range Settings() {
+		if setting.secret && setting.Flag() == flag {
+			return func(postern.Secret) string { return masked }
+		}
+	}
+	return nil
+}
+
 func withoutSecrets(args []string) []string {
 	shown := slices.Clone(args)
 	for i, arg := range args {
 		name, value, joined := strings.Cut(arg, "=")
+		show := showSecretFlag(name)
 		switch {
-		case strings.TrimLeft(name, "-") != "database" || !strings.HasPrefix(name, "-"):
+		case show == nil:
 		case joined:
-			shown[i] = name + "=" + showDatabase(postern.Secret(value))
+			shown[i] = name + "=" + show(postern.Secret(value))
 		case i+1 < len(args):
-			shown[i+1] = showDatabase(postern.Secret(args[i+1]))
+			shown[i+1] = show(postern.Secret(args[i+1]))
 		}
 	}
 	return shown

@@ -14,14 +14,13 @@ import (
 // for again. Those known last stay in force.
 const retryDoors = time.Second
 
-// watchDoors keeps in memory who may come from where, by which names agents do, and which
-// certificates accounts show, as the store has it. Such changes are rare: each has all of it read anew.
+// watchDoors keeps in memory who may come from where, and by which names agents do, as the
+// store has it. Such changes are rare: each has all of it read anew.
 func (s *Server) watchDoors(ctx context.Context) error {
 	changes := s.bus.Subscribe(64,
 		event.IPRestrictionCreated, event.IPRestrictionUpdated, event.IPRestrictionDeleted,
 		event.IPPolicyRuleCreated, event.IPPolicyRuleUpdated, event.IPPolicyRuleDeleted,
-		event.IngressCreated, event.IngressUpdated, event.IngressDeleted,
-		event.DomainCreated, event.DomainUpdated, event.DomainDeleted)
+		event.IngressCreated, event.IngressUpdated, event.IngressDeleted)
 	defer changes.Close()
 	for {
 		for told := false; ; told = true {
@@ -30,7 +29,7 @@ func (s *Server) watchDoors(ctx context.Context) error {
 				break
 			}
 			if !told && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "IP restrictions, agent ingresses and domains cannot be read; those known last stay in force", "error", postern.AsError(err))
+				s.log.WarnContext(ctx, "IP restrictions and agent ingresses cannot be read; those known last stay in force", "error", postern.AsError(err))
 			}
 			select {
 			case <-time.After(retryDoors):
@@ -61,5 +60,5 @@ func (s *Server) readDoors(ctx context.Context) error {
 	}
 	s.doors.Set(access.NewTable(restrictions))
 	s.doors.SetIngresses(access.NewIngresses(ingresses))
-	return s.readUploaded(ctx)
+	return nil
 }

@@ -147,6 +147,7 @@ func (c *Config) validate(problems *Problems) {
 	if c.TLS.Mode == ModeFiles && len(c.TLS.Certificates) == 0 {
 		problems.add(c.place("tls.mode"), "tls.mode is files but tls.certificates names none")
 	}
+	c.validateACME(problems)
 	if c.TLS.Mode != ModeFiles && len(c.TLS.Certificates) > 0 {
 		problems.add(c.place("tls.certificates"), "tls.certificates is set but tls.mode is %s; set tls.mode to files", c.TLS.Mode)
 	}

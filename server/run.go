@@ -90,6 +90,8 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("usage", run.StopServices, s.meters.Run, nil)
 	group.Add("limits", run.StopServices, s.watchLimits, nil)
 	group.Add("doors", run.StopServices, s.watchDoors, nil)
+	group.Add("shown certificates", run.StopServices, s.watchCertificates, nil)
+	group.Add("certificates", run.StopServices, s.getCertificates, nil)
 	if s.zones.server != nil {
 		group.Add("zones", run.StopServices, s.watchZones, nil)
 		group.Add("DNS", run.StopServices, s.serveDNS, nil)

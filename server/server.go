@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -26,7 +25,6 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
-	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
@@ -74,14 +72,11 @@ type Server struct {
 	edge        *edge.Edge
 	api         *api.API
 	doors       access.Current // who may come from where
-	uploaded    uploaded       // certificates of reserved domains
 	control     *control.Control
 	gateways    *gateway.Runtime
 	hostKey     ssh.Signer // of gateways
 	credentials *liveCredentials
-	files       *pki.Files   // nil in the mode local_ca
-	ca          *pki.LocalCA // nil in the mode files
-	internal    *pki.LocalCA // signs for agents: ca, or one beside the files; nil where that cannot be
+	certificates
 	sshHost     *sshHost
 	access      *accessLog
 	meters      *quota.Meters
@@ -160,6 +155,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
+	if err := s.readCertificates(ctx, nil); err != nil {
+		return err
+	}
 	if s.sshHost, err = openSSHHost(s.dir, s.config.SSH.HostCertificates, s.log); err != nil {
 		return err
 	}
@@ -176,46 +174,6 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	return s.openPeers()
-}
-
-func (s *Server) openCertificates() error {
-	var err error
-	if s.config.TLS.Mode == ModeFiles {
-		pairs := make([]pki.Pair, len(s.config.TLS.Certificates))
-		for i, files := range s.config.TLS.Certificates {
-			pairs[i] = pki.Pair{Certificate: files.Certificate, Key: files.Key}
-		}
-		if s.files, err = pki.LoadFiles(pairs); err != nil {
-			return err
-		}
-		// Visitors are served without it, so it is no reason not to start.
-		if s.internal, err = openCA(s.dir, s.config, s.custom, s.log); err != nil {
-			s.log.Warn("agents that end TLS themselves get no certificates from this server", "error", err)
-			s.internal = nil
-		}
-		return nil
-	}
-	s.ca, err = openCA(s.dir, s.config, s.custom, s.log)
-	s.internal = s.ca
-	return err
-}
-
-// custom tells whether an endpoint, a private gateway or an agent ingress has a name, for certificates of
-// names that are not below the server's own domains.
-func (s *Server) custom(name postern.Hostname) bool {
-	_, _, ingress := s.doors.Ingress(name)
-	return ingress || s.gateways.Named(name) || s.routes.Load().Secure(name) != nil
-}
-
-// certificate is the edge's source.
-func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if certificate := s.uploaded.find(hello.ServerName); certificate != nil {
-		return certificate, nil
-	}
-	if s.files != nil {
-		return s.files.GetCertificate(hello)
-	}
-	return s.ca.GetCertificate(hello)
 }
 
 // assembleTraffic makes what visitors and agents meet.
@@ -261,6 +219,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Routes:      s.routes,
 		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,
+		Challenges:  s.challenges,
 		// control is made after the edge, whose ports it opens; nobody is served before
 		// both are there.
 		Agents:         func(ctx context.Context, conn net.Conn, alpn string) { s.control.Serve(ctx, conn, alpn) },
@@ -379,9 +338,9 @@ func (s *Server) SSHFingerprints() []string { return s.sshHost.fingerprints() }
 // AdminAddr is where metrics and health are; the zero value for nowhere.
 func (s *Server) AdminAddr() netip.AddrPort { return addrPort(s.listeners.admin) }
 
-// CAFile is the root certificate that clients need; "" in the mode files.
+// CAFile is the root certificate that clients need; "" in the modes files and acme.
 func (s *Server) CAFile() string {
-	if s.ca == nil {
+	if s.ca == nil || s.config.TLS.Mode == ModeACME {
 		return ""
 	}
 	return s.ca.RootFile()
@@ -428,6 +387,7 @@ func (s *Server) close() error {
 	if s.listeners != nil {
 		s.listeners.close()
 	}
+	s.certificates.close()
 	if s.state != nil {
 		failures = append(failures, s.state.close(ctx))
 	}

@@ -23,6 +23,7 @@ type Setting struct {
 	list   bool     // a sequence in the file, commas on the command line
 	fields []string // keys of an item that may be written as a mapping
 	lists  []string // further keys of such an item, which may be left out and hold several values
+	secret bool     // nobody is shown the value
 	future bool     // no code implements it yet: only its empty default is accepted
 	set    func(c *Config, values []string) error
 	show   func(c Config) string  // without secrets

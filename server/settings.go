@@ -18,7 +18,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "ssh",
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), sealingSettings(), listenSettings(), dnsSettings(), publicSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), dnsSettings(), publicSettings(), certificateSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {
@@ -95,11 +95,6 @@ func publicSettings() []Setting {
 	return []Setting{
 		port("https_port", "The port in https:// and tls:// URLs; 0 is the listening port.", func(c *Config) *uint16 { return &c.Public.HTTPS }),
 		port("http_port", "The port in http:// URLs; 0 is the listening port.", func(c *Config) *uint16 { return &c.Public.HTTP }),
-		scalar("tls.mode", "MODE", "Where certificates come from: local_ca or files.",
-			func(c *Config) *string { return &c.TLS.Mode }, parseMode, plain),
-		sequence("tls.certificates", "CERTIFICATE=KEY", "PEM files for the mode files: items with certificate and key. The files are read again when they change.",
-			func(c *Config) *[]CertificateFiles { return &c.TLS.Certificates }, parseCertificateFiles, CertificateFiles.String).
-			items("certificate", "key"),
 		sequence("ssh.host_certificates", "FILE", "Certificates for the server's SSH host keys, the public halves of which lie in data_dir. The files are read again when they change.",
 			func(c *Config) *[]string { return &c.SSH.HostCertificates }, parseFile, plain),
 		scalar("http1", "WHO", "Who serves HTTP/1.1: relay, or standard for Go's net/http, which costs twice as much and is there to compare with when a request looks wrong.",
@@ -122,13 +117,6 @@ func parsePlace(s string) (allow.Place, error) {
 		return place, fmt.Errorf("%s", postern.AsError(err).Text())
 	}
 	return place, nil
-}
-
-func parseMode(s string) (string, error) {
-	if s == "acme" {
-		return "", fmt.Errorf("acme is not available in this version; use local_ca, or files with certificates from another ACME client")
-	}
-	return oneOf(ModeLocalCA, ModeFiles)(s)
 }
 
 func limitSettings() []Setting {
@@ -233,10 +221,6 @@ func parseAccessLog(s string) (string, error) {
 func futureSettings() []Setting {
 	return []Setting{
 		future("cluster", "a cluster of several nodes"),
-		future("tls.directory", "ACME"),
-		future("tls.email", "ACME"),
-		future("tls.eab", "ACME"),
-		future("tls.ca_root", "ACME"),
 	}
 }
 

@@ -32,13 +32,10 @@ func (s *Server) openDNS(ctx context.Context) error {
 	if s.listeners.dns == nil {
 		return nil
 	}
-	s.zones.server = dns.New(dns.Config{Challenges: s.challenges(), PerSecond: s.config.DNS.AnswersPerSecond, Metrics: s.registry, Logger: s.log})
+	s.zones.server = dns.New(dns.Config{Challenges: s.challenges, PerSecond: s.config.DNS.AnswersPerSecond, Metrics: s.registry, Logger: s.log})
 	s.zones.config = s.config
 	return s.readZones(ctx)
 }
-
-// challenges are what the zones say to a certificate authority.
-func (s *Server) challenges() dns.Challenges { return nil }
 
 // serveDNS answers from when this process serves until another has taken over.
 func (s *Server) serveDNS(ctx context.Context) error {

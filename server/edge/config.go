@@ -44,6 +44,8 @@ type Config struct {
 	// Connectors serves connectors of private gateways; nil: there are none. Its names win
 	// over routes.
 	Connectors Connectors
+	// Challenges has the proofs that certificate authorities look for; nil: there are none.
+	Challenges Challenges
 	// Hosts are the server's own sites, by name; they win over routes.
 	Hosts map[postern.Hostname]http.Handler
 

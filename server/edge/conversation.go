@@ -277,7 +277,7 @@ func (c *conversation) answerIt() error {
 	switch {
 	case err != nil:
 		return err
-	case to.own != nil || to.connectors:
+	case to.own != nil || to.connectors || to.proof != "":
 		return errOtherPath
 	case to.redirect:
 		c.redirect()
@@ -335,6 +335,10 @@ func (c *conversation) method() string {
 
 func (c *conversation) hostText() string { return string(c.request.Host) }
 func (c *conversation) protocol() string { return "HTTP/1." + string(rune('0'+c.request.Minor)) }
+
+func (c *conversation) below(path string) bool {
+	return len(c.request.Target) >= len(path) && string(c.request.Target[:len(path)]) == path
+}
 
 func (c *conversation) path() string {
 	if u, err := url.ParseRequestURI(string(c.request.Target)); err == nil {

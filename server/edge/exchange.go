@@ -65,8 +65,9 @@ type Exchange struct {
 // texts are made when they are asked for.
 type requestHead interface {
 	method() string
-	hostText() string // with the port, as sent
-	path() string     // without the query
+	hostText() string       // with the port, as sent
+	path() string           // without the query
+	below(path string) bool // whether path() begins so
 	protocol() string
 	values(name string) []string // of a header by its canonical name
 	context() context.Context    // of the exchange
@@ -80,6 +81,7 @@ type destination struct {
 	own        http.Handler // one of the server's own sites
 	connectors bool         // those of private gateways
 	redirect   bool         // to https
+	proof      string       // is the answer: an authority asks for it
 }
 
 // find decides who answers a request for x.host, and sets x.route where that is an
@@ -94,6 +96,9 @@ func (x *Exchange) find() (destination, error) {
 
 // look is find at this moment.
 func (x *Exchange) look() (destination, error) {
+	if text := x.proof(); text != "" {
+		return destination{proof: text}, nil
+	}
 	if own := x.edge.config.Hosts[x.host]; own != nil {
 		return destination{own: own}, nil
 	}

@@ -59,6 +59,9 @@ func (e *Edge) handleTLS(v *visitor) {
 		return
 	}
 	v.serverName = hello.ServerName
+	if e.proveTLS(v, hello.ServerName, hello.ALPN) {
+		return
+	}
 	if r := e.tlsRoute(hello.ServerName); r != nil && !e.agentsFirst(hello.ServerName, r) {
 		e.handleTLSRoute(v, r)
 		return

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -40,6 +41,7 @@ func (e *Edge) newWebExchange(w http.ResponseWriter, r *http.Request) *webExchan
 func (x *webExchange) method() string              { return x.r.Method }
 func (x *webExchange) hostText() string            { return x.r.Host }
 func (x *webExchange) path() string                { return x.r.URL.EscapedPath() }
+func (x *webExchange) below(path string) bool      { return strings.HasPrefix(x.r.URL.Path, path) }
 func (x *webExchange) protocol() string            { return x.r.Proto }
 func (x *webExchange) values(name string) []string { return x.r.Header[name] }
 
@@ -74,6 +76,8 @@ func (x *webExchange) serve() error {
 	switch {
 	case err != nil:
 		return err
+	case to.proof != "":
+		return x.showProof(to.proof)
 	case to.own != nil:
 		return x.serveOwn(to.own)
 	case to.redirect:

@@ -81,6 +81,9 @@ func (f *Files) Reload() (bool, error) {
 // served all the same: visitors may decide better than we whether to go on.
 func (f *Files) Expiry() time.Time { return f.loaded.Load().expiry }
 
+// First is the certificate of the first pair.
+func (f *Files) First() *tls.Certificate { return f.loaded.Load().first }
+
 // GetCertificate is tls.Config's: the certificate that names the server exactly, else
 // by a wildcard for its last label, and of several one that the client can use. A
 // client that names nobody gets the first pair.

@@ -22,7 +22,7 @@ func (s *Service) AgentIngresses() *AgentIngresses {
 		service: s, definition: resource.AgentIngresses().Definition, rows: store.Tx.AgentIngresses,
 		events: eventTypes{event.IngressCreated, event.IngressUpdated, event.IngressDeleted},
 		stored: map[string]string{"domain": "domain"},
-		build:  s.buildIngress, change: s.changeIngress, show: s.showIngress,
+		build:  s.buildIngress, change: s.changeIngress, release: s.releaseIngress, show: s.showIngress,
 	}
 }
 
@@ -39,8 +39,20 @@ func (s *Service) buildIngress(d *draft, by Caller, row *store.AgentIngress, c r
 		return err
 	}
 	row.Domain, row.Description, row.Metadata = host, c.Description, c.Metadata
+	return s.applyIngressPolicy(d, row, policy)
+}
+
+// applyIngressPolicy puts a policy into force, and has the work on it begin or end.
+func (s *Service) applyIngressPolicy(d *draft, row *store.AgentIngress, policy store.CertificatePolicy) error {
 	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
-	return nil
+	if policy == (store.CertificatePolicy{}) {
+		return s.dropJob(d, row.ID)
+	}
+	return s.wantJob(d, store.JobIngress, &row.Meta, row.Domain, policy)
+}
+
+func (s *Service) releaseIngress(d *draft, _ Caller, row *store.AgentIngress) error {
+	return s.dropJob(d, row.ID)
 }
 
 // wantedIngress reads the domain of an ingress, which must be outside our own.
@@ -100,11 +112,10 @@ func (s *Service) changeIngress(d *draft, _ Caller, row *store.AgentIngress, u r
 	if err != nil {
 		return err
 	}
-	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
-	return nil
+	return s.applyIngressPolicy(d, row, policy)
 }
 
-func (s *Service) showIngress(_ reader, row *store.AgentIngress) (resource.AgentIngress, error) {
+func (s *Service) showIngress(from reader, row *store.AgentIngress) (resource.AgentIngress, error) {
 	definition := resource.AgentIngresses().Definition
 	shown := resource.AgentIngress{Identity: s.identity(definition, &row.Meta), Notes: notes(&row.Meta), Domain: string(row.Domain)}
 	shown.URI = definition.PathOf(row.ID) // ngrok's are relative here, and nowhere else
@@ -114,8 +125,9 @@ func (s *Service) showIngress(_ reader, row *store.AgentIngress) (resource.Agent
 	for _, region := range s.regions() {
 		shown.RegionDomains = append(shown.RegionDomains, fmt.Sprintf("tunnel.%s.%s", region, row.Domain))
 	}
-	shown.CertificateManagementPolicy, shown.CertificateManagementStatus = showPolicy(row.Policy, row.PolicySince, false)
-	return shown, nil
+	var err error
+	shown.CertificateManagementPolicy, shown.CertificateManagementStatus, err = s.showManagement(from, row.ID, row.Policy, row.PolicySince)
+	return shown, err
 }
 
 // Ingresses returns the domains of all agent ingresses, and whose they are.

@@ -49,17 +49,3 @@ func applyPolicy(row *store.CertificatePolicy, since *time.Time, policy store.Ce
 		*since = time.Time{}
 	}
 }
-
-// showPolicy gives the API's form of a policy and its status. Without a certificate the
-// work on it is pending, for which the API's words are "in progress"; nothing else is
-// claimed of it.
-func showPolicy(policy store.CertificatePolicy, since time.Time, done bool) (*resource.CertificatePolicy, *resource.CertificateStatus) {
-	if policy == (store.CertificatePolicy{}) {
-		return nil, nil
-	}
-	status := &resource.CertificateStatus{}
-	if !done {
-		status.ProvisioningJob = &resource.ProvisioningJob{Msg: "Managed certificate provisioning in progress.", StartedAt: resource.Moment(since)}
-	}
-	return &resource.CertificatePolicy{Authority: policy.Authority, PrivateKeyType: policy.KeyType}, status
-}

@@ -39,6 +39,8 @@ func sealedTables() []sealedTable {
 		sealedColumn(sealedEventDestination, sealedTargetSecret, store.Tx.EventDestinations, func(d *store.EventDestination) *[]byte { return &d.Secret }),
 		sealedColumn(sealedSecret, sealedValue, store.Tx.VaultSecrets, func(s *store.VaultSecret) *[]byte { return &s.Value }),
 		sealedColumn(sealedCertificate, sealedKey, store.Tx.TLSCertificates, func(c *store.TLSCertificate) *[]byte { return &c.PrivateKey }),
+		sealedColumn(sealedJob, sealedKey, store.Tx.CertificateJobs, func(j *store.CertificateJob) *[]byte { return &j.PrivateKey }),
+		sealedColumn(sealedACMEAccount, sealedKey, store.Tx.ACMEAccounts, func(a *store.ACMEAccount) *[]byte { return &a.PrivateKey }),
 		sealedColumn(sealedAuthority, sealedKey, store.Tx.SSHCertificateAuthorities, func(a *store.SSHCertificateAuthority) *[]byte { return &a.PrivateKey }),
 	}
 }

@@ -151,6 +151,11 @@ func (s *Service) buildDomain(d *draft, by Caller, row *store.ReservedDomain, c 
 	}
 	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
 	s.giveTargets(row)
+	if policy != none {
+		if err := s.wantJob(d, store.JobDomain, &row.Meta, row.Domain, policy); err != nil {
+			return err
+		}
+	}
 	return s.attachCertificate(d, row, c.CertificateID)
 }
 
@@ -250,9 +255,17 @@ func (s *Service) changeDomain(d *draft, _ Caller, row *store.ReservedDomain, u 
 		applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
 	}
 	switch {
-	case row.Policy != none && row.Policy == before: // keeps what it has got
-	case row.Policy != none, before != none && certificate == "":
+	case row.Policy != none:
+		if before == none {
+			row.Certificate = ""
+		} // else it keeps what it has got, until there is a better one
+		return s.wantJob(d, store.JobDomain, &row.Meta, row.Domain, row.Policy)
+	case before != none:
 		row.Certificate = ""
+		if err := s.dropJob(d, row.ID); err != nil {
+			return err
+		}
+		return s.attachCertificate(d, row, certificate)
 	case u.CertificateID != nil:
 		return s.attachCertificate(d, row, certificate)
 	}
@@ -267,7 +280,7 @@ func (s *Service) releaseDomain(d *draft, _ Caller, row *store.ReservedDomain) e
 		return err
 	}
 	s.givenUp(d, row.Domain)
-	return nil
+	return s.dropJob(d, row.ID)
 }
 
 // readResolvesTo checks points of presence.
@@ -282,7 +295,7 @@ func (s *Service) readResolvesTo(wanted []resource.ResolvesTo) ([]string, error)
 	return places, nil
 }
 
-func (s *Service) showDomain(_ reader, row *store.ReservedDomain) (resource.ReservedDomain, error) {
+func (s *Service) showDomain(from reader, row *store.ReservedDomain) (resource.ReservedDomain, error) {
 	shown := resource.ReservedDomain{
 		Identity: s.identity(resource.ReservedDomains().Definition, &row.Meta), Notes: notes(&row.Meta),
 		Domain: string(row.Domain), CNAMETarget: orNil(row.CNAMETarget), ACMEChallengeCNAMETarget: orNil(row.ACMETarget),
@@ -291,9 +304,10 @@ func (s *Service) showDomain(_ reader, row *store.ReservedDomain) (resource.Rese
 	for i, place := range row.ResolvesTo {
 		shown.ResolvesTo[i].Value = place
 	}
-	shown.CertificateManagementPolicy, shown.CertificateManagementStatus = showPolicy(row.Policy, row.PolicySince, row.Certificate != "")
+	var err error
+	shown.CertificateManagementPolicy, shown.CertificateManagementStatus, err = s.showManagement(from, row.ID, row.Policy, row.PolicySince)
 	shown.Certificate = s.ref(resource.TLSCertificates().Definition, row.Certificate)
-	return shown, nil
+	return shown, err
 }
 
 // orNil is a text that the API shows as null where it is empty.

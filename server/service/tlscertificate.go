@@ -116,6 +116,13 @@ func releaseCertificate(d *draft, _ Caller, row *store.TLSCertificate) error {
 	if err == nil && len(domains) > 0 {
 		err = postern.Errorf(postern.CodeCertificateInUse, "the reserved domain %q (%s) has the certificate", domains[0].Domain, domains[0].ID)
 	}
+	if err != nil {
+		return err
+	}
+	jobs, err := d.CertificateJobs().List(d.ctx, store.Page{Account: row.Account, Limit: 1, Where: store.Equal("certificate_id", row.ID)})
+	if err == nil && len(jobs) > 0 {
+		err = postern.Errorf(postern.CodeCertificateInUse, "the agent ingress %q (%s) has the certificate", jobs[0].Name, jobs[0].Subject)
+	}
 	return err
 }
 

@@ -30,6 +30,9 @@ func resources() map[string]func(*testing.T, *fixture) {
 		"vaults":                  testRows(vaults()),
 		"secrets":                 testRows(vaultSecrets()),
 		"TLS certificates":        testRows(tlsCertificates()),
+		"certificate jobs":        testRows(certificateJobs()),
+		"ACME accounts":           testRows(acmeAccounts()),
+		"ACME challenges":         testRows(acmeChallenges()),
 		"certificate authorities": testRows(certificateAuthorities()),
 
 		"event destinations":          testRows(eventDestinations()),
