@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
@@ -166,8 +167,7 @@ func TestFlowsAreHandedOver(t *testing.T) {
 		if len(ports.UDP) != 1 || ports.UDP[at.Port()] == nil {
 			t.Fatalf("%d UDP sockets", len(ports.UDP))
 		}
-		file, err := ports.UDP[at.Port()].File()
-		must(t, err)
+		file := testkit.Duplicate(t, ports.UDP[at.Port()])
 		defer file.Close()
 		socket, err := net.FilePacketConn(file)
 		must(t, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/server/gateway"
 )
 
@@ -29,11 +30,9 @@ func onLoopback(_ *rows, c *gateway.Config) { c.Sockets = loopback{} }
 // duplicate is the same socket as another process has it.
 func duplicate(t *testing.T, s gateway.Socket) gateway.Socket {
 	t.Helper()
-	file, err := s.Listener.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := testkit.Duplicate(t, s.Listener.(*net.TCPListener))
 	defer file.Close()
+	var err error
 	if s.Listener, err = net.FileListener(file); err != nil {
 		t.Fatal(err)
 	}
