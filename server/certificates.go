@@ -26,10 +26,14 @@ type certificates struct {
 	directories []*acme.Directory
 	manager     *acme.Manager // nil: nothing is got from authorities
 	budget      *issueBudget
+	orders      *agentOrders // for agents' keys; nil: none is got from authorities
 }
 
 // close ends what the rest does not.
 func (c *certificates) close() {
+	if c.orders != nil {
+		c.orders.close()
+	}
 	for _, directory := range c.directories {
 		directory.Close()
 	}
@@ -92,6 +96,10 @@ func (s *Server) openACME() error {
 		config.Authorities = append(config.Authorities, directory)
 	}
 	s.manager, s.budget = acme.NewManager(config), newIssueBudget()
+	s.orders = newAgentOrders(&agentOrders{
+		dir: s.dir.file(agentOrdersName), authorities: config.Authorities, admit: s.budget.admit, log: s.log,
+		proofs: func(name postern.Hostname) ([]acme.Proof, error) { return s.proofs(agentJob(name)) },
+	})
 	return nil
 }
 

@@ -77,12 +77,12 @@ type Server struct {
 	hostKey     ssh.Signer // of gateways
 	credentials *liveCredentials
 	certificates
-	sshHost     *sshHost
-	access      *accessLog
-	meters      *quota.Meters
-	registry    *prometheus.Registry
-	memory      needed
-	zones       zones
+	sshHost  *sshHost
+	access   *accessLog
+	meters   *quota.Meters
+	registry *prometheus.Registry
+	memory   needed
+	zones    zones
 
 	ready    atomic.Bool
 	closing  sync.Once

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -13,9 +14,10 @@ import (
 // Certificates certifies the keys of agents that end the TLS of their endpoints. Who may
 // have a certificate for a name Control has checked.
 type Certificates interface {
-	// Certify signs for a name and gives the chain in PEM, the name's own certificate
-	// first. CodeOptionUnsupported: this server signs nothing for the name.
-	Certify(ctx context.Context, account postern.AccountID, name postern.Hostname, request *x509.CertificateRequest) (chain string, err error)
+	// Certify gives a chain for a name in PEM, the name's own certificate first, and after
+	// what time to ask again for the same key, see link.Certified. CodeOptionUnsupported:
+	// this server signs nothing for the name.
+	Certify(ctx context.Context, account postern.AccountID, name postern.Hostname, request *x509.CertificateRequest) (chain string, after time.Duration, err error)
 	// Directory is where an agent can have a certificate that everybody trusts; nil: the
 	// server knows of no such place for the name.
 	Directory(name postern.Hostname) *link.ACMEDirectory
@@ -41,7 +43,7 @@ func (s *session) Certify(ctx context.Context, r link.CertificateRequest) (link.
 	if err != nil {
 		return link.Certified{}, err
 	}
-	if certified.Chain, err = certificates.Certify(ctx, s.info.Account, host, request); err != nil {
+	if certified.Chain, certified.After, err = certificates.Certify(ctx, s.info.Account, host, request); err != nil {
 		s.control.log.InfoContext(ctx, "an agent got no certificate", "host", host, "error", err)
 		return link.Certified{}, err
 	}

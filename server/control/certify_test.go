@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
@@ -17,11 +18,11 @@ import (
 // certificates signs with the name.
 type certificates struct{}
 
-func (certificates) Certify(_ context.Context, account postern.AccountID, name postern.Hostname, request *x509.CertificateRequest) (string, error) {
+func (certificates) Certify(_ context.Context, account postern.AccountID, name postern.Hostname, request *x509.CertificateRequest) (string, time.Duration, error) {
 	if request.PublicKey == nil {
-		return "", postern.Errorf(postern.CodeInternal, "no key")
+		return "", 0, postern.Errorf(postern.CodeInternal, "no key")
 	}
-	return string(account) + " " + name.String(), nil
+	return string(account) + " " + name.String(), time.Minute, nil
 }
 
 func (certificates) Directory(name postern.Hostname) *link.ACMEDirectory {
@@ -59,7 +60,7 @@ func TestCertify(t *testing.T) {
 		return c.Binder.(link.Certifier).Certify(t.Context(), link.CertificateRequest{Endpoint: id, CSR: csr})
 	}
 	got, err := certify(c, bound.ID, good)
-	if err != nil || got.Chain != "ac_one db.example.com" || got.ACME == nil || got.ACME.URL != "https://acme.test/db.example.com" {
+	if err != nil || got.Chain != "ac_one db.example.com" || got.After != time.Minute || got.ACME == nil || got.ACME.URL != "https://acme.test/db.example.com" {
 		t.Errorf("Certify = %+v, %v", got, err)
 	}
 	if got, err := certify(c, bound.ID, nil); err != nil || got.Chain != "" || got.ACME == nil {

@@ -27,6 +27,9 @@ type Request struct {
 	Names   []postern.Hostname // the first is the most important one
 	KeyType string             // ECDSA or RSA
 	Proof   Proof
+	// CSR is for a key that somebody else has, and for exactly the Names; nil: a key is
+	// made.
+	CSR *x509.CertificateRequest
 	// Replaces is the certificate that is to be renewed, if the same authority issued it.
 	Replaces *x509.Certificate
 }
@@ -42,7 +45,7 @@ type Issued struct {
 	Directory string // of the authority that issued it
 	Chain     []byte // PEM, the certificate itself first
 	Leaf      *x509.Certificate
-	Key       crypto.Signer
+	Key       crypto.Signer // nil where the request had a CSR
 }
 
 // KeyPEM is the key of an issued certificate as PKCS #8.

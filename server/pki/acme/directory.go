@@ -109,9 +109,11 @@ func (d *Directory) Obtain(ctx context.Context, r Request) (Issued, error) {
 	if err != nil {
 		return Issued{}, explain(err, d.config.URL, r.Proof, heard)
 	}
-	key, err := newKey(r.KeyType)
-	if err != nil {
-		return Issued{}, err
+	var key crypto.Signer
+	if r.CSR == nil {
+		if key, err = newKey(r.KeyType); err != nil {
+			return Issued{}, err
+		}
 	}
 	issued, err := d.order(ctx, account, r, key)
 	if problem, ok := errors.AsType[acmewire.Problem](err); ok && problem.Type == acmewire.ProblemTypeAccountDoesNotExist {
@@ -132,9 +134,11 @@ func (d *Directory) order(ctx context.Context, account *acmewire.Account, r Requ
 	for i, name := range r.Names {
 		names[i] = string(name)
 	}
-	csr, err := acmez.NewCSR(key, names)
-	if err != nil {
-		return Issued{}, err
+	csr, err := r.CSR, error(nil)
+	if csr == nil {
+		if csr, err = acmez.NewCSR(key, names); err != nil {
+			return Issued{}, err
+		}
 	}
 	order, err := acmez.OrderParametersFromCSR(*account, csr)
 	if err != nil {
@@ -149,7 +153,7 @@ func (d *Directory) order(ctx context.Context, account *acmewire.Account, r Requ
 	if len(chains) == 0 {
 		return Issued{}, errors.New("the authority offers no certificate chain")
 	}
-	leaf, err := checkChain(chains[0].ChainPEM, r.Names, key)
+	leaf, err := checkChain(chains[0].ChainPEM, r.Names, csr.PublicKey)
 	if err != nil {
 		return Issued{}, fmt.Errorf("the authority's certificate cannot be used: %w", err)
 	}
@@ -157,13 +161,13 @@ func (d *Directory) order(ctx context.Context, account *acmewire.Account, r Requ
 }
 
 // checkChain sees that what an authority has sent is what was asked for.
-func checkChain(chain []byte, names []postern.Hostname, key crypto.Signer) (*x509.Certificate, error) {
+func checkChain(chain []byte, names []postern.Hostname, key crypto.PublicKey) (*x509.Certificate, error) {
 	parsed, err := uploaded.Chain(string(chain))
 	if err != nil {
 		return nil, err
 	}
-	if err := uploaded.Pair(parsed, key); err != nil {
-		return nil, err
+	if own, comparable := key.(interface{ Equal(crypto.PublicKey) bool }); !comparable || !own.Equal(parsed[0].PublicKey) {
+		return nil, errors.New("it is for another key")
 	}
 	for _, name := range names {
 		text := string(name)
