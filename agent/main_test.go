@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/pebble"
 )
 
-func TestMain(m *testing.M) { testkit.Leaks(m) }
+func TestMain(m *testing.M) {
+	pebble.Become()
+	testkit.Leaks(m)
+}
