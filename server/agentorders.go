@@ -31,7 +31,7 @@ const (
 type agentOrders struct {
 	dir         string
 	authorities []acme.Authority
-	proofs      func(postern.Hostname) ([]acme.Proof, error)
+	proofs      func(context.Context, postern.Hostname) ([]acme.Proof, error)
 	admit       func(postern.AccountID) bool
 	log         *slog.Logger
 
@@ -152,7 +152,7 @@ func pause(attempts int) time.Duration {
 }
 
 func (o *agentOrders) ask(ctx context.Context, name postern.Hostname, request *x509.CertificateRequest, attempts int) (issued acme.Issued, err error) {
-	proofs, err := o.proofs(name)
+	proofs, err := o.proofs(ctx, name)
 	if err != nil {
 		return issued, err
 	}

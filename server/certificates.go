@@ -98,7 +98,9 @@ func (s *Server) openACME() error {
 	s.manager, s.budget = acme.NewManager(config), newIssueBudget()
 	s.orders = newAgentOrders(&agentOrders{
 		dir: s.dir.file(agentOrdersName), authorities: config.Authorities, admit: s.budget.admit, log: s.log,
-		proofs: func(name postern.Hostname) ([]acme.Proof, error) { return s.proofs(agentJob(name)) },
+		proofs: func(ctx context.Context, name postern.Hostname) ([]acme.Proof, error) {
+			return s.proofs(ctx, agentJob(name))
+		},
 	})
 	return nil
 }
