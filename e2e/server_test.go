@@ -41,6 +41,13 @@ func startServer(t *testing.T, extra ...string) *server {
 
 func newServer(t *testing.T, extra ...string) *server {
 	t.Helper()
+	return newServerOf(t, domain, extra...)
+}
+
+// newServerOf is for another domain, such as one below localhost, which clients find by
+// themselves.
+func newServerOf(t *testing.T, domain string, extra ...string) *server {
+	t.Helper()
 	started, err := program.NewServer(posternBinary, domain, t.TempDir(), extra...)
 	if err != nil {
 		t.Fatal(err)

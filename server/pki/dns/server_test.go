@@ -104,7 +104,7 @@ func TestManyQuestionsOverOneConnection(t *testing.T) {
 	}
 }
 
-// What is no question gets an error or nothing, over a socket that goes on answering.
+// B5-31: what is no question gets an error or nothing, over a socket that goes on answering.
 func TestBrokenMessages(t *testing.T) {
 	udp, tcp := listening(t, serving(t, dns.Config{}))
 	whole := new(miekg.Msg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -120,14 +121,16 @@ func (w *Walk) Delegation(ctx context.Context, name string) (Answer, error) {
 			continue
 		}
 		found := answerOf(answer)
-		found.Records = append(found.Records, answer.Ns...) // a referral has them there (RFC 1034 §4.3.2)
+		found.Records = append(slices.Clone(found.Records), answer.Ns...) // a referral has them there (RFC 1034 §4.3.2)
 		return found, nil
 	}
 	answer, err := w.recurse(ctx, name, miekg.TypeNS)
 	if err != nil {
 		return Answer{}, err
 	}
-	return answerOf(answer), nil
+	found := answerOf(answer)
+	found.Records = append(slices.Clone(found.Records), answer.Ns...)
+	return found, nil
 }
 
 // Addresses implements Lookup.
