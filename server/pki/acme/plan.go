@@ -48,13 +48,20 @@ type Window struct {
 	AskAfter time.Time
 }
 
-// pick chooses a moment within the window, the same for the same seed and window, and
-// never so late that the certificate could end before it was renewed.
+// leastLife is how long a certificate stays in force whatever its authority says: one that
+// wants it renewed before would want that of the next, too.
+const leastLife = 6 * time.Hour
+
+// pick chooses a moment within the window, the same for the same seed and window, never so
+// late that the certificate could end before it was renewed, and never right away.
 func (w Window) pick(notBefore, notAfter time.Time, seed string) time.Time {
 	at := w.Start.Add(share(w.End.Sub(w.Start), seed+w.Start.UTC().String()+w.End.UTC().String()))
-	latest := notAfter.Add(-notAfter.Sub(notBefore) / 10)
-	if at.After(latest) {
+	life := notAfter.Sub(notBefore)
+	if latest := notAfter.Add(-life / 10); at.After(latest) {
 		return latest
+	}
+	if earliest := notBefore.Add(min(leastLife, life/10)); at.Before(earliest) {
+		return earliest
 	}
 	return at
 }
