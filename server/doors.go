@@ -20,7 +20,8 @@ func (s *Server) watchDoors(ctx context.Context) error {
 	changes := s.bus.Subscribe(64,
 		event.IPRestrictionCreated, event.IPRestrictionUpdated, event.IPRestrictionDeleted,
 		event.IPPolicyRuleCreated, event.IPPolicyRuleUpdated, event.IPPolicyRuleDeleted,
-		event.IngressCreated, event.IngressUpdated, event.IngressDeleted)
+		event.IngressCreated, event.IngressUpdated, event.IngressDeleted,
+		event.CertificateAuthorityCreated, event.CertificateAuthorityUpdated, event.CertificateAuthorityDeleted)
 	defer changes.Close()
 	for {
 		for told := false; ; told = true {
@@ -60,5 +61,5 @@ func (s *Server) readDoors(ctx context.Context) error {
 	}
 	s.doors.Set(access.NewTable(restrictions))
 	s.doors.SetIngresses(access.NewIngresses(ingresses))
-	return nil
+	return s.readAuthorities(ctx)
 }

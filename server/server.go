@@ -72,6 +72,7 @@ type Server struct {
 	edge        *edge.Edge
 	api         *api.API
 	doors       access.Current // who may come from where
+	authorities authorities    // that accounts have uploaded
 	control     *control.Control
 	gateways    *gateway.Runtime
 	hostKey     ssh.Signer // of gateways
@@ -220,6 +221,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,
 		Challenges:  s.challenges,
+		Authorities: s.authorities.find,
 		// control is made after the edge, whose ports it opens; nobody is served before
 		// both are there.
 		Agents:         func(ctx context.Context, conn net.Conn, alpn string) { s.control.Serve(ctx, conn, alpn) },
@@ -281,6 +283,7 @@ func (s *Server) controlConfig(key []byte) control.Config {
 		Access:       &s.doors,
 		Gateways:     s.gateways,
 		Certificates: agentCertificates{s},
+		Authority:    s.checkAuthority,
 		Service:      s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),
 		TCPPorts:    control.PortRange(c.Listen.TCPPorts),

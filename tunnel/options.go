@@ -39,6 +39,11 @@ type Options struct {
 	// never sees plaintext. nil hands a Listener the visitors' TLS as it is.
 	TLS *tls.Config
 
+	// MutualTLS has the server ask visitors of an https endpoint for certificates. Give
+	// AuthoritiesPEM or AuthorityIDs, not both. On a tls:// endpoint whose TLS ends here,
+	// TLS says whom to ask for.
+	MutualTLS postern.MutualTLS
+
 	// HostHeader and HTTP2 are for Forward to an HTTP service: what it sees as Host
 	// ("" the visitor's, "rewrite" its own address, or a value), and whether it speaks
 	// HTTP/2 rather than HTTP/1.1. VerifyUpstream, where set, vouches for a service
@@ -71,10 +76,29 @@ func (o *Options) endpoint(upstream string) (config.Endpoint, error) {
 	if e.Name == "" {
 		e.Name = "default"
 	}
+	if err := o.mutualTLS(&e); err != nil {
+		return config.Endpoint{}, err
+	}
 	if o.HTTP2 {
 		e.Protocol = postern.HTTP2
 	}
 	return e, nil
+}
+
+// mutualTLS has the server ask for certificates. What it could not do is refused: dropped,
+// it would leave the endpoint open.
+func (o *Options) mutualTLS(e *config.Endpoint) error {
+	m := o.MutualTLS
+	switch {
+	case !m.Asks():
+		return nil
+	case e.URL.Scheme != postern.HTTPS:
+		return postern.Errorf(postern.CodeConfigInvalid, "Options.MutualTLS is for https:// endpoints; on tls:// ones set Options.TLS, with ClientCAs, and %s:// has no TLS", e.URL.Scheme)
+	case m.AuthoritiesPEM != "" && m.AuthorityIDs != "":
+		return postern.Errorf(postern.CodeConfigInvalid, "Options.MutualTLS has AuthoritiesPEM and AuthorityIDs; give one of them")
+	}
+	e.MutualTLSCAs, e.MutualTLSMode, e.MutualTLSStaleCRL = m.AuthoritiesPEM+m.AuthorityIDs, string(m.Mode), m.StaleLists
+	return nil
 }
 
 // agent makes the configuration of the agent that serves one endpoint.

@@ -176,13 +176,15 @@ func TestRefusals(t *testing.T) {
 		change func(*tunnel.Options)
 		want   postern.Code
 	}{
-		"token":     {func(o *tunnel.Options) { o.Authtoken = "2id_wrong" }, ""},
-		"taken":     {func(o *tunnel.Options) { o.URL, o.Name = "https://held.localhost", "second" }, postern.CodeAlreadyOnline},
-		"path":      {func(o *tunnel.Options) { o.URL = "https://a.localhost/path" }, postern.CodeURLPartNotAllowed},
-		"tls":       {func(o *tunnel.Options) { o.TLS = &tls.Config{} }, postern.CodeConfigInvalid},
-		"datagrams": {func(o *tunnel.Options) { o.URL = "udp://" }, postern.CodeConfigInvalid},
-		"no server": {func(o *tunnel.Options) { o.Server = "" }, postern.CodeNoServer},
-		"no token":  {func(o *tunnel.Options) { o.Authtoken = "" }, postern.CodeNoToken},
+		"token":             {func(o *tunnel.Options) { o.Authtoken = "2id_wrong" }, ""},
+		"taken":             {func(o *tunnel.Options) { o.URL, o.Name = "https://held.localhost", "second" }, postern.CodeAlreadyOnline},
+		"path":              {func(o *tunnel.Options) { o.URL = "https://a.localhost/path" }, postern.CodeURLPartNotAllowed},
+		"tls":               {func(o *tunnel.Options) { o.TLS = &tls.Config{} }, postern.CodeConfigInvalid},
+		"mutual TLS of tcp": {func(o *tunnel.Options) { o.URL, o.MutualTLS.Mode = "tcp://", "require" }, postern.CodeConfigInvalid},
+		"mutual TLS twice":  {func(o *tunnel.Options) { o.MutualTLS = postern.MutualTLS{AuthoritiesPEM: "x", AuthorityIDs: "ca_1"} }, postern.CodeConfigInvalid},
+		"datagrams":         {func(o *tunnel.Options) { o.URL = "udp://" }, postern.CodeConfigInvalid},
+		"no server":         {func(o *tunnel.Options) { o.Server = "" }, postern.CodeNoServer},
+		"no token":          {func(o *tunnel.Options) { o.Authtoken = "" }, postern.CodeNoToken},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, variable := range []string{"POSTERN_CONNECT_URL", "POSTERN_CONNECT_CAS", "POSTERN_AUTHTOKEN", "NGROK_AUTHTOKEN"} {

@@ -29,6 +29,9 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err := checkRequest(r); err != nil {
 		return link.Bound{}, err
 	}
+	if err := s.checkAuthorities(ctx, r.Options.MutualTLS); err != nil {
+		return link.Bound{}, err
+	}
 	wish, err := s.wish(r)
 	if err != nil {
 		return link.Bound{}, err

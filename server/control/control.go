@@ -139,6 +139,9 @@ type Config struct {
 	// this server has none.
 	Gateways Gateways
 
+	// Authority tells, by an error, that an account has uploaded no such certificate
+	// authority; nil: nobody has any.
+	Authority func(ctx context.Context, account postern.AccountID, id string) error
 	// Certificates certifies the keys of agents; nil: nobody does.
 	Certificates Certificates
 

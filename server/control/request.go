@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"crypto/tls"
 	"slices"
 	"strings"
@@ -129,6 +130,19 @@ func checkCertificate(scheme postern.Scheme, o postern.EndpointOptions) error {
 	}
 	if _, err := tls.X509KeyPair([]byte(o.CertificatePEM), []byte(o.KeyPEM.Reveal())); err != nil {
 		return postern.Errorf(postern.CodeBindInvalid, "the endpoint's certificate and key cannot be used: %v", err)
+	}
+	return nil
+}
+
+// checkAuthorities refuses those that the session's account has not uploaded.
+func (s *session) checkAuthorities(ctx context.Context, m postern.MutualTLS) error {
+	for _, id := range m.IDs() {
+		if s.control.config.Authority == nil {
+			return postern.Errorf(postern.CodeOptionUnsupported, "this server has no uploaded certificate authorities; give the certificate itself")
+		}
+		if err := s.control.config.Authority(ctx, s.info.Account, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }
