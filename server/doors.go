@@ -14,8 +14,9 @@ import (
 // for again. Those known last stay in force.
 const retryDoors = time.Second
 
-// watchDoors keeps in memory who may come from where, and by which names agents do, as the
-// store has it. Such changes are rare: each has all of it read anew.
+// watchDoors keeps in memory who may come from where, by which names agents do, and who
+// vouches for visitors, as the store has it. Such changes are rare: each has all of it
+// read anew.
 func (s *Server) watchDoors(ctx context.Context) error {
 	changes := s.bus.Subscribe(64,
 		event.IPRestrictionCreated, event.IPRestrictionUpdated, event.IPRestrictionDeleted,
