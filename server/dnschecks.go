@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"net"
+	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"github.com/postern-dev/postern/server/pki/dnscheck"
@@ -15,11 +17,37 @@ func (s *Server) recordChecks() service.RecordChecks {
 	checks := service.RecordChecks{
 		Resolver: func() dnscheck.Resolver { return dnscheck.Resolver{Recursive: s.settings().DNS.Resolvers} },
 		NoZone:   c.Listen.DNS == "",
+		Issuers:  func() []string { return issuers(s.settings().directories()) },
 	}
 	for _, region := range c.Regions {
 		checks.Regions = append(checks.Regions, dnscheck.Region(region))
 	}
 	return checks
+}
+
+// issuers are the names by which CAA records know the authorities behind ACME directories;
+// none where one of them is not known, for then CAA records cannot be judged.
+func issuers(directories []string) []string {
+	var all []string
+	for _, directory := range directories {
+		at, err := url.Parse(directory)
+		if err != nil {
+			return nil
+		}
+		switch host := at.Hostname(); {
+		case host == "letsencrypt.org" || strings.HasSuffix(host, ".letsencrypt.org"):
+			all = append(all, "letsencrypt.org")
+		case host == "acme.zerossl.com":
+			all = append(all, "sectigo.com")
+		case strings.HasSuffix(host, ".pki.goog"):
+			all = append(all, "pki.goog")
+		case strings.HasSuffix(host, ".ssl.com"):
+			all = append(all, "ssl.com")
+		default:
+			return nil
+		}
+	}
+	return all
 }
 
 // resolver is what asks those of dns.resolvers, or the system's.
