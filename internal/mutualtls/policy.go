@@ -182,13 +182,13 @@ func (p *Policy) revoked(chain []*x509.Certificate, now time.Time) error {
 		if i+1 < len(chain) {
 			issuer = chain[i+1]
 		}
-		serial := string(c.SerialNumber.Bytes())
+		serial := c.SerialNumber.Bytes()
 		listed, fresh := false, false
 		for _, l := range p.lists {
 			if !l.issuer.Equal(issuer) {
 				continue
 			}
-			if _, is := l.revoked[serial]; is {
+			if _, is := l.revoked[string(serial)]; is {
 				return refuse(Revoked, chain[0], "the certificate %s with the serial number %x has been revoked", material.Name(c), c.SerialNumber)
 			}
 			listed = true
