@@ -302,7 +302,7 @@ func TestDocumentation(t *testing.T) {
 	page.WriteString("`postern server --config FILE` reads YAML. Every key also has a flag (`listen.https` is `--listen-https`) and an\n")
 	page.WriteString("environment variable (`POSTERN_LISTEN_HTTPS`); flags win over the environment, which wins over the file. Lists are\n")
 	page.WriteString("separated by commas there. An unknown key, or a value that cannot be, stops the server with the line and column;\n")
-	page.WriteString("`postern server check --config FILE` says the same without starting anything.\n\n")
+	page.WriteString("`postern server check --config FILE` says the same without starting anything. `postern server setup --check` looks further, at what the configuration needs of the machine and of DNS ([install.md](install.md)).\n\n")
 	page.WriteString("Keys marked *live* follow the file while the server runs (at once after SIGHUP, else within a few seconds of the\n")
 	page.WriteString("change); the others wait for a restart. A file that is not valid is refused as a whole and the old one stays in\n")
 	page.WriteString("force.\n\n")
