@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func startIssuing(t *testing.T, authority pebble.Config, change ...func(*server.
 	running := pebble.Start(t, authority)
 	c.ACME.Directories, c.ACME.CARoot, c.ACME.Email = []string{running.Directory}, running.CAFile, "operator@example.com"
 	c.ACME.DNS.Wait = 0
+	c.DNS.Resolvers = []netip.AddrPort{netip.MustParseAddrPort(names.Address)}
 	for _, apply := range change {
 		apply(&c)
 	}

@@ -85,7 +85,7 @@ func (s *Server) openACME() error {
 	}
 	table := s.service.Certificates()
 	config := acme.Config{
-		Jobs: jobs{table, s}, Names: s.service.JobNames, Proofs: s.proofs, Process: ksuid.New().String(), Logger: s.log,
+		Jobs: jobs{table, s}, Names: s.service.JobNames, Proofs: s.proofs, Check: s.checkProof, Process: ksuid.New().String(), Logger: s.log,
 	}
 	for _, url := range c.directories() {
 		directory := acme.NewDirectory(acme.DirectoryConfig{
