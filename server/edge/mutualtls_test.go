@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -370,4 +373,35 @@ func TestMutualTLSOfAnEndpointThatReturns(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// What is written down of whom: of those let in and of those refused.
+func TestMutualTLSIsLogged(t *testing.T) {
+	ours := newClients(t)
+	lines := &lockedText{}
+	s := start(t, func(c *config) { c.AccessLog = slog.New(slog.NewJSONHandler(lines, nil)) })
+	s.guarded("app", s.upstream(func(http.ResponseWriter, *http.Request) {}), withCAs(ours))
+	get(t, s.showing("h2", ours.client(t, 0xabc)), "https://app."+domain+"/")
+	s.alert("app."+domain, "h2", s.showing("h2"))
+	for _, want := range []string{`"client_cert_serial":"0abc"`, `"client_cert_verified":true`, `"error_code":"ERR_POSTERN_312"`} {
+		eventually(t, want, func() bool { return strings.Contains(lines.String(), want) })
+	}
+}
+
+// lockedText is what a log was written to.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
