@@ -39,7 +39,9 @@ func (x *Exchange) proof() string {
 	if token == "" || len(token) > mostToken {
 		return ""
 	}
-	text, _ := x.edge.config.Challenges.HTTP(x.head.context(), x.host, token)
+	// Not the request's own context: that would have the visitor watched, for an answer that
+	// takes two seconds at most.
+	text, _ := x.edge.config.Challenges.HTTP(x.edge.ctx, x.host, token)
 	return text
 }
 
