@@ -10,7 +10,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// NameServer answers for every name with 127.0.0.1, but for what a test has put
+// NameServer answers for every host with 127.0.0.1, but for what a test has put
 // there. Its methods may be called from anywhere.
 type NameServer struct {
 	// Address is its host:port, over UDP and TCP.
@@ -144,7 +144,7 @@ func (s *NameServer) answer(question dns.Question) []dns.RR {
 				answer = append(answer, record)
 			}
 		}
-		if !known && question.Qtype == dns.TypeA {
+		if !known && question.Qtype == dns.TypeA && name[0] != '_' {
 			answer = append(answer, &dns.A{Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: net.IPv4(127, 0, 0, 1)})
 		}
 		if next == "" {
