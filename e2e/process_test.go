@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/e2e/internal/program"
+	"github.com/postern-dev/postern/internal/testkit/pebble"
 )
 
 // posternBinary is the program under test, built once by TestMain.
 var posternBinary string
 
 func TestMain(m *testing.M) {
+	pebble.Become()
 	if orders := os.Getenv(herdVariable); orders != "" {
 		os.Exit(runHerd(orders))
 	}

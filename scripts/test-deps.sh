@@ -48,6 +48,8 @@ for_test() {
 	need bind9-dnsutils has dig
 	need systemd has systemd-analyze
 	need libnss3-tools has certutil
+	need nsd has nsd
+	need unbound has unbound
 	need opensmtpd has smtpd
 	has google-chrome || need chromium has chromium
 }

@@ -53,6 +53,15 @@ func (c Config) directories() []string {
 	return c.ACME.Directories
 }
 
+// certifies is the type of the keys of agent ingresses that have no policy; "": the local
+// CA or files have their certificates.
+func (c Config) certifies() string {
+	if c.TLS.Mode != ModeACME {
+		return ""
+	}
+	return c.ACME.KeyType
+}
+
 // certificateSettings are those of the server's certificates.
 func certificateSettings() []Setting {
 	return append([]Setting{

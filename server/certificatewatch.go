@@ -178,7 +178,8 @@ func (s *Server) getWhileServing(ctx context.Context) {
 		}
 	})
 	if s.retry(ctx, func() error {
-		return s.service.Certificates().WantOwn(ctx, s.config.ACME.KeyType, s.ownNames())
+		all := s.service.Certificates()
+		return errors.Join(all.WantOwn(ctx, s.config.ACME.KeyType, s.ownNames()), all.WantIngresses(ctx))
 	}) != nil {
 		return
 	}

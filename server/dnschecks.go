@@ -18,6 +18,11 @@ func (s *Server) recordChecks() service.RecordChecks {
 		Resolver: func() dnscheck.Resolver { return dnscheck.Resolver{Recursive: s.settings().DNS.Resolvers} },
 		NoZone:   c.Listen.DNS == "",
 		Issuers:  func() []string { return issuers(s.settings().directories()) },
+		Mended: func() {
+			if s.manager != nil {
+				s.manager.Wake()
+			}
+		},
 	}
 	for _, region := range c.Regions {
 		checks.Regions = append(checks.Regions, dnscheck.Region(region))

@@ -45,10 +45,34 @@ func (s *Service) buildIngress(d *draft, by Caller, row *store.AgentIngress, c r
 // applyIngressPolicy puts a policy into force, and has the work on it begin or end.
 func (s *Service) applyIngressPolicy(d *draft, row *store.AgentIngress, policy store.CertificatePolicy) error {
 	applyPolicy(&row.Policy, &row.PolicySince, policy, d.now)
+	return s.certifyIngress(d, row)
+}
+
+// certifyIngress has the work on the certificate of an ingress begin or end. Agents can do
+// nothing with an ingress that has none: without a policy it gets one as the server's own
+// names do.
+func (s *Service) certifyIngress(d *draft, row *store.AgentIngress) error {
+	policy := row.Policy
 	if policy == (store.CertificatePolicy{}) {
+		policy.KeyType = s.certifies
+	}
+	if policy.KeyType == "" {
 		return s.dropJob(d, row.ID)
 	}
 	return s.wantJob(d, store.JobIngress, &row.Meta, row.Domain, policy)
+}
+
+// WantIngresses has the work on the certificates of agent ingresses without a policy begin
+// or end, as the configuration has it now.
+func (c Certificates) WantIngresses(ctx context.Context) error {
+	return c.service.change(ctx, func(d *draft) error {
+		return eachRow(d.ctx, d.AgentIngresses(), nil, func(row *store.AgentIngress) error {
+			if row.Policy != (store.CertificatePolicy{}) {
+				return nil
+			}
+			return c.service.certifyIngress(d, row)
+		})
+	})
 }
 
 func (s *Service) releaseIngress(d *draft, _ Caller, row *store.AgentIngress) error {

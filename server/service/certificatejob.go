@@ -6,6 +6,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
+	"github.com/postern-dev/postern/server/pki/acme"
 	"github.com/postern-dev/postern/server/store"
 )
 
@@ -35,6 +36,27 @@ func beginAnew(row *store.CertificateJob, now time.Time) {
 	row.DueAt, row.StartedAt, row.UpdatedAt = now, now, now
 	row.Attempts, row.ErrorCode, row.Message, row.RetriesAt = 0, "", "", time.Time{}
 	row.LeasedBy, row.LeasedUntil = "", time.Time{}
+}
+
+// bringForward has work that waits because records were wrong go on now. An authority
+// counts failures: what has just been tried waits all the same.
+func (s *Service) bringForward(ctx context.Context, account postern.AccountID, subject string) error {
+	const rest = 5 * time.Second
+	brought := false
+	err := s.change(ctx, func(d *draft) error {
+		brought = false
+		row, err := s.findJob(d.ctx, d.Tx, subject)
+		if err != nil || row.ID == "" || row.Account != account || row.ErrorCode != acme.RecordsError || row.LeasedBy != "" ||
+			!row.DueAt.After(d.now) || d.now.Sub(row.UpdatedAt) < rest {
+			return err
+		}
+		row.DueAt, row.RetriesAt, row.UpdatedAt, brought = d.now, d.now, d.now, true
+		return d.CertificateJobs().Update(d.ctx, row)
+	})
+	if err == nil && brought && s.checks.Mended != nil {
+		s.checks.Mended()
+	}
+	return err
 }
 
 // dropJob ends the work on a certificate, and deletes what it has got, unless something

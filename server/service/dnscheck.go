@@ -23,6 +23,10 @@ type RecordChecks struct {
 	// Issuers gives by which names CAA records know the authority that certificates come
 	// from; nil or none: no certificate is obtained, and CAA records do not matter.
 	Issuers func() []string
+
+	// Mended is called when the work on a certificate that waited has been brought
+	// forward; nil: nobody wants to know.
+	Mended func()
 }
 
 // Check looks at the records of a reserved domain. It may take ten seconds.
@@ -39,7 +43,7 @@ func (r *ReservedDomains) Check(ctx context.Context, by Caller, id string) (reso
 	if domain.ACMEChallengeCNAMETarget != nil {
 		want.ACME = postern.Hostname(*domain.ACMEChallengeCNAMETarget)
 	}
-	return s.checkRecords(ctx, domain.Domain, func(ctx context.Context, l dnscheck.Lookup) dnscheck.Report {
+	return s.checkRecords(ctx, by.Account, id, domain.Domain, func(ctx context.Context, l dnscheck.Lookup) dnscheck.Report {
 		report := dnscheck.Domain(ctx, l, want)
 		if domain.CertificateManagementPolicy != nil && s.checks.Issuers != nil {
 			if issuers := s.checks.Issuers(); len(issuers) > 0 {
@@ -57,13 +61,14 @@ func (s *Service) CheckIngress(ctx context.Context, by Caller, id string) (resou
 		return resource.DNSCheck{}, err
 	}
 	want := dnscheck.IngressWant{Domain: postern.Hostname(ingress.Domain), NameServers: s.nameServers, Regions: s.checks.Regions, NoZone: s.checks.NoZone}
-	return s.checkRecords(ctx, ingress.Domain, func(ctx context.Context, l dnscheck.Lookup) dnscheck.Report {
+	return s.checkRecords(ctx, by.Account, id, ingress.Domain, func(ctx context.Context, l dnscheck.Lookup) dnscheck.Report {
 		return dnscheck.Ingress(ctx, l, want)
 	})
 }
 
-// checkRecords has verdicts given, a few at a time.
-func (s *Service) checkRecords(ctx context.Context, domain string, verdicts func(context.Context, dnscheck.Lookup) dnscheck.Report) (resource.DNSCheck, error) {
+// checkRecords has verdicts given, a few at a time. Where nothing is wrong any more, work on
+// a certificate that waits since it failed goes on at once.
+func (s *Service) checkRecords(ctx context.Context, account postern.AccountID, id, domain string, verdicts func(context.Context, dnscheck.Lookup) dnscheck.Report) (resource.DNSCheck, error) {
 	if s.checks.Resolver == nil {
 		return resource.DNSCheck{}, postern.Errorf(postern.CodeDNSLookupFailed, "this server looks nothing up")
 	}
@@ -76,6 +81,11 @@ func (s *Service) checkRecords(ctx context.Context, domain string, verdicts func
 	walk, ctx, done := s.checks.Resolver().Walk(ctx)
 	defer done()
 	report := verdicts(ctx, walk)
+	if report.Status() == dnscheck.OK {
+		if err := s.bringForward(context.WithoutCancel(ctx), account, id); err != nil {
+			s.logger.WarnContext(ctx, "the work on a certificate is not brought forward", "error", postern.AsError(err))
+		}
+	}
 	check := resource.DNSCheck{Domain: domain, Status: string(report.Status()), CheckedAt: resource.Moment(s.now()), Records: make([]resource.DNSRecord, 0, len(report))}
 	for _, f := range report {
 		check.Records = append(check.Records, resource.DNSRecord{Type: f.Type, Name: f.Name, Status: string(f.Status), Code: orNil(f.Code), Msg: f.Text,

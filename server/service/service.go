@@ -65,6 +65,10 @@ type Config struct {
 	// ns4 below the first of Domains.
 	NameServers []postern.Hostname
 
+	// Certifies has the server get certificates for agent ingresses that have no policy,
+	// as it does for its own names, with keys of this type; "": it does not.
+	Certifies string
+
 	// TCPPorts are the ports that TCP endpoints may have.
 	TCPPorts PortRange
 
@@ -122,6 +126,7 @@ type Service struct {
 	checks      RecordChecks
 	checking    chan struct{}
 	nameServers []postern.Hostname
+	certifies   string
 	dns         DNS
 	tcpPorts    PortRange
 	prove       bool
@@ -182,7 +187,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, certifies: c.Certifies, checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 )
@@ -30,6 +31,9 @@ type Config struct {
 	Validity time.Duration
 	// Listen is the host:port of its directory; "": a port of its own.
 	Listen string
+	// Wrapper is put before the process's command line, such as what runs it in another
+	// network.
+	Wrapper []string `json:"-"`
 }
 
 // Server is a pebble that runs until the test ends.
@@ -40,6 +44,8 @@ type Server struct {
 	CAFile string
 	// Roots are those of the certificates that it issues.
 	Roots *x509.CertPool
+	// RootPEM is the same as text.
+	RootPEM string
 
 	process *exec.Cmd
 	input   interface{ Close() error }
@@ -55,7 +61,8 @@ func Start(t testing.TB, c Config) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	process := exec.Command(os.Args[0])
+	argv := append(slices.Clone(c.Wrapper), os.Args[0])
+	process := exec.Command(argv[0], argv[1:]...)
 	process.Env = append(os.Environ(), variable+"="+string(orders), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_AUTHZREUSE=0", "PEBBLE_WFE_NONCEREJECT=20")
 	process.Stderr = os.Stderr
 	out, err := process.StdoutPipe()
@@ -98,7 +105,7 @@ func (s *Server) read(t testing.TB, line []byte) {
 	if err := os.WriteFile(s.CAFile, []byte(said.CA), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.Roots = x509.NewCertPool()
+	s.RootPEM, s.Roots = said.Root, x509.NewCertPool()
 	if !s.Roots.AppendCertsFromPEM([]byte(said.Root)) {
 		t.Fatal("pebble's root cannot be read")
 	}

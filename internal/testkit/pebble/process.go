@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -38,7 +39,7 @@ func Become() {
 	os.Exit(0)
 }
 
-// serve is what pebble's own command does with its configuration, on loopback only. It
+// serve is what pebble's own command does with its configuration. It
 // ends with standard input.
 func serve(orders string) error {
 	var c Config
@@ -66,13 +67,13 @@ func serve(orders string) error {
 		}
 	}
 	front := wfe.New(logger, rows, checker, issuer, []string{"pebble.letsencrypt.org"}, false, len(c.EAB) > 0, 0, 0)
-	own, authority, err := ownCertificate()
-	if err != nil {
-		return err
-	}
 	listen := c.Listen
 	if listen == "" {
 		listen = "127.0.0.1:0"
+	}
+	own, authority, err := ownCertificate(listen)
+	if err != nil {
+		return err
 	}
 	directory, err := open(listen, own, front.Handler())
 	if err != nil {
@@ -104,8 +105,13 @@ func open(address string, own tls.Certificate, handler http.Handler) (string, er
 	return ln.Addr().String(), nil
 }
 
-// ownCertificate is for the directory's own server.
-func ownCertificate() (tls.Certificate, string, error) {
+// ownCertificate is for the directory's own server, which listens on a loopback address or
+// on another one.
+func ownCertificate(listen string) (tls.Certificate, string, error) {
+	at, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return tls.Certificate{}, "", err
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, "", err
@@ -113,7 +119,7 @@ func ownCertificate() (tls.Certificate, string, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "pebble's directory"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), at.Addr().AsSlice()}, DNSNames: []string{"localhost"},
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true, IsCA: true,
 	}

@@ -249,7 +249,7 @@ func join(failures []error) error {
 
 // What the API shows of a failure.
 const (
-	recordsError  = "DNS_ERROR"
+	RecordsError  = "DNS_ERROR"
 	internalError = "INTERNAL_ERROR"
 )
 
@@ -267,7 +267,7 @@ func (m *Manager) fail(ctx context.Context, job store.CertificateJob, leaf *x509
 	job.Attempts++
 	job.ErrorCode, job.Message = internalError, failure.Error()
 	if failure.Records {
-		job.ErrorCode = recordsError
+		job.ErrorCode = RecordsError
 	}
 	job.RetriesAt = now.Add(retryAfter(job.Attempts, left))
 	if failure.After.After(job.RetriesAt) {
