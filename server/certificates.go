@@ -96,6 +96,10 @@ func (s *Server) openACME() error {
 		config.Authorities = append(config.Authorities, directory)
 	}
 	s.manager, s.budget = acme.NewManager(config), newIssueBudget()
+	if c.TLS.Mode == ModeACME && s.answersDNS() && !c.ACME.DNS.writes() {
+		s.log.Info("the server's wildcard certificate is proved by a CNAME record that has to be there",
+			"record", "_acme-challenge."+c.Domain, "target", s.service.ChallengeTarget())
+	}
 	s.orders = newAgentOrders(&agentOrders{
 		dir: s.dir.file(agentOrdersName), authorities: config.Authorities, admit: s.budget.admit, log: s.log,
 		proofs: func(ctx context.Context, name postern.Hostname) ([]acme.Proof, error) {
