@@ -3,12 +3,16 @@ package api_test
 import (
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit/nameserver"
+	"github.com/postern-dev/postern/server/pki/acme"
 	"github.com/postern-dev/postern/server/pki/dnscheck"
 	"github.com/postern-dev/postern/server/service"
+	"github.com/postern-dev/postern/server/store"
 )
 
 // S1-20: "Check Status". Each step of the guide turns one verdict into another.
@@ -77,6 +81,69 @@ func TestRecordsAreChecked(t *testing.T) {
 	w.refused(400, postern.CodeFieldUnknown, "POST", check, object{"domain": "x"})
 	w.stranger().refused(404, "", "POST", check, nil)
 	w.refused(404, "", "POST", "/reserved_domains/rd_2abc/check", nil)
+}
+
+// A certificate that waits because records were wrong is got as soon as a check finds them
+// right; where the server certifies ingresses, one without a policy is certified, too.
+func TestAGoodCheckBringsACertificateForward(t *testing.T) {
+	i := nameserver.NewInternet()
+	i.Host("9.9.9.9", i.Resolve)
+	publish := func(records string) {
+		t.Helper()
+		i.Host("198.51.100.53", nameserver.Parse(t, "acme.org. SOA ns.acme.org. x.acme.org. 1 2 3 4 5\nacme.org. NS ns.acme.org.\nns.acme.org. A 198.51.100.53\n"+records).Answer, "acme.org.")
+	}
+	publish("")
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	mended := 0
+	w := newWorldOf(t, func(c *service.Config) {
+		c.Now, c.Certifies = now, "ecdsa"
+		c.Checks = service.RecordChecks{Regions: []dnscheck.Region{{Name: "eu", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}}, NoZone: true,
+			Mended: func() { mended++ },
+			Resolver: func() dnscheck.Resolver {
+				return dnscheck.Resolver{Recursive: []netip.AddrPort{netip.MustParseAddrPort("9.9.9.9:53")}, Exchange: i.Exchange}
+			}}
+	})
+	made := w.does(201, "POST", "/agent_ingresses", object{"domain": "connect.acme.org"})
+	if made["certificate_management_policy"] != nil || made["certificate_management_status"] != nil {
+		t.Errorf("an ingress without a policy shows %v", made)
+	}
+	jobs := w.service.Certificates()
+	due := func() []store.CertificateJob {
+		t.Helper()
+		all, err := jobs.Claim(t.Context(), "a process", now().Add(time.Minute), 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	first := due()
+	if len(first) != 1 || first[0].Name != "connect.acme.org" || first[0].Kind != store.JobIngress {
+		t.Fatalf("the work is %+v", first)
+	}
+	first[0].Attempts, first[0].ErrorCode, first[0].Message, first[0].DueAt = 1, acme.RecordsError, "No delegation.", now().Add(time.Hour)
+	if err := jobs.Save(t.Context(), first[0]); err != nil {
+		t.Fatal(err)
+	}
+	check := "/agent_ingresses/" + idIn(made) + "/check"
+	checked := func(status string, brought int) {
+		t.Helper()
+		ahead.Add(int64(10 * time.Second))
+		if answer := w.does(200, "POST", check, nil); answer["status"] != status || mended != brought {
+			t.Errorf("%v, and the work was brought forward %d times, want %s and %d", answer, mended, status, brought)
+		}
+	}
+	checked("problem", 0)
+	publish("connect.acme.org. A 192.0.2.1\ntunnel.eu.connect.acme.org. A 192.0.2.1\n")
+	checked("ok", 1)
+	checked("ok", 1) // it is due already
+	if again := due(); len(again) != 1 || again[0].ID != first[0].ID {
+		t.Errorf("the work is %+v", again)
+	}
+	w.does(204, "DELETE", strings.TrimSuffix(check, "/check"), nil)
+	if rest, err := w.service.Certificates().Claim(t.Context(), "another", now().Add(time.Minute), 10); err != nil || len(rest) > 0 {
+		t.Errorf("of a deleted ingress there is left: %+v %v", rest, err)
+	}
 }
 
 func TestChecksNeedAResolver(t *testing.T) {
