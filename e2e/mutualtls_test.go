@@ -21,6 +21,9 @@ import (
 	"time"
 
 	ngrokapi "github.com/ngrok/ngrok-api-go/v9"
+
+	"github.com/postern-dev/postern/client"
+	"github.com/postern-dev/postern/resource"
 )
 
 // clientAuthority is a directory with ca.pem, and certificates of clients beside it.
@@ -197,6 +200,70 @@ func TestMutualTLSWithAnUploadedAuthority(t *testing.T) {
 		return nil
 	})
 	a.guards(s, url)
+	// A list that the authority is given counts from then on, for sessions that are resumed
+	// as well, and no longer once it is taken away.
+	bob := a.client("bob")
+	a.guards(s, url)
+	if out, complaint := a.curl(s, url, "bob"); out != "CN=bob true" {
+		t.Errorf("bob before he is revoked: %q %s", out, complaint)
+	}
+	pair, err := tls.LoadX509KeyPair(a.path("bob.pem"), a.path("bob.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &tls.Config{RootCAs: s.pool(), ServerName: "uploaded." + domain, Certificates: []tls.Certificate{pair}, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	visit := func() (status int, resumed bool, err error) {
+		transport := s.transport()
+		defer transport.CloseIdleConnections()
+		transport.TLSClientConfig = again
+		answer, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(fmt.Sprintf("https://uploaded.%s:%d/", domain, s.https))
+		if err != nil {
+			return 0, false, err
+		}
+		_, err = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+		return answer.StatusCode, answer.TLS.DidResume, err
+	}
+	for i := range 2 {
+		if status, resumed, err := visit(); status != http.StatusOK || resumed != (i > 0) || err != nil {
+			t.Errorf("bob's visit %d: %d, resumed %v, %v", i, status, resumed, err)
+		}
+	}
+	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: bob, RevocationTime: time.Now().Add(-time.Minute)}},
+	}, a.pair.Leaf, a.pair.PrivateKey.(crypto.Signer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := client.For(s.api(), resource.CertificateAuthorities())
+	crl := string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}))
+	if changed, err := lists.Update(t.Context(), made.ID, resource.CertificateAuthorityUpdate{CRLPEM: &crl}); err != nil || changed.CRLPEM == nil || *changed.CRLPEM != crl {
+		t.Fatalf("%+v, %v", changed, err)
+	}
+	eventually(t, 20*time.Second, func() error {
+		if out, complaint := a.curl(s, url, "bob"); complaint == "" {
+			return fmt.Errorf("still let in: %q", out)
+		}
+		return nil
+	})
+	if status, _, err := visit(); err == nil {
+		t.Errorf("bob's old session is let in: %d", status)
+	}
+	a.guards(s, url, "bob")
+	if known, err := authorities.Get(t.Context(), made.ID); err != nil || known.CAPEM != string(text) {
+		t.Errorf("ngrok's client reads %+v, %v", known, err)
+	}
+	crl = ""
+	if _, err := lists.Update(t.Context(), made.ID, resource.CertificateAuthorityUpdate{CRLPEM: &crl}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, func() error {
+		if out, complaint := a.curl(s, url, "bob"); out != "CN=bob true" {
+			return fmt.Errorf("%q %s", out, complaint)
+		}
+		return nil
+	})
 	unknown := s.agentProcess("http", port, "--url", "https://unknown."+domain, "--mutual-tls-cas", "ca_"+strings.Repeat("x", 27))
 	unknown.waitFor("has no such certificate authority", 20*time.Second)
 	if err := authorities.Delete(t.Context(), made.ID); err != nil {

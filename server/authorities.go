@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/server/service"
 )
 
 // authorities are the certificate authorities that accounts have uploaded. The zero value
@@ -20,9 +21,9 @@ type authorityKey struct {
 	id      string
 }
 
-// knownAuthority is one as it was read from text.
+// knownAuthority is one as it was read from what the store has.
 type knownAuthority struct {
-	text string
+	from service.Authority
 	read *material.Authorities
 }
 
@@ -48,19 +49,34 @@ func (s *Server) readAuthorities(ctx context.Context) error {
 	now := make(map[authorityKey]knownAuthority, len(all))
 	for _, one := range all {
 		key := authorityKey{one.Account, one.ID}
-		if known, is := before[key]; is && known.text == one.Certificate {
+		if known, is := before[key]; is && known.from == one {
 			now[key] = known
 			continue
 		}
-		read, err := material.ReadAuthorities(material.Text{Name: one.ID, Data: []byte(one.Certificate)}, time.Now())
+		read, err := readAuthority(one)
 		if err != nil {
 			s.log.ErrorContext(ctx, "an uploaded certificate authority cannot be used", "account", one.Account, "authority", one.ID, "error", err)
 			continue
 		}
-		now[key] = knownAuthority{one.Certificate, read}
+		now[key] = knownAuthority{one, read}
 	}
 	s.authorities.known.Store(&now)
 	return nil
+}
+
+// readAuthority reads one with its revocation lists: without those that it has it would
+// let in whom it has revoked.
+func readAuthority(one service.Authority) (*material.Authorities, error) {
+	read, err := material.ReadAuthorities(material.Text{Name: one.ID, Data: []byte(one.Certificate)}, time.Now())
+	if err != nil || one.Revocations == "" {
+		return read, err
+	}
+	lists, _, err := material.ReadRevocationLists(material.Text{Name: one.ID + " (crl_pem)", Data: []byte(one.Revocations), Most: service.MaxRevocations}, read.Certificates, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	read.Revocations = append(read.Revocations, lists...)
+	return read, nil
 }
 
 // checkAuthority refuses an authority that the account does not have. What is not known

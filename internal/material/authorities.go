@@ -143,9 +143,7 @@ func (a *Authorities) PEM() []byte {
 	for _, c := range a.Certificates {
 		_ = pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}) // a buffer takes everything
 	}
-	for _, list := range a.Revocations {
-		_ = pem.Encode(&text, &pem.Block{Type: "X509 CRL", Bytes: list.Raw})
-	}
+	text.Write(ListsPEM(a.Revocations))
 	return text.Bytes()
 }
 

@@ -1,6 +1,7 @@
 package material
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -13,7 +14,7 @@ const (
 	end   = "-----END "
 	dash  = "-----"
 
-	// MostBytes bounds a text.
+	// MostBytes bounds a text that has no bound of its own.
 	MostBytes = 128 << 10
 	// mostBlocks bounds the PEM blocks of a text.
 	mostBlocks = 256
@@ -25,6 +26,7 @@ type Text struct {
 	// in "mutual_tls_cas (ca-crt.pem)".
 	Name string
 	Data []byte // PEM; DER where a field holds one thing
+	Most int    // bytes that are allowed, 0 for MostBytes
 }
 
 // block is one of a PEM text, or the whole of a DER one.
@@ -55,8 +57,8 @@ func (b block) where() string {
 // comments) and dropped; a block that cannot be read is an error, for half of a file must
 // not be taken for the whole. There is at least one.
 func (t Text) blocks() ([]block, error) {
-	if len(t.Data) > MostBytes {
-		return nil, t.fault("has %d bytes, at most %d are allowed", len(t.Data), MostBytes)
+	if most := cmp.Or(t.Most, MostBytes); len(t.Data) > most {
+		return nil, t.fault("has %d bytes, at most %d are allowed", len(t.Data), most)
 	}
 	if found, err := t.foreign(); found != nil || err != nil {
 		return found, err

@@ -1,7 +1,9 @@
 package material
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,28 +20,68 @@ const (
 // ReadRevocationLists reads revocation lists (RFC 5280 §5) that authorities have signed:
 // several in PEM, or one in DER.
 func ReadRevocationLists(t Text, authorities []*x509.Certificate, now time.Time) ([]*x509.RevocationList, []Warning, error) {
-	blocks, err := t.blocks()
+	lists, err := t.revocationLists()
 	if err != nil {
 		return nil, nil, err
-	}
-	var lists []*x509.RevocationList
-	for _, b := range blocks {
-		switch {
-		case b.isKey():
-			return nil, nil, t.fault("has a private key%s, expected a revocation list", b.where())
-		case !b.isRevocationList():
-			return nil, nil, t.fault("has %s%s, expected a revocation list (-----BEGIN X509 CRL-----)", kindOf(b), b.where())
-		}
-		list, err := t.revocationList(b)
-		if err != nil {
-			return nil, nil, err
-		}
-		lists = append(lists, list)
 	}
 	if err := t.checkLists(lists, authorities); err != nil {
 		return nil, nil, err
 	}
 	return lists, staleLists(lists, now), nil
+}
+
+// ReadListsOf reads the revocation lists of one authority. Stale ones are not told of.
+func ReadListsOf(t Text, authority *x509.Certificate) ([]*x509.RevocationList, error) {
+	lists, err := t.revocationLists()
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range lists {
+		switch {
+		case string(authority.RawSubject) != string(list.RawIssuer):
+			return nil, t.fault("has a revocation list of %q, expected one of the authority %q", clip(list.Issuer.String()), clip(authority.Subject.String()))
+		case !mayRevoke(authority):
+			return nil, t.fault("has a revocation list, and the authority %s may not sign any: its key usage has no cRLSign", Name(authority))
+		case !Issued(authority, list):
+			return nil, t.fault("has a revocation list of %q that the key of this authority has not signed; another authority has the same name", clip(list.Issuer.String()))
+		}
+	}
+	if err := t.checkLists(lists, []*x509.Certificate{authority}); err != nil {
+		return nil, err
+	}
+	return lists, nil
+}
+
+// ListsPEM is lists as PEM text.
+func ListsPEM(lists []*x509.RevocationList) []byte {
+	var text bytes.Buffer
+	for _, list := range lists {
+		_ = pem.Encode(&text, &pem.Block{Type: "X509 CRL", Bytes: list.Raw}) // a buffer takes everything
+	}
+	return text.Bytes()
+}
+
+// revocationLists takes apart a text that has revocation lists only.
+func (t Text) revocationLists() ([]*x509.RevocationList, error) {
+	blocks, err := t.blocks()
+	if err != nil {
+		return nil, err
+	}
+	var lists []*x509.RevocationList
+	for _, b := range blocks {
+		switch {
+		case b.isKey():
+			return nil, t.fault("has a private key%s, expected a revocation list", b.where())
+		case !b.isRevocationList():
+			return nil, t.fault("has %s%s, expected a revocation list (-----BEGIN X509 CRL-----)", kindOf(b), b.where())
+		}
+		list, err := t.revocationList(b)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, list)
+	}
+	return lists, nil
 }
 
 func kindOf(b block) string {
@@ -79,10 +121,11 @@ func Issued(authority *x509.Certificate, list *x509.RevocationList) bool {
 	if string(authority.RawSubject) != string(list.RawIssuer) {
 		return false
 	}
-	if authority.KeyUsage != 0 && authority.KeyUsage&x509.KeyUsageCRLSign == 0 {
-		return false
-	}
-	return authority.CheckSignature(list.SignatureAlgorithm, list.RawTBSRevocationList, list.Signature) == nil
+	return mayRevoke(authority) && authority.CheckSignature(list.SignatureAlgorithm, list.RawTBSRevocationList, list.Signature) == nil
+}
+
+func mayRevoke(authority *x509.Certificate) bool {
+	return authority.KeyUsage == 0 || authority.KeyUsage&x509.KeyUsageCRLSign != 0
 }
 
 // IsStale tells whether a list should have been replaced by a newer one.

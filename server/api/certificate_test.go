@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"maps"
 	"math/big"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -179,6 +181,111 @@ func TestTLSCertificatesAreChecked(t *testing.T) {
 	w.does(201, "POST", "/tls_certificates", object{"certificate_pem": chain, "private_key_pem": key}) // the same again is another
 }
 
+// An authority has the lists that it has signed, and no others; what is refused changes
+// nothing.
+func TestRevocationListsOfAuthorities(t *testing.T) {
+	w := newWorld(t)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(name string, usage x509.KeyUsage) (string, *x509.Certificate) {
+		ca, _ := certificateOf(t, private, func(c *x509.Certificate) {
+			c.IsCA, c.KeyUsage, c.ExtKeyUsage, c.Subject.CommonName = true, usage, nil, name
+		})
+		block, _ := pem.Decode([]byte(ca))
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ca, parsed
+	}
+	signs := x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	ca, root := made("Acme Root", signs)
+	_, other := made("Other Root", signs)
+	mute, _ := made("Acme Root", x509.KeyUsageCertSign)
+	list := func(by *x509.Certificate, key crypto.Signer, number int64, entries int) string {
+		template := &x509.RevocationList{Number: big.NewInt(number), ThisUpdate: time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC), NextUpdate: time.Date(2019, 2, 1, 0, 0, 0, 0, time.UTC)}
+		for n := range entries {
+			template.RevokedCertificateEntries = append(template.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(int64(n + 1)), RevocationTime: template.ThisUpdate})
+		}
+		der, err := x509.CreateRevocationList(rand.Reader, template, by, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	}
+	first, second := list(root, private, 1, 1), list(root, private, 2, 2) // long stale, which is the endpoints' to judge
+	with := w.does(201, "POST", "/certificate_authorities", object{"ca_pem": ca, "crl_pem": "Certificate Revocation List (CRL):\n" + first})
+	if with["crl_pem"] != first {
+		t.Errorf("made %v", with)
+	}
+	id := text(with, "id")
+	path := "/certificate_authorities/" + id
+	for _, c := range []struct {
+		body object
+		want any
+	}{
+		{object{"description": "d"}, first},
+		{object{"crl_pem": first + second}, first + second},
+		{object{"metadata": "m"}, first + second},
+		{object{"crl_pem": nil}, nil},
+		{object{"crl_pem": second}, second},
+		{object{"crl_pem": ""}, nil},
+		{object{"crl_pem": first}, first},
+	} {
+		if got := w.does(200, "PATCH", path, c.body); got["crl_pem"] != c.want {
+			t.Errorf("%v: %v", c.body, got["crl_pem"])
+		}
+	}
+	long := list(root, private, 3, 12000)
+	der, _ := pem.Decode([]byte(first))
+	fits := list(root, private, 3, 6000)
+	for what, c := range map[string]struct{ text, says string }{
+		"another's":            {list(other, private, 1, 1), `expected one of the authority "CN=Acme Root`},
+		"another's beside one": {first + list(other, private, 1, 1), "expected one of the authority"},
+		"of the same name":     {list(root, stranger, 1, 1), "the key of this authority has not signed"},
+		"a certificate":        {ca, "has a certificate, at line 1, expected a revocation list"},
+		"malformed":            {strings.Replace(first, "MII", "AII", 1), "has a revocation list that cannot be read"},
+		"damaged":              {strings.Replace(first, "MII", "?II", 1), "not base64"},
+		"not whole":            {first[:len(first)-40], "the file is not whole"},
+		"no PEM":               {"root", "is not PEM text"},
+		"base64 alone":         {base64.StdEncoding.EncodeToString(der.Bytes), "without the lines -----BEGIN"},
+		"blanks":               {" \n", "is empty"},
+		"too long":             {long, "at most 262144 are allowed"},
+	} {
+		for _, refused := range []func() string{
+			func() string {
+				return w.refused(400, postern.CodeMaterialInvalid, "PATCH", path, object{"crl_pem": c.text})
+			},
+			func() string {
+				return w.refused(400, postern.CodeMaterialInvalid, "POST", "/certificate_authorities", object{"ca_pem": ca, "crl_pem": c.text})
+			},
+		} {
+			if got := refused(); !strings.Contains(got, "crl_pem") || !strings.Contains(got, c.says) {
+				t.Errorf("%s: %s", what, got)
+			}
+		}
+	}
+	if got := w.refused(400, postern.CodeMaterialInvalid, "POST", "/certificate_authorities", object{"ca_pem": mute, "crl_pem": first}); !strings.Contains(got, "has no cRLSign") {
+		t.Errorf("an authority that may not revoke: %s", got)
+	}
+	if got := w.does(200, "GET", path, nil); got["crl_pem"] != first || got["description"] != "d" {
+		t.Errorf("after refusals: %v", got)
+	}
+	if got := w.does(200, "PATCH", path, object{"crl_pem": fits}); got["crl_pem"] != fits || len(fits) <= material.MostBytes {
+		t.Errorf("a list of %d bytes is not kept", len(fits))
+	}
+	got := w.happened(id)
+	if len(got) != 9 || got[0] != event.CertificateAuthorityCreated || got[8] != event.CertificateAuthorityUpdated {
+		t.Errorf("events %v", got)
+	}
+}
+
 func TestCertificateAuthorities(t *testing.T) {
 	w := newWorld(t)
 	authority := func(c *x509.Certificate) {
@@ -188,8 +295,8 @@ func TestCertificateAuthorities(t *testing.T) {
 	leaf, _ := certificate(t)
 	made := w.does(201, "POST", "/certificate_authorities", object{"ca_pem": ca, "description": "d", "metadata": "m"})
 	id := text(made, "id")
-	if keys(made) != "ca_pem created_at description extended_key_usages id key_usages metadata not_after not_before subject_common_name uri" ||
-		made["subject_common_name"] != "Acme Root" || made["ca_pem"] != ca || made["not_after"] != "2020-01-01T00:00:00Z" || !strings.HasPrefix(id, "ca_") ||
+	if keys(made) != "ca_pem created_at crl_pem description extended_key_usages id key_usages metadata not_after not_before subject_common_name uri" ||
+		made["subject_common_name"] != "Acme Root" || made["ca_pem"] != ca || made["crl_pem"] != nil || made["not_after"] != "2020-01-01T00:00:00Z" || !strings.HasPrefix(id, "ca_") ||
 		!slices.Equal(list(made["key_usages"]), []string{"keyCertSign", "cRLSign"}) || len(list(made["extended_key_usages"])) != 0 {
 		t.Errorf("made %v", made)
 	}

@@ -12,6 +12,7 @@ type Authority struct {
 	Account     postern.AccountID
 	ID          string
 	Certificate string // PEM
+	Revocations string // its revocation lists in PEM, "" for none
 }
 
 // Authorities returns those of all accounts.
@@ -20,7 +21,7 @@ func (s *Service) Authorities(ctx context.Context) ([]Authority, error) {
 	err := s.read(ctx, func(ctx context.Context, tx store.Tx) error {
 		all = nil
 		return eachRow(ctx, tx.CertificateAuthorities(), nil, func(row *store.CertificateAuthority) error {
-			all = append(all, Authority{Account: row.Account, ID: row.ID, Certificate: row.Certificate})
+			all = append(all, Authority{Account: row.Account, ID: row.ID, Certificate: row.Certificate, Revocations: row.Revocations})
 			return nil
 		})
 	})

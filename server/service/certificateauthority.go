@@ -1,6 +1,10 @@
 package service
 
 import (
+	"crypto/x509"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki/uploaded"
@@ -25,24 +29,58 @@ func (s *Service) CertificateAuthorities() *CertificateAuthorities {
 			}
 			row.Certificate, row.CommonName = c.CAPEM, uploaded.Texts([]string{ca.Subject.CommonName})
 			row.NotBefore, row.NotAfter = ca.NotBefore, ca.NotAfter
-			return nil
+			row.Revocations, err = revocationLists(c.CRLPEM, ca)
+			return err
 		},
 		change: func(_ *draft, _ Caller, row *store.CertificateAuthority, u resource.CertificateAuthorityUpdate) error {
 			set(&row.Description, u.Description)
 			set(&row.Metadata, u.Metadata)
-			return nil
+			if u.CRLPEM == nil {
+				return nil
+			}
+			ca, err := storedLeaf(row.ID, row.Certificate)
+			if err != nil {
+				return err
+			}
+			row.Revocations, err = revocationLists(*u.CRLPEM, ca)
+			return err
 		},
 		show: func(_ reader, row *store.CertificateAuthority) (resource.CertificateAuthority, error) {
 			ca, err := storedLeaf(row.ID, row.Certificate)
 			if err != nil {
 				return resource.CertificateAuthority{}, err
 			}
+			var lists *string
+			if row.Revocations != "" {
+				lists = &row.Revocations
+			}
 			return resource.CertificateAuthority{
 				Identity: s.identity(definition, &row.Meta), Notes: notes(&row.Meta),
 				CAPEM: row.Certificate, SubjectCommonName: row.CommonName,
 				NotBefore: resource.Moment(row.NotBefore), NotAfter: resource.Moment(row.NotAfter),
-				KeyUsages: uploaded.KeyUsages(ca), ExtendedKeyUsages: uploaded.ExtendedKeyUsages(ca),
+				KeyUsages: uploaded.KeyUsages(ca), ExtendedKeyUsages: uploaded.ExtendedKeyUsages(ca), CRLPEM: lists,
 			}, nil
 		},
 	}
+}
+
+// MaxRevocations bounds the text of an authority's revocation lists, in bytes.
+const MaxRevocations = 256 << 10
+
+// revocationLists reads the lists that an authority has signed, "" for none, and gives
+// them without what stood between them. One that is past its next update is taken:
+// endpoints say what that means to them.
+func revocationLists(given string, ca *x509.Certificate) (string, error) {
+	if given == "" {
+		return "", nil
+	}
+	lists, err := material.ReadListsOf(material.Text{Name: "crl_pem", Data: []byte(given), Most: MaxRevocations}, ca)
+	if err != nil {
+		return "", err
+	}
+	text := string(material.ListsPEM(lists))
+	if len(text) > MaxRevocations { // its lines were longer
+		return "", postern.Errorf(postern.CodeMaterialInvalid, "crl_pem has %d bytes in lines of 64, at most %d are allowed", len(text), MaxRevocations)
+	}
+	return text, nil
 }

@@ -20,4 +20,5 @@ type CertificateAuthority struct {
 	Certificate         string // PEM
 	CommonName          string
 	NotBefore, NotAfter time.Time
+	Revocations         string // its revocation lists in PEM, "" for none
 }

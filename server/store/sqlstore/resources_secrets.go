@@ -39,9 +39,10 @@ func (t tx) CertificateAuthorities() store.Rows[store.CertificateAuthority] {
 	return rowsOf(t, table[store.CertificateAuthority, *store.CertificateAuthority]{
 		name: "certificate_authorities", what: "certificate authority",
 		columns: headColumns(
-			column{"certificate", text}, column{"subject_common_name", text}, column{"not_before", moment}, column{"not_after", moment}),
+			column{"certificate", text}, column{"subject_common_name", text}, column{"not_before", moment}, column{"not_after", moment},
+			column{"revocation_lists", text}),
 		fields: func(c *store.CertificateAuthority) []any {
-			return headFields(&c.Meta, &c.Certificate, &c.CommonName, micros{&c.NotBefore}, micros{&c.NotAfter})
+			return headFields(&c.Meta, &c.Certificate, &c.CommonName, micros{&c.NotBefore}, micros{&c.NotAfter}, &c.Revocations)
 		},
 	})
 }

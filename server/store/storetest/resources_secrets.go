@@ -57,8 +57,12 @@ func certificateAuthorities() kind[store.CertificateAuthority, *store.Certificat
 		fill: func(_ context.Context, _ store.Tx, c *store.CertificateAuthority, n int) error {
 			c.Certificate, c.CommonName = "-----BEGIN\n", fmt.Sprintf("Root %d", n)
 			c.NotBefore, c.NotAfter = c.CreatedAt.AddDate(-1, 0, 0), c.CreatedAt.AddDate(0, 0, n)
+			if n%2 == 0 {
+				c.Revocations = "-----BEGIN X509 CRL\n"
+			}
 			return nil
 		},
+		change: func(c *store.CertificateAuthority) { c.Revocations = "other" },
 	}
 }
 
