@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,21 +21,20 @@ import (
 // the vendor on a machine of its own, and the customer's site behind a firewall.
 type vendorsGuide struct {
 	*guideNetwork
-	s          *server
-	key        string // of the vendor's account
-	root       string // file with the root of the authority that the world trusts
-	token      string // of the site's agent
-	webToken   string // of the site's exposed API
-	service    *process
-	agent      *process
-	directory  string // of the customer, where the agent is started
-	lastAnswer string
+	s         *server
+	key       string // of the vendor's account
+	root      string // file with the root of the authority that the world trusts
+	token     string // of the site's agent
+	webToken  string // of the site's exposed API
+	service   *process
+	agent     *process
+	directory string // of the customer, where the agent is started
 }
 
 // S1 whole, with real delegation, real certificates and real mutual TLS: parent zones are
 // served by nsd, looked up through unbound, and certificates come from pebble.
 func TestSiteToSiteGuide(t *testing.T) {
-	t.Parallel() // it waits for a minute, as a server does that was refused a certificate
+	t.Parallel()
 	if !path.Isolate(t) {
 		return
 	}
@@ -73,24 +71,17 @@ func newGuide(t *testing.T) *vendorsGuide {
 	if err := os.WriteFile(s.Config, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
+	// The operator delegates the challenges of the server's own names before it starts.
 	var keys struct {
 		APIKey string `json:"api_key"`
+		Record string `json:"challenge_record"`
 	}
 	if err := json.Unmarshal([]byte(run(t, nil, posternBinary, "server", "bootstrap", "--config", s.Config, "--format", "json")), &keys); err != nil {
 		t.Fatal(err)
 	}
+	g.adds(domain, keys.Record)
+	s.start()
 	g.key, g.root = keys.APIKey, filepath.Join(g.vendor.dir, "root.pem")
-	// The operator delegates the challenges of the server's own names, as its log says.
-	wanted := regexp.MustCompile(`_acme-challenge\.` + regexp.QuoteMeta(domain) + ` CNAME ([a-z0-9.]+\.acme\.dns\.` + regexp.QuoteMeta(domain) + `)`)
-	eventually(t, 30*time.Second, func() error {
-		found := wanted.FindStringSubmatch(s.process.output())
-		if found == nil {
-			return errors.New("the server does not say what it needs for its own certificate")
-		}
-		g.adds(domain, fmt.Sprintf("_acme-challenge CNAME %s.", found[1]))
-		return nil
-	})
 	for _, p := range []*place{g.vendor, g.site} {
 		p.file("root.pem", issuer.RootPEM)
 	}
@@ -177,12 +168,15 @@ func (g *vendorsGuide) makesIngress() {
 	g.adds(vendorDomain, records...)
 	g.verified(uri)
 	// What was wrong a moment ago has kept the certificate back; the check has it got now.
-	eventually(g.t, 90*time.Second, func() error {
+	if err := program.Poll(90*time.Second, time.Second, func() error {
+		g.verified(uri)
 		if status, body := g.curl("--cacert", g.root, "https://tunnel.us.connect."+vendorDomain); status == "000" {
 			return fmt.Errorf("the ingress shows no certificate of its own: %s", body)
 		}
 		return nil
-	})
+	}); err != nil {
+		g.t.Fatal(err)
+	}
 	for _, name := range []string{"connect." + vendorDomain, "tunnel.us.connect." + vendorDomain} {
 		if answer := strings.TrimSpace(g.vendor.run("dig", "+short", name)); answer != serverAddr {
 			g.t.Errorf("%s is %q", name, answer)
@@ -197,7 +191,10 @@ func (g *vendorsGuide) makesDomain() {
 	uri := "/reserved_domains/" + made["id"].(string)
 	g.adds(vendorDomain, fmt.Sprintf("*.customer1 CNAME %s.", made["cname_target"]), fmt.Sprintf("_acme-challenge.customer1 CNAME %s.", made["acme_challenge_cname_target"]))
 	g.verified(uri)
-	eventually(g.t, 120*time.Second, func() error {
+	// Until the records were there the certificate was refused; a check has it got now. People
+	// do not look every few milliseconds.
+	if err := program.Poll(120*time.Second, 2*time.Second, func() error {
+		g.verified(uri)
 		now := g.calls("200", uri, nil)
 		status, _ := now["certificate_management_status"].(map[string]any)
 		if now["certificate"] == nil || status == nil || status["renews_at"] == nil || status["provisioning_job"] != nil {
@@ -205,7 +202,9 @@ func (g *vendorsGuide) makesDomain() {
 			return fmt.Errorf("the domain is %s", text)
 		}
 		return nil
-	})
+	}); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // S1-21…S1-24: the site's agent gets a token of a bot user's, for its own names alone.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern/e2e/internal/program"
 	"github.com/postern-dev/postern/internal/testkit/path"
+	"github.com/postern-dev/postern/internal/testkit/pebble"
 )
 
 const (
@@ -173,6 +174,52 @@ func TestFromABareMachineToTheFirstURL(t *testing.T) {
 		t.Error("no other process serves after the change")
 	}
 	has(t, h.run("cat", "/etc/postern/server.yml"), `connections: 12345`)
+}
+
+// With ACME, the way that is proposed: each name gets its certificate from an authority, which
+// comes to the machine for proof.
+func TestSetupWithAnAuthority(t *testing.T) {
+	if !path.Isolate(t) {
+		return
+	}
+	h := newBareHost(t)
+	h.resolves(t, "--address=/"+bareDomain+"/"+bareAddr)
+	issuer := pebble.Start(t, pebble.Config{HTTPPort: 80, TLSPort: 443, DNS: "198.18.7.1:53", Listen: "198.18.7.1:14000"})
+	vouches, err := os.ReadFile(issuer.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, directoryRoot := h.file("root.pem", issuer.RootPEM), h.file("directory.pem", string(vouches))
+	flags := []string{"--yes", "--domain", bareDomain, "--email", "operator@example.net", "--acme-directory", issuer.Directory}
+	status, said := h.setup("", append(flags, "--check")...)
+	if status != 1 {
+		t.Errorf("an authority that nobody vouches for passes the checks:\n%s", said)
+	}
+	has(t, said, `^fail +acme +`, `tls\.ca_root`)
+	status, said = h.setup("", append(flags, "--acme-ca-root", directoryRoot)...)
+	if status != 0 {
+		t.Fatalf("setup ended with %d:\n%s\n%s", status, said, h.run("sh", "-c", "cat /run/stand-in/journal || true"))
+	}
+	has(t, said, `^ok +acme +`, `connect\.tunnels\.example\.net has a certificate, issued by .*Pebble`)
+	has(t, h.run("cat", "/etc/postern/server.yml"), `mode: acme`, `email: operator@example\.net`)
+	if strings.Contains(said, "--ca-pin") {
+		t.Errorf("agents are told to pin what the world vouches for:\n%s", said)
+	}
+
+	site := h.directory("site")
+	if err := os.WriteFile(filepath.Join(site, "index.html"), []byte("hello, world"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(`Authtoken: +(\S+)`).FindStringSubmatch(said)[1]
+	agent := h.start("agent", "env", "HOME="+h.directory("home"), h.binary, "http", "file://"+site, "--url", "https://app."+bareDomain, "--log", "stdout",
+		"--authtoken", token, "--connect-url", "connect."+bareDomain+":443", "--connect-cas", root)
+	agent.waitFor("https://app."+bareDomain, 30*time.Second)
+	eventually(t, 60*time.Second, func() error {
+		if page := h.run("sh", "-c", "curl --silent --show-error --cacert "+root+" https://app."+bareDomain+"/ 2>&1 || true"); page != "hello, world" {
+			return fmt.Errorf("the page says %q", page)
+		}
+		return nil
+	})
 }
 
 // firstURL logs in and takes an endpoint online with the commands that setup printed, and

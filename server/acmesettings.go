@@ -62,6 +62,12 @@ func (c Config) certifies() string {
 	return c.ACME.KeyType
 }
 
+// delegatesChallenges tells whether the server's own wildcard is proved by a record that
+// leads into the zone which it answers for.
+func (c Config) delegatesChallenges() bool {
+	return c.TLS.Mode == ModeACME && c.Listen.DNS != "" && !c.ACME.DNS.writes()
+}
+
 // certificateSettings are those of the server's certificates.
 func certificateSettings() []Setting {
 	return append([]Setting{

@@ -16,6 +16,10 @@ type Keys struct {
 	Authtoken string            `json:"authtoken,omitempty"`
 	CAFile    string            `json:"ca_file,omitempty"`
 	CAPin     string            `json:"ca_pin,omitempty"` // the fingerprint of its certificate, for "postern login --ca-pin"
+
+	// ChallengeRecord is the DNS record that proves the server's own wildcard to an ACME
+	// authority and that has to be made where the domain is; "" where there is no need.
+	ChallengeRecord string `json:"challenge_record,omitempty"`
 }
 
 // Bootstrap makes the first account, user, API key and authtoken of the
@@ -37,9 +41,12 @@ func bootstrapErrand() errand[struct{}, Keys] {
 			return Keys{}, err
 		}
 		keys := Keys{AccountID: made.AccountID, UserID: made.UserID, APIKey: made.APIKey.Reveal(), Authtoken: made.Authtoken.Reveal()}
-		if p.ca != nil {
+		if p.ca != nil && p.config.TLS.Mode == ModeLocalCA {
 			keys.CAFile = p.ca.RootFile()
 			keys.CAPin = fingerprint(p.ca.Newest())
+		}
+		if p.config.delegatesChallenges() {
+			keys.ChallengeRecord = "_acme-challenge." + string(p.config.Domain) + ". CNAME " + string(p.service.ChallengeTarget()) + "."
 		}
 		return keys, nil
 	}}

@@ -96,7 +96,7 @@ func (s *Server) openACME() error {
 		config.Authorities = append(config.Authorities, directory)
 	}
 	s.manager, s.budget = acme.NewManager(config), newIssueBudget()
-	if c.TLS.Mode == ModeACME && s.answersDNS() && !c.ACME.DNS.writes() {
+	if c.delegatesChallenges() {
 		s.log.Info("the server's wildcard certificate is proved by a CNAME record that has to be there",
 			"record", "_acme-challenge."+c.Domain, "target", s.service.ChallengeTarget())
 	}

@@ -54,6 +54,9 @@ func printKeys(w io.Writer, keys server.Keys) error {
 	if keys.CAFile != "" {
 		fmt.Fprintf(&text, "CA file:    %s\nCA pin:     %s\n", keys.CAFile, keys.CAPin)
 	}
+	if keys.ChallengeRecord != "" {
+		fmt.Fprintf(&text, "DNS record: %s   (proves the server's own wildcard certificate)\n", keys.ChallengeRecord)
+	}
 	if keys.Authtoken == "" {
 		text.WriteString("\nThe account exists already; its keys were shown when it was made and are kept nowhere.\n")
 	} else {

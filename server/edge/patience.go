@@ -13,10 +13,11 @@ import (
 const mostPatient = 4096
 
 // await calls done now and after every change of the routes, until it says so, until
-// the time has come, or the edge drains. It is for addresses that were lost a moment
-// ago: their agent is on its way back, most likely.
-func (e *Edge) await(until time.Time, done func() bool) {
-	left := time.Until(until)
+// the time has come that until names, or the edge drains. It is for addresses that were
+// lost a moment ago: their agent is on its way back, most likely. until is asked again
+// when it turns out that one will not come back.
+func (e *Edge) await(until func() time.Time, done func() bool) {
+	left := time.Until(until())
 	if left <= 0 || e.draining.Load() {
 		return
 	}
@@ -27,12 +28,17 @@ func (e *Edge) await(until time.Time, done func() bool) {
 	timer := time.NewTimer(left)
 	defer timer.Stop()
 	for {
-		changed := e.config.Routes.Changed()
+		changed, forgot := e.config.Routes.Changed(), e.config.Recent.Changed()
 		if done() {
 			return
 		}
+		if left = time.Until(until()); left <= 0 {
+			return
+		}
+		timer.Reset(left)
 		select {
 		case <-changed:
+		case <-forgot:
 		case <-timer.C:
 			return
 		case <-e.ctx.Done():
@@ -43,7 +49,7 @@ func (e *Edge) await(until time.Time, done func() bool) {
 
 // lookPatiently is look for a name that may come back.
 func (x *Exchange) lookPatiently(to destination, err error) (destination, error) {
-	until := x.edge.config.Recent.HTTP(x.host, x.visitor.secure)
+	until := func() time.Time { return x.edge.config.Recent.HTTP(x.host, x.visitor.secure) }
 	x.edge.await(until, func() bool {
 		to, err = x.look()
 		return !isCode(err, postern.CodeEndpointOffline)
@@ -57,7 +63,7 @@ func (x *Exchange) forwardLater(f forwarder, failed error, tried []route.Member)
 	if x.edge.config.Recent == nil {
 		return failed
 	}
-	x.edge.await(time.Now().Add(route.ReturnTime), func() bool {
+	x.edge.await(x.edge.returning(x.route), func() bool {
 		if !f.untouched() {
 			return true
 		}
@@ -75,6 +81,18 @@ func (x *Exchange) forwardLater(f forwarder, failed error, tried []route.Member)
 		return failed == nil || !away(failed)
 	})
 	return failed
+}
+
+// returning says for how long to wait for a member of a route whose members have just
+// failed: not at all any more once the route has gone on purpose.
+func (e *Edge) returning(r *route.Route) (until func() time.Time) {
+	at := time.Now().Add(route.ReturnTime)
+	return func() time.Time {
+		if e.config.Routes.Load().Same(r) == nil && e.config.Recent.Until(r.URL).IsZero() {
+			return time.Time{}
+		}
+		return at
+	}
 }
 
 // another finds a member that was not tried, of whichever route has the address now.
@@ -101,7 +119,7 @@ func (e *Edge) tlsRoute(name postern.Hostname) *route.Route {
 	}
 	r := e.config.Routes.Load().TLS(name)
 	if r == nil {
-		e.await(e.config.Recent.TLS(name), func() bool {
+		e.await(func() time.Time { return e.config.Recent.TLS(name) }, func() bool {
 			r = e.config.Routes.Load().TLS(name)
 			return r != nil
 		})
@@ -117,7 +135,7 @@ func (e *Edge) webRoute(name postern.Hostname) *route.Route {
 	r := e.config.Routes.Load().HTTP(name, true)
 	if r == nil {
 		// What it asks of certificates must be known before the handshake.
-		e.await(e.config.Recent.HTTP(name, true), func() bool {
+		e.await(func() time.Time { return e.config.Recent.HTTP(name, true) }, func() bool {
 			r = e.config.Routes.Load().HTTP(name, true)
 			return r != nil
 		})
@@ -129,7 +147,7 @@ func (e *Edge) webRoute(name postern.Hostname) *route.Route {
 func (e *Edge) flowRoute(port uint16) *route.Route {
 	r := e.config.Routes.Load().Flow(port)
 	if r == nil {
-		e.await(e.config.Recent.Flow(port), func() bool {
+		e.await(func() time.Time { return e.config.Recent.Flow(port) }, func() bool {
 			r = e.config.Routes.Load().Flow(port)
 			return r != nil
 		})
@@ -141,7 +159,7 @@ func (e *Edge) flowRoute(port uint16) *route.Route {
 func (e *Edge) portRoute(port uint16) *route.Route {
 	r := e.config.Routes.Load().Port(port)
 	if r == nil {
-		e.await(e.config.Recent.Port(port), func() bool {
+		e.await(func() time.Time { return e.config.Recent.Port(port) }, func() bool {
 			r = e.config.Routes.Load().Port(port)
 			return r != nil
 		})

@@ -72,10 +72,11 @@ func TestRequestsWaitForANameThatReturns(t *testing.T) {
 // A member whose session is over fails before anything was sent: the request waits
 // for another one, on the same route or a new one.
 func TestRequestsWaitForAnotherSession(t *testing.T) {
-	s, _ := patient(t)
+	s, recent := patient(t)
 	addr := s.upstream(saying("moved"))
 	s.serve("https://app."+domain, addr, func(m *member) { m.refuse = &postern.Error{Code: postern.CodeLinkDraining} })
 	time.AfterFunc(50*time.Millisecond, func() {
+		recent.Lose(postern.URL{Scheme: postern.HTTPS, Host: "app." + domain})
 		s.clear()
 		s.serve("https://app."+domain, addr)
 	})
@@ -113,6 +114,41 @@ func TestNobodyWaitsInVain(t *testing.T) {
 	recent.Lose(url)
 	if took := get(); took < route.ReturnTime-time.Second || took > route.ReturnTime+2*time.Second {
 		t.Errorf("a name that did not return: %v", took)
+	}
+}
+
+// Who waits for a name already is told as soon as it turns out that it will not come back.
+func TestWaitingEndsWithHope(t *testing.T) {
+	s, recent := patient(t)
+	url := postern.URL{Scheme: postern.HTTPS, Host: "app." + domain}
+	recent.Lose(url)
+	answered := make(chan *http.Response, 1)
+	began := time.Now()
+	go func() {
+		response, err := s.client().Get("https://app." + domain)
+		if err != nil {
+			t.Error(err)
+			response = new(http.Response)
+		}
+		answered <- response
+	}()
+	// Until it waits there is nothing to see; it is forgotten again and again.
+	for {
+		select {
+		case response := <-answered:
+			if response.StatusCode != http.StatusNotFound {
+				t.Errorf("%s", response.Status)
+			}
+			if response.Body != nil {
+				response.Body.Close()
+			}
+			if took := time.Since(began); took >= route.ReturnTime {
+				t.Errorf("who waited was told after %v", took)
+			}
+			return
+		case <-time.After(50 * time.Millisecond):
+			recent.Forget(url)
+		}
 	}
 }
 

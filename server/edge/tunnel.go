@@ -107,7 +107,7 @@ func (e *Edge) openStream(
 		}
 	}
 	if e.config.Recent != nil && !limited(err) {
-		e.await(time.Now().Add(route.ReturnTime), func() bool {
+		e.await(e.returning(r), func() bool {
 			m, _ := e.another(r, tried)
 			return m != nil && try(m)
 		})

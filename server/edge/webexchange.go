@@ -64,6 +64,9 @@ func (x *webExchange) serve() error {
 		return x.serveCarrier()
 	}
 	if (err == nil || isCode(err, postern.CodeEndpointOffline)) && x.isConnector() {
+		if proof := x.proof(); proof != "" { // names of gateways have certificates, too
+			return x.showProof(proof)
+		}
 		return x.serveConnector()
 	}
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -98,7 +99,7 @@ func (a *authority) sign(template *x509.Certificate, key crypto.PublicKey) (*x50
 // that its key, if stolen, vouches for nobody else's names (RFC 5280 §4.2.1.10), and
 // for servers only.
 func rootTemplate(c LocalConfig) *x509.Certificate {
-	t := caTemplate("Postern local CA for " + c.Domains[0].String())
+	t := caTemplate(localName + c.Domains[0].String())
 	t.PermittedDNSDomainsCritical = true
 	for _, domain := range permittedDomains(c) {
 		t.PermittedDNSDomains = append(t.PermittedDNSDomains, domain.String())
@@ -117,7 +118,20 @@ func rootTemplate(c LocalConfig) *x509.Certificate {
 
 // customTemplate is the CA for names that are not ours. It has no constraints, which
 // is why nobody must trust it.
-func customTemplate() *x509.Certificate { return caTemplate("Postern untrusted CA for custom names") }
+func customTemplate() *x509.Certificate { return caTemplate(customName) }
+
+// How the authorities of a LocalCA are called.
+const (
+	localName  = "Postern local CA for "
+	customName = "Postern untrusted CA for custom names"
+)
+
+// MadeHere tells whether a certificate names an authority of a LocalCA, of whichever server,
+// as its issuer. It proves nothing: nothing is verified.
+func MadeHere(certificate *x509.Certificate) bool {
+	issuer := certificate.Issuer.CommonName
+	return issuer == customName || strings.HasPrefix(issuer, localName)
+}
 
 func caTemplate(name string) *x509.Certificate {
 	if len(name) > 64 {

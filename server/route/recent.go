@@ -20,6 +20,7 @@ type Recent struct {
 	lost      map[Key]loss
 	forgotten map[Key]loss // what was dismissed
 	pruned    time.Time
+	changed   chan struct{} // closed at the next Forget or Dismiss; nil: nobody waits for one
 }
 
 type loss struct {
@@ -65,7 +66,30 @@ func (r *Recent) Forget(u postern.URL) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.drop(u)
+}
+
+// drop has nobody wait for u any more. r.mu is held.
+func (r *Recent) drop(u postern.URL) {
 	delete(r.lost, KeyOf(u))
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// Changed returns a channel that is closed when it turns out that something will not come
+// back. That of a nil Recent is nil.
+func (r *Recent) Changed() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
 }
 
 // Dismiss is Forget for what went offline in this very process: the others of the node
@@ -78,7 +102,7 @@ func (r *Recent) Dismiss(u postern.URL) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.prune(now)
-	delete(r.lost, KeyOf(u))
+	r.drop(u)
 	r.forgotten[KeyOf(u)] = loss{u, now}
 }
 
@@ -151,6 +175,9 @@ func (r *Recent) named(scheme postern.Scheme, host postern.Hostname) time.Time {
 	}
 	return until
 }
+
+// Until is HTTP for exactly the address u.
+func (r *Recent) Until(u postern.URL) time.Time { return r.until(u) }
 
 func (r *Recent) until(u postern.URL) time.Time {
 	if r == nil {

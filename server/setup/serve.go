@@ -15,6 +15,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/pki"
 )
 
 const (
@@ -193,13 +194,17 @@ func (s *Setup) finish(ctx context.Context, c server.Config) error {
 	if err != nil {
 		return err
 	}
-	s.certificate(ctx, c)
-	s.Console.Tell("\n%s", s.farewell(c, keys))
+	s.Console.Tell("\n%s\n", s.farewell(c, keys)) // before a wait, in which somebody may lose patience and the keys
+	s.certificate(ctx, c, keys.ChallengeRecord)
 	return nil
 }
 
-// certificate tells what whoever dials connect.<domain> is shown.
-func (s *Setup) certificate(ctx context.Context, c server.Config) {
+// certificate tells what whoever dials connect.<domain> is shown, and which record has to
+// be made for that.
+func (s *Setup) certificate(ctx context.Context, c server.Config, record string) {
+	if record != "" {
+		s.Console.Tell("The certificate for *.%s is proved by this record; make it, if it is not there:\n\n    %s\n\n", c.Domain, record)
+	}
 	allowed := dialTime
 	if settingOf("tls.mode").Value(c) == "acme" {
 		allowed = certificateTime
@@ -234,6 +239,9 @@ func (s *Setup) shown(ctx context.Context, c server.Config) (string, error) {
 	leaf := secured.ConnectionState().PeerCertificates[0]
 	if err := leaf.VerifyHostname("connect." + string(c.Domain)); err != nil {
 		return "", err
+	}
+	if settingOf("tls.mode").Value(c) == server.ModeACME && pki.MadeHere(leaf) {
+		return "", errors.New("it shows one of its own making until the authority has issued it")
 	}
 	return fmt.Sprintf("issued by %s, good until %s", leaf.Issuer, leaf.NotAfter.UTC().Format(time.DateOnly)), nil
 }

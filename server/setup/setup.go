@@ -175,21 +175,26 @@ func (s *Setup) checks(ctx context.Context, c server.Config, ours []netip.Addr) 
 
 // authority looks at who is to issue certificates.
 func (s *Setup) authority(ctx context.Context, c server.Config) Findings {
-	client, err := DirectoryClient(settingOf("tls.ca_root").Value(c))
+	client, err := DirectoryClient(c.ACME.CARoot)
 	if err != nil {
 		return Findings{{Check: "acme", Status: Failed, Text: err.Error(), Fix: "Correct tls.ca_root."}}
 	}
-	url := settingOf("tls.directory").Value(c)
-	if url == "" {
-		url = LetsEncrypt
+	directories := c.ACME.Directories
+	if len(directories) == 0 {
+		directories = []string{LetsEncrypt}
 	}
-	f, issuers := Directory(ctx, client, url, settingOf("tls.eab").Value(c) != "", s.Now)
+	var found Findings
+	var issuers []string
+	for _, url := range directories {
+		f, names := Directory(ctx, client, url, c.ACME.EABKeyID != "", s.Now)
+		found, issuers = append(found, f), append(issuers, names...)
+	}
 	if len(issuers) == 0 {
-		return Findings{f}
+		return found
 	}
 	walk, within, done := s.Walks.Walk(ctx)
 	defer done()
-	return Findings{f, Authorisation(within, walk, c.Domain, issuers)}
+	return append(found, Authorisation(within, walk, c.Domain, issuers))
 }
 
 // write puts the configuration in its place, with consent where it changes one.

@@ -131,7 +131,9 @@ func TestRenewalInTheWindow(t *testing.T) {
 		if asked := len(ca.times()); asked > 7 {
 			t.Errorf("%d certificates within a day", asked)
 		}
-		ca.set(func(a *authority) { a.window = func(*x509.Certificate) (acme.Window, error) { return acme.Window{}, fmt.Errorf("down") } })
+		ca.set(func(a *authority) {
+			a.window = func(*x509.Certificate) (acme.Window, error) { return acme.Window{}, fmt.Errorf("down") }
+		})
 		for range 200 {
 			time.Sleep(day)
 			good(t, jobs, "cj_www.example.org")
