@@ -174,6 +174,7 @@ func TestDeadlineBeforeTheAnswer(t *testing.T) {
 		if _, err := e.client.Dial(ctx, gatewayPort); !postern.HasCode(err, postern.CodeRequestTimeout) {
 			t.Errorf("Dial = %v", err)
 		}
+		synctest.Wait() // the server knows that nobody waits for that one any more
 		free()
 		_ = st.SetReadDeadline(time.Time{})
 		service, err := e.admitted.NextJoined(t.Context())
