@@ -16,6 +16,8 @@ const (
 	// lookOwn is how often certificates that another process has got for the server are
 	// looked for.
 	lookOwn = time.Minute
+	// unreadCertificates is what it means that the store does not answer.
+	unreadCertificates = "certificates cannot be read; those known last stay in force"
 	// forgetEvery is how often those of names are ended that nobody binds any more.
 	forgetEvery = time.Hour
 )
@@ -29,7 +31,7 @@ func (s *Server) watchCertificates(ctx context.Context) error {
 	shown := make(map[string][]postern.Hostname) // by the ids of what has them
 	for all := true; ; {
 		if all {
-			if s.retry(ctx, func() error { return s.readCertificates(ctx, shown) }) != nil {
+			if s.retry(ctx, unreadCertificates, func() error { return s.readCertificates(ctx, shown) }) != nil {
 				return nil
 			}
 			all = false
@@ -45,29 +47,11 @@ func (s *Server) watchCertificates(ctx context.Context) error {
 			continue
 		}
 		id := change.Record.Subject
-		if s.retry(ctx, func() error { return s.readCertificate(ctx, id, shown) }) != nil {
+		if s.retry(ctx, unreadCertificates, func() error { return s.readCertificate(ctx, id, shown) }) != nil {
 			return nil
 		}
 		if s.manager != nil {
 			s.manager.Wake()
-		}
-	}
-}
-
-// retry does something until it works; an error says that ctx has ended.
-func (s *Server) retry(ctx context.Context, do func() error) error {
-	for told := false; ; told = true {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		if !told && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "certificates cannot be read; those known last stay in force", "error", postern.AsError(err))
-		}
-		select {
-		case <-time.After(retryDoors):
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
@@ -177,7 +161,7 @@ func (s *Server) getWhileServing(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	})
-	if s.retry(ctx, func() error {
+	if s.retry(ctx, unreadCertificates, func() error {
 		all := s.service.Certificates()
 		return errors.Join(all.WantOwn(ctx, s.config.ACME.KeyType, s.ownNames()), all.WantIngresses(ctx))
 	}) != nil {

@@ -3,17 +3,11 @@ package server
 import (
 	"context"
 	"errors"
-	"time"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
 )
-
-// retryLimits is how long to wait before limits that could not be read are asked for
-// again. Those known last stay in force.
-const retryLimits = time.Second
 
 // Usage lists what accounts and credentials use, since this process began.
 func (s *Server) Usage() []quota.Usage { return s.meters.Usage() }
@@ -45,19 +39,11 @@ func (s *Server) watchLimits(ctx context.Context) error {
 
 // readLimits reads all limits, again until that works.
 func (s *Server) readLimits(ctx context.Context) {
-	for told := false; ; told = true {
+	_ = s.retry(ctx, "the limits of accounts cannot be read; those known last stay in force", func() error {
 		all, err := s.service.AllLimits(ctx)
 		if err == nil {
 			s.meters.OverrideAll(all)
-			return
 		}
-		if !told && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "the limits of accounts cannot be read; those known last stay in force", "error", postern.AsError(err))
-		}
-		select {
-		case <-time.After(retryLimits):
-		case <-ctx.Done():
-			return
-		}
-	}
+		return err
+	}) // its error says that ctx has ended
 }

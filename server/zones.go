@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,10 +11,6 @@ import (
 	"github.com/postern-dev/postern/server/pki/dns"
 	"github.com/postern-dev/postern/server/service"
 )
-
-// retryZones is how long to wait before what could not be read is asked for again. The
-// zones known last are answered for meanwhile.
-const retryZones = time.Second
 
 // zones are what the server tells resolvers.
 type zones struct {
@@ -60,34 +55,9 @@ func (s *Server) serveDNS(ctx context.Context) error {
 
 // watchZones has the zones made anew when an ingress or a domain comes, changes or goes.
 func (s *Server) watchZones(ctx context.Context) error {
-	changes := s.bus.Subscribe(64,
+	return s.follow(ctx, "agent ingresses and domains cannot be read; DNS answers are those known last", s.readZones,
 		event.IngressCreated, event.IngressUpdated, event.IngressDeleted,
 		event.DomainCreated, event.DomainUpdated, event.DomainDeleted)
-	defer changes.Close()
-	for {
-		for told := false; ; told = true {
-			err := s.readZones(ctx)
-			if err == nil {
-				break
-			}
-			if !told && ctx.Err() == nil {
-				s.log.WarnContext(ctx, "agent ingresses and domains cannot be read; DNS answers are those known last", "error", postern.AsError(err))
-			}
-			select {
-			case <-time.After(retryZones):
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		// What a record says is read from the store, and so is what was missed.
-		_, err := changes.Next(ctx)
-		switch {
-		case ctx.Err() != nil || errors.Is(err, event.ErrClosed):
-			return nil
-		case err != nil:
-			return err
-		}
-	}
 }
 
 // readZones puts into force what the store has.

@@ -10,28 +10,7 @@ import (
 // Authority finds the certificate of the CA that vouches for the server, which the pin
 // must name. No token is needed, and nothing is sent to the server. Errors are Run's.
 func (l *Login) Authority(ctx context.Context) (*x509.Certificate, error) {
-	pin, err := parsePin(l.Pin)
-	if err != nil {
-		return nil, err
-	}
-	candidates, err := Candidates(l.Address)
-	if err != nil {
-		return nil, err
-	}
-	var failure error
-	for _, address := range candidates {
-		found, err := l.authority(ctx, address, pin)
-		if err == nil {
-			return found, nil
-		}
-		if failure == nil || weight(err) > weight(failure) {
-			failure = err
-		}
-		if weight(err) == spoke || ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, failure
+	return likeliest(ctx, l, l.authority)
 }
 
 func (l *Login) authority(ctx context.Context, address string, pin []byte) (*x509.Certificate, error) {

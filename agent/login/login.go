@@ -45,17 +45,23 @@ type Server struct {
 // CodeServerUntrusted (nobody vouches for the server, or not whom the pin names; the
 // message has the fingerprint), a Dialer's, or what the server answered about the token.
 func (l *Login) Run(ctx context.Context) (Server, error) {
+	return likeliest(ctx, l, l.try)
+}
+
+// likeliest gives what try finds at the first address at which somebody answers as a server
+// does, of those that the login's may mean; the error is of the address that was likeliest
+// the right one.
+func likeliest[T any](ctx context.Context, l *Login, try func(ctx context.Context, address string, pin []byte) (T, error)) (none T, failure error) {
 	pin, err := parsePin(l.Pin)
 	if err != nil {
-		return Server{}, err
+		return none, err
 	}
 	candidates, err := Candidates(l.Address)
 	if err != nil {
-		return Server{}, err
+		return none, err
 	}
-	var failure error
 	for _, address := range candidates {
-		found, err := l.try(ctx, address, pin)
+		found, err := try(ctx, address, pin)
 		if err == nil {
 			return found, nil
 		}
@@ -66,7 +72,7 @@ func (l *Login) Run(ctx context.Context) (Server, error) {
 			break
 		}
 	}
-	return Server{}, failure
+	return none, failure
 }
 
 // What a failure says: the more, the likelier the address was right.
