@@ -329,7 +329,7 @@ func TestSSHSessionsEndWithTheServer(t *testing.T) {
 	p := u.ssh("-R", "80:"+page, "127.0.0.1")
 	url := p.forwarded("80")
 	s.process.signal(syscall.SIGTERM)
-	if code := p.wait(20 * time.Second); code != 255 || !strings.Contains(p.output(), "ERR_POSTERN_104") {
+	if code := p.wait(20 * time.Second); code != 3 || !strings.Contains(p.output(), "ERR_POSTERN_104") {
 		t.Errorf("ssh ended with %d: %s", code, p.output())
 	}
 	s.process.wait(40 * time.Second)

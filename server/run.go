@@ -224,5 +224,5 @@ func (s *Server) serveEdge(ctx context.Context) error {
 func (s *Server) drainEdge(ctx context.Context, drained chan<- error) {
 	ctx, cancel := context.WithTimeout(ctx, s.settings().Timeouts.Drain)
 	defer cancel()
-	drained <- s.edge.Shutdown(ctx)
+	drained <- s.edge.Drain(ctx) // Close cuts the rest, when agents have been told
 }

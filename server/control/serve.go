@@ -76,12 +76,23 @@ func (c *Control) Drain(ctx context.Context, over time.Duration) {
 // native tells whether the session speaks our own wire.
 func (s *session) native() bool { return strings.HasPrefix(s.info.Transport, "postern/") }
 
+// lastWords bounds what Close waits for connections that end.
+const lastWords = time.Second
+
 // Close ends every session, and returns when everything has ended that tells agents
-// of something.
+// of something: no later than a second after it has asked for that.
 func (c *Control) Close(why *postern.Error) {
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
 	var ends sync.WaitGroup
 	for _, s := range c.all() {
-		ends.Go(func() { s.end(why) })
+		ends.Go(func() {
+			s.end(why)
+			select {
+			case <-s.link.Done():
+			case <-ctx.Done():
+			}
+		})
 	}
 	ends.Wait()
 	c.notices.Wait()

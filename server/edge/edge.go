@@ -155,11 +155,11 @@ func (e *Edge) untrack(ln net.Listener) {
 // afterwards is how long Shutdown waits for goroutines whose connections it has cut.
 const afterwards = 5 * time.Second
 
-// Shutdown stops accepting, lets requests and relayed connections finish until ctx
-// ends (HTTP/2 visitors get GOAWAY, idle connections are closed at once), then cuts
-// what is left. Agents' connections live to the end, since requests in flight need
-// them. It returns ctx's error when something had to be cut.
-func (e *Edge) Shutdown(ctx context.Context) error {
+// Drain stops accepting, and lets requests and relayed connections finish until ctx ends,
+// of which it then returns the error. HTTP/2 visitors get GOAWAY, idle connections are
+// closed at once. Agents' connections go on, since requests in flight need them, and so do
+// UDP flows, which have no end to wait for.
+func (e *Edge) Drain(ctx context.Context) error {
 	e.closeListeners(true)
 	e.ports.closeAdopted()
 	e.drainConversations()
@@ -179,6 +179,16 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	for failure := range failures {
 		err = errors.Join(err, failure)
 	}
+	return err
+}
+
+// Shutdown is Drain, then cuts what is left, agents included. It returns ctx's error when
+// that was somebody's request or relayed connection.
+func (e *Edge) Shutdown(ctx context.Context) error {
+	err := e.Drain(ctx)
+	e.mu.Lock()
+	fronts := e.fronts
+	e.mu.Unlock()
 	e.cut(fronts)
 	return err
 }
