@@ -13,6 +13,7 @@ import (
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/termination"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/nameserver"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
 	node "github.com/postern-dev/postern/server"
 	"github.com/postern-dev/postern/server/servertest"
@@ -36,7 +37,7 @@ func TestCertificateThroughTheTunnel(t *testing.T) {
 	c := servertest.Development(t)
 	c.Domain = "postern.test"
 	n := servertest.Start(t, c, node.Options{})
-	names := pebble.NewNameServer(t, nil)
+	names := nameserver.NewLocal(t, nil)
 	// The names that it blocks it refuses with words of its own.
 	authority := pebble.Start(t, pebble.Config{DNS: names.Address, TLSPort: int(n.HTTPSAddr().Port()), Blocked: []string{"blocked.postern.test"}})
 	ends := func(name string) agent.Endpoint {

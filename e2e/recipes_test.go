@@ -21,6 +21,7 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"github.com/postern-dev/postern/client"
+	"github.com/postern-dev/postern/internal/testkit/nameserver"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
 	"github.com/postern-dev/postern/resource"
 )
@@ -45,7 +46,7 @@ http {
 func TestRecipesWithoutAWarning(t *testing.T) {
 	t.Parallel()
 	const zone, secure = "recipes.localhost", "secureservice.acme.org"
-	names := pebble.NewNameServer(t, nil)
+	names := nameserver.NewLocal(t, nil)
 	s := newServerOf(t, zone)
 	authority := pebble.Start(t, pebble.Config{DNS: names.Address, HTTPPort: s.http, TLSPort: s.https})
 	s.asksAuthority(authority, names)
@@ -111,7 +112,7 @@ func TestRecipesWithoutAWarning(t *testing.T) {
 }
 
 // asksAuthority starts a server that has all its certificates from an authority.
-func (s *server) asksAuthority(authority *pebble.Server, names *pebble.NameServer) {
+func (s *server) asksAuthority(authority *pebble.Server, names *nameserver.Local) {
 	s.t.Helper()
 	if err := s.Configure("dns: {resolvers: ['"+names.Address+"']}", "tls:", "  mode: acme", "  directory: "+authority.Directory, "  ca_root: "+authority.CAFile); err != nil {
 		s.t.Fatal(err)
@@ -146,7 +147,7 @@ func (s *server) bootstrapTrusting(authority *pebble.Server, root string) {
 // acmez.Solver.
 type buyer struct {
 	t     *testing.T
-	names *pebble.NameServer
+	names *nameserver.Local
 }
 
 func (b buyer) Present(_ context.Context, c acme.Challenge) error {
@@ -161,7 +162,7 @@ func (b buyer) CleanUp(_ context.Context, c acme.Challenge) error {
 
 // buy obtains a certificate without the server's help, and gives it, those that signed it, and
 // its key, as PEM text.
-func buy(t *testing.T, authority *pebble.Server, names *pebble.NameServer, name string) (chain, key string) {
+func buy(t *testing.T, authority *pebble.Server, names *nameserver.Local, name string) (chain, key string) {
 	t.Helper()
 	directory, err := os.ReadFile(authority.CAFile)
 	if err != nil {

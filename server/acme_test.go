@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/nameserver"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
@@ -22,7 +23,7 @@ import (
 type issuing struct {
 	*node
 	authority *pebble.Server
-	names     *pebble.NameServer
+	names     *nameserver.Local
 	owner     service.Caller
 	token     postern.Secret
 }
@@ -34,7 +35,7 @@ func startIssuing(t *testing.T, authority pebble.Config, change ...func(*server.
 	c := testConfig(t)
 	c.Listen.HTTP, c.Listen.HTTPS = fmt.Sprintf("127.0.0.1:%d", ports.First), fmt.Sprintf("127.0.0.1:%d", ports.Last)
 	c.TLS.Mode = server.ModeACME
-	names := pebble.NewNameServer(t, map[string]string{"postern.": "c2VjcmV0"})
+	names := nameserver.NewLocal(t, map[string]string{"postern.": "c2VjcmV0"})
 	authority.DNS, authority.HTTPPort, authority.TLSPort = names.Address, int(ports.First), int(ports.Last)
 	running := pebble.Start(t, authority)
 	c.ACME.Directories, c.ACME.CARoot, c.ACME.Email = []string{running.Directory}, running.CAFile, "operator@example.com"

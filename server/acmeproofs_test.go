@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/postern-dev/postern/internal/testkit/nameserver"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
 	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server"
@@ -113,7 +114,7 @@ type written struct {
 // serve starts its name server, and gives the address.
 func (w *written) serve(t *testing.T) string {
 	t.Helper()
-	names := pebble.NewNameServer(t, map[string]string{"postern.": "c2VjcmV0"})
+	names := nameserver.NewLocal(t, map[string]string{"postern.": "c2VjcmV0"})
 	names.Updates(func(m *dns.Msg) int {
 		w.mu.Lock()
 		defer w.mu.Unlock()

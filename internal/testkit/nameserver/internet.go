@@ -3,11 +3,9 @@ package nameserver
 import (
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
-	"testing"
 
 	miekg "github.com/miekg/dns"
 )
@@ -115,37 +113,4 @@ func (i *Internet) iterate(name string, kind uint16) *miekg.Msg {
 		}
 	}
 	return nil
-}
-
-// Serve answers on a loopback port, over UDP and TCP, until the test ends.
-func Serve(t testing.TB, h Handler) netip.AddrPort {
-	t.Helper()
-	streams, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := netip.MustParseAddrPort(streams.Addr().String())
-	datagrams, err := net.ListenPacket("udp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := miekg.HandlerFunc(func(w miekg.ResponseWriter, query *miekg.Msg) {
-		if answer := h(query); answer != nil {
-			_ = w.WriteMsg(answer)
-		}
-	})
-	for _, server := range []*miekg.Server{{PacketConn: datagrams, Handler: handler}, {Listener: streams, Handler: handler}} {
-		started, ended := make(chan struct{}), make(chan struct{})
-		server.NotifyStartedFunc = func() { close(started) }
-		go func() {
-			defer close(ended)
-			_ = server.ActivateAndServe()
-		}()
-		<-started
-		t.Cleanup(func() {
-			_ = server.Shutdown()
-			<-ended
-		})
-	}
-	return at
 }

@@ -1,6 +1,7 @@
-// Package nameserver is a small internet of name servers for tests: zones as master files
-// have them (RFC 1035 §5), who answers for which, and a resolver that finds its way
-// through them by referrals, as real ones do.
+// Package nameserver has name servers for tests. Internet is a small one of them: zones as
+// master files have them (RFC 1035 §5), who answers for which, and a resolver that finds
+// its way through them by referrals, as real ones do. Local is one server that has every
+// host at 127.0.0.1, and takes updates.
 package nameserver
 
 import (
@@ -23,19 +24,29 @@ type Zones struct {
 func Parse(t testing.TB, text string) *Zones {
 	t.Helper()
 	z := &Zones{tops: make(map[string]bool), records: make(map[string][]miekg.RR)}
-	parser := miekg.NewZoneParser(strings.NewReader(text), ".", "")
-	parser.SetDefaultTTL(60)
-	for record, more := parser.Next(); more; record, more = parser.Next() {
+	for _, record := range parse(t, text) {
 		name := strings.ToLower(record.Header().Name)
 		z.records[name] = append(z.records[name], record)
 		if record.Header().Rrtype == miekg.TypeSOA {
 			z.tops[name] = true
 		}
 	}
+	return z
+}
+
+// parse reads the records of a master file.
+func parse(t testing.TB, text string) []miekg.RR {
+	t.Helper()
+	parser := miekg.NewZoneParser(strings.NewReader(text), ".", "")
+	parser.SetDefaultTTL(60)
+	var all []miekg.RR
+	for record, more := parser.Next(); more; record, more = parser.Next() {
+		all = append(all, record)
+	}
 	if err := parser.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return z
+	return all
 }
 
 // Answer is a Handler: with the zone's records, with a referral to a zone below, or

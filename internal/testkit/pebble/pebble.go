@@ -1,6 +1,6 @@
 // Package pebble runs pebble, Let's Encrypt's ACME server for tests, as a process of its
-// own, and a name server for what it looks up. The process is the test's own program: a
-// package that uses it calls Become first in its TestMain.
+// own. The process is the test's own program: a package that uses it calls Become first in
+// its TestMain. What it looks up a nameserver.Local answers.
 package pebble
 
 import (

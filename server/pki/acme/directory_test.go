@@ -19,6 +19,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/nameserver"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
 	"github.com/postern-dev/postern/server/pki/acme"
 )
@@ -53,7 +54,7 @@ func newLaboratory(t *testing.T, c pebble.Config) *laboratory {
 	if c.HTTPPort, err = strconv.Atoi(address.Port()); err != nil {
 		t.Fatal(err)
 	}
-	c.DNS = pebble.NewNameServer(t, nil).Address
+	c.DNS = nameserver.NewLocal(t, nil).Address
 	lab := &laboratory{pebble: pebble.Start(t, c), table: jobs, roots: x509.NewCertPool()}
 	text, err := os.ReadFile(lab.pebble.CAFile)
 	if err != nil {

@@ -170,8 +170,7 @@ func TestLettersStayAsTheyWereAsked(t *testing.T) {
 func TestOtherClassesAreRefused(t *testing.T) {
 	s := serving(t, dns.Config{})
 	for _, class := range []uint16{miekg.ClassCHAOS, miekg.ClassHESIOD, miekg.ClassANY} {
-		query := new(miekg.Msg)
-		query.SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
+		query := new(miekg.Msg).SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
 		query.Question[0].Qclass = class
 		w := &writer{from: fromUDP("203.0.113.9")}
 		s.ServeDNS(w, query)
@@ -207,8 +206,7 @@ func TestEDNS(t *testing.T) {
 		{"a version to come", 1232, 1, false, miekg.RcodeBadVers, 1232, false},
 	} {
 		t.Run(one.what, func(t *testing.T) {
-			query := new(miekg.Msg)
-			query.SetQuestion("t2.acct.dns.example.com.", miekg.TypeA)
+			query := new(miekg.Msg).SetQuestion("t2.acct.dns.example.com.", miekg.TypeA)
 			if one.size > 0 {
 				query.SetEdns0(one.size, true)
 				query.IsEdns0().SetVersion(one.version)
@@ -271,8 +269,7 @@ func TestRateIsLimited(t *testing.T) {
 	if counts["an answer"] > 50 || counts["a hint"] == 0 || counts["nothing"] == 0 {
 		t.Errorf("%v", counts)
 	}
-	query := new(miekg.Msg)
-	query.SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
+	query := new(miekg.Msg).SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
 	for range 100 {
 		w := &writer{from: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 9)}}
 		s.ServeDNS(w, query)

@@ -27,8 +27,7 @@ func large() dns.Content {
 
 func packed(b *testing.B, name string, kind uint16) []byte {
 	b.Helper()
-	query := new(miekg.Msg)
-	query.SetQuestion(name, kind)
+	query := new(miekg.Msg).SetQuestion(name, kind)
 	query.SetEdns0(1232, false)
 	bytes, err := query.Pack()
 	if err != nil {

@@ -91,8 +91,7 @@ func fromUDP(addr string) net.Addr {
 
 // ask answers a question as if it had come over UDP; nil for no answer.
 func ask(s *dns.Server, name string, kind uint16) *miekg.Msg {
-	query := new(miekg.Msg)
-	query.SetQuestion(name, kind)
+	query := new(miekg.Msg).SetQuestion(name, kind)
 	w := &writer{from: fromUDP("203.0.113.9")}
 	s.ServeDNS(w, query)
 	return w.got

@@ -23,8 +23,7 @@ func FuzzMessages(f *testing.F) {
 		{".", miekg.TypeNS}, {strings.Repeat("a.", 110) + "dns.example.com.", miekg.TypeA}, {"example.org.", miekg.TypeCAA},
 	} {
 		for _, size := range []uint16{0, 512, 4096} {
-			query := new(miekg.Msg)
-			query.SetQuestion(one.name, one.kind)
+			query := new(miekg.Msg).SetQuestion(one.name, one.kind)
 			if size > 0 {
 				query.SetEdns0(size, true)
 			}

@@ -20,8 +20,8 @@ import (
 // patience is for how long a test waits for what must come.
 const patience = 20 * time.Second
 
-// listening serves on loopback until the test ends.
-func listening(t testing.TB, s *dns.Server) (udp, tcp string) {
+// sockets are two on loopback, which nobody has closed.
+func sockets(t testing.TB) (net.PacketConn, net.Listener) {
 	t.Helper()
 	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -31,6 +31,13 @@ func listening(t testing.TB, s *dns.Server) (udp, tcp string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return datagrams, streams
+}
+
+// listening serves on loopback until the test ends.
+func listening(t testing.TB, s *dns.Server) (udp, tcp string) {
+	t.Helper()
+	datagrams, streams := sockets(t)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, datagrams, streams) }()
@@ -57,14 +64,12 @@ func TestOverTheNetwork(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	udp, tcp := listening(t, serving(t, dns.Config{Metrics: registry}))
 	for network, addr := range map[string]string{"udp": udp, "tcp": tcp} {
-		query := new(miekg.Msg)
-		query.SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
+		query := new(miekg.Msg).SetQuestion("t1.acct.dns.example.com.", miekg.TypeA)
 		if got := exchange(t, network, addr, query); said(got.Answer) != "A 192.0.2.1, A 198.51.100.1" {
 			t.Errorf("%s: %v", network, got)
 		}
 		for _, opcode := range []int{miekg.OpcodeUpdate, miekg.OpcodeNotify, miekg.OpcodeStatus} {
-			query := new(miekg.Msg)
-			query.SetQuestion("dns.example.com.", miekg.TypeSOA)
+			query := new(miekg.Msg).SetQuestion("dns.example.com.", miekg.TypeSOA)
 			query.Opcode = opcode
 			if got := exchange(t, network, addr, query); got.Rcode != miekg.RcodeNotImplemented {
 				t.Errorf("%s: opcode %d: %v", network, opcode, got)
@@ -87,8 +92,7 @@ func TestManyQuestionsOverOneConnection(t *testing.T) {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	kinds := []uint16{miekg.TypeA, miekg.TypeAXFR, miekg.TypeAAAA, miekg.TypeSOA}
 	for _, kind := range kinds {
-		query := new(miekg.Msg)
-		query.SetQuestion("dns.example.com.", kind)
+		query := new(miekg.Msg).SetQuestion("dns.example.com.", kind)
 		if err := conn.WriteMsg(query); err != nil {
 			t.Fatal(err)
 		}
@@ -107,8 +111,7 @@ func TestManyQuestionsOverOneConnection(t *testing.T) {
 // B5-31: what is no question gets an error or nothing, over a socket that goes on answering.
 func TestBrokenMessages(t *testing.T) {
 	udp, tcp := listening(t, serving(t, dns.Config{}))
-	whole := new(miekg.Msg)
-	whole.SetQuestion("dns.example.com.", miekg.TypeSOA)
+	whole := new(miekg.Msg).SetQuestion("dns.example.com.", miekg.TypeSOA)
 	packed, err := whole.Pack()
 	if err != nil {
 		t.Fatal(err)
@@ -161,8 +164,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			_ = conn.Close()
 		}
 	}()
-	query := new(miekg.Msg)
-	query.SetQuestion("dns.example.com.", miekg.TypeSOA)
+	query := new(miekg.Msg).SetQuestion("dns.example.com.", miekg.TypeSOA)
 	works := func() (net.Conn, bool) {
 		conn, err := net.Dial("tcp", tcp)
 		if err != nil {
@@ -207,14 +209,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 // Who is connected when the server stops, as when another process takes over, still gets
 // an answer.
 func TestOpenConnectionsAreAnsweredAtTheEnd(t *testing.T) {
-	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	streams, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	datagrams, streams := sockets(t)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
@@ -225,8 +220,7 @@ func TestOpenConnectionsAreAnsweredAtTheEnd(t *testing.T) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	query := new(miekg.Msg)
-	query.SetQuestion("dns.example.com.", miekg.TypeSOA)
+	query := new(miekg.Msg).SetQuestion("dns.example.com.", miekg.TypeSOA)
 	for n := range 2 {
 		if err := conn.WriteMsg(query); err != nil {
 			t.Fatal(err)
@@ -246,14 +240,7 @@ func TestOpenConnectionsAreAnsweredAtTheEnd(t *testing.T) {
 
 // Serve ends, and says why, when one of its two sockets fails.
 func TestServeEndsWithItsSockets(t *testing.T) {
-	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	streams, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	datagrams, streams := sockets(t)
 	_ = streams.Close()
 	if err := serving(t, dns.Config{}).Serve(t.Context(), datagrams, streams); err == nil {
 		t.Error("no error")
