@@ -134,10 +134,7 @@ func (t Text) fault(format string, args ...any) *postern.Error {
 }
 
 // clip shortens what somebody sent for a message.
-func clip(text string) string {
-	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return postern.Clip(text, 60) }
+
+// Reason is what crypto/x509 says of something that it cannot read, for a message.
+func Reason(err error) string { return clip(strings.TrimPrefix(err.Error(), "x509: ")) }

@@ -17,9 +17,15 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// Of RSA keys, in bits: shorter ones are told of; longer ones, which take too long to
-// verify with, are refused, as crypto/tls does.
-const leastRSA, mostRSA = 2048, 8192
+// Of RSA keys, in bits.
+const (
+	// LeastRSA is what clients want: shorter ones are told of.
+	LeastRSA = 2048
+	// mostRSA is what crypto/tls takes: longer ones take too long to verify with.
+	mostRSA = 8192
+	// readableRSA is what crypto/rsa takes at all.
+	readableRSA = 1024
+)
 
 // certificate reads the one in a block.
 func (t Text) certificate(b block) (*x509.Certificate, error) {
@@ -32,10 +38,10 @@ func (t Text) certificate(b block) (*x509.Certificate, error) {
 	}
 	c, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, t.fault("has a certificate that cannot be read%s: %s", b.where(), clip(strings.TrimPrefix(err.Error(), "x509: ")))
+		return nil, t.fault("has a certificate that cannot be read%s: %s", b.where(), Reason(err))
 	}
-	if key, is := c.PublicKey.(*rsa.PublicKey); is && key.N.BitLen() > mostRSA {
-		return nil, t.fault("has the certificate %s with an RSA key of %d bits; at most %d are allowed", Name(c), key.N.BitLen(), mostRSA)
+	if err := CheckSize(c.PublicKey); err != nil {
+		return nil, t.fault("has the certificate %s with %s", Name(c), err)
 	}
 	return c, nil
 }
@@ -53,7 +59,8 @@ func Name(c *x509.Certificate) string {
 	return fmt.Sprintf("%q", clip(strings.ToValidUTF8(text, "\uFFFD")))
 }
 
-func names(all []*x509.Certificate) string {
+// Names is Name of each, in one line.
+func Names(all []*x509.Certificate) string {
 	texts := make([]string, len(all))
 	for i, c := range all {
 		texts[i] = Name(c)
@@ -63,12 +70,12 @@ func names(all []*x509.Certificate) string {
 
 // selfSigned tells whether a certificate's own key has signed it.
 func selfSigned(c *x509.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, c.RawSubject) && signedBy(c, c)
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && SignedBy(c, c)
 }
 
-// signedBy tells whether parent's key has signed child, whatever else they say of
+// SignedBy tells whether parent's key has signed child, whatever else they say of
 // themselves.
-func signedBy(child, parent *x509.Certificate) bool {
+func SignedBy(child, parent *x509.Certificate) bool {
 	if !bytes.Equal(child.RawIssuer, parent.RawSubject) {
 		return false
 	}
@@ -91,12 +98,13 @@ func keyName(public crypto.PublicKey) string {
 	return "of an unknown kind"
 }
 
-// checkPublicKey says why a key cannot be a TLS server's.
-func checkPublicKey(public crypto.PublicKey) error {
+// CheckPublicKey says why a key cannot be a TLS server's, in words that go on from "is" or
+// "for". leastRSA are the bits that an RSA key must have.
+func CheckPublicKey(public crypto.PublicKey, leastRSA int) error {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		if public.N.BitLen() < 1024 || public.N.BitLen() > mostRSA {
-			return fmt.Errorf("an RSA key of %d bits; it must have %d to %d", public.N.BitLen(), leastRSA, mostRSA)
+		if n := public.N.BitLen(); n < leastRSA || n > mostRSA {
+			return fmt.Errorf("an RSA key of %d bits; it must have %d to %d", n, LeastRSA, mostRSA)
 		}
 	case *ecdsa.PublicKey:
 		if c := public.Curve; c != elliptic.P256() && c != elliptic.P384() && c != elliptic.P521() {
@@ -105,6 +113,15 @@ func checkPublicKey(public crypto.PublicKey) error {
 	case ed25519.PublicKey:
 	default:
 		return errors.New("a key of a kind that TLS servers do not have; it must be RSA, ECDSA or Ed25519")
+	}
+	return nil
+}
+
+// CheckSize says why a public key takes too long to verify with, in words as those of
+// CheckPublicKey.
+func CheckSize(public crypto.PublicKey) error {
+	if public, is := public.(*rsa.PublicKey); is && public.N.BitLen() > mostRSA {
+		return fmt.Errorf("an RSA key of %d bits; at most %d are allowed", public.N.BitLen(), mostRSA)
 	}
 	return nil
 }
@@ -122,8 +139,8 @@ func aged(c *x509.Certificate, now time.Time, advice string) []Warning {
 
 // weak tells of keys and signatures that clients refuse.
 func weak(c *x509.Certificate, advice string) (all []Warning) {
-	if key, is := c.PublicKey.(*rsa.PublicKey); is && key.N.BitLen() < leastRSA {
-		all = append(all, Warning{WeakKey, fmt.Sprintf("the certificate %s has an RSA key of %d bits; clients refuse keys of less than %d", Name(c), key.N.BitLen(), leastRSA), advice})
+	if key, is := c.PublicKey.(*rsa.PublicKey); is && key.N.BitLen() < LeastRSA {
+		all = append(all, Warning{WeakKey, fmt.Sprintf("the certificate %s has an RSA key of %d bits; clients refuse keys of less than %d", Name(c), key.N.BitLen(), LeastRSA), advice})
 	}
 	switch c.SignatureAlgorithm {
 	case x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:

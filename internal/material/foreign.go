@@ -66,7 +66,7 @@ func (t Text) foreign() ([]block, error) {
 	if _, err := x509.ParseRevocationList(data); err == nil {
 		return []block{{kind: "X509 CRL", der: data}}, nil
 	}
-	if _, err := parsePlainKey(data); err == nil {
+	if _, err := ParseKey(data); err == nil {
 		return []block{{kind: "PRIVATE KEY", der: data}}, nil
 	}
 	if _, err := x509.ParseCertificateRequest(data); err == nil {

@@ -106,7 +106,7 @@ func (id *Identity) order(chainText, keyText Text, all []*x509.Certificate) erro
 	id.Chain = []*x509.Certificate{all[own]}
 	left := slices.Delete(slices.Clone(all), own, own+1)
 	for last := all[own]; !selfSigned(last); {
-		next := slices.IndexFunc(left, func(c *x509.Certificate) bool { return signedBy(last, c) })
+		next := slices.IndexFunc(left, func(c *x509.Certificate) bool { return SignedBy(last, c) })
 		if next < 0 {
 			break
 		}
@@ -115,10 +115,10 @@ func (id *Identity) order(chainText, keyText Text, all []*x509.Certificate) erro
 		left = slices.Delete(left, next, next+1)
 	}
 	if sent := all[:len(id.Chain)]; !slices.EqualFunc(sent, id.Chain, (*x509.Certificate).Equal) {
-		id.warn(Order, "%s has its certificates in the order %s; they are sent in the right one, which is %s", chainText.Name, names(all), names(id.Chain))
+		id.warn(Order, "%s has its certificates in the order %s; they are sent in the right one, which is %s", chainText.Name, Names(all), Names(id.Chain))
 	}
 	if len(left) > 0 {
-		id.warn(Superfluous, "%s has certificates that do not lead from %s to an authority, and are left out: %s", chainText.Name, Name(id.Chain[0]), names(left))
+		id.warn(Superfluous, "%s has certificates that do not lead from %s to an authority, and are left out: %s", chainText.Name, Name(id.Chain[0]), Names(left))
 	}
 	return nil
 }

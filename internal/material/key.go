@@ -61,11 +61,11 @@ func (t Text) parseKey(b block, passphrase postern.Secret) (crypto.Signer, error
 			return nil, err
 		}
 	}
-	key, err := parsePlainKey(der)
+	key, err := ParseKey(der)
 	if err != nil {
 		return nil, t.fault("is a private key that cannot be read; it must be RSA, ECDSA (P-256, P-384, P-521) or Ed25519, in PKCS #8, PKCS #1 or SEC 1")
 	}
-	if err := checkPublicKey(key.Public()); err != nil {
+	if err := CheckPublicKey(key.Public(), readableRSA); err != nil {
 		return nil, t.fault("is %s", err)
 	}
 	return key, nil
@@ -83,15 +83,15 @@ func (t Text) decrypt(_ block, passphrase postern.Secret, open func([]byte) ([]b
 	if err != nil {
 		return nil, t.fault(`is encrypted in a way that is not read here (%v); "openssl pkcs8 -topk8 -v2 aes256 -in FILE" encrypts it anew`, err)
 	}
-	if _, err := parsePlainKey(der); err != nil { // one wrong passphrase in 256 leaves a padding that looks right
+	if _, err := ParseKey(der); err != nil { // one wrong passphrase in 256 leaves a padding that looks right
 		return nil, postern.Errorf(postern.CodePassphraseNeeded, "%s cannot be opened with this passphrase", t.Name)
 	}
 	return der, nil
 }
 
-// parsePlainKey reads a key in any of its forms: programs write one under the name of
-// another, as in tls.X509KeyPair.
-func parsePlainKey(der []byte) (crypto.Signer, error) {
+// ParseKey reads a private key that is not encrypted, in any of its forms: programs write
+// one under the name of another, as in tls.X509KeyPair.
+func ParseKey(der []byte) (crypto.Signer, error) {
 	var found any
 	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		found = key

@@ -2,7 +2,8 @@ package material
 
 import (
 	"crypto/x509"
-	"strings"
+	"errors"
+	"fmt"
 )
 
 // ReadRequest reads one certificate signing request (PKCS #10, RFC 2986). Its signature
@@ -28,15 +29,25 @@ func ReadRequest(t Text) (*x509.CertificateRequest, error) {
 	if len(requests) > 1 {
 		return nil, t.fault("has %d certificate signing requests; give one at a time", len(requests))
 	}
-	request, err := x509.ParseCertificateRequest(requests[0].der)
+	request, err := ParseRequest(requests[0].der, readableRSA)
 	if err != nil {
-		return nil, t.fault("has a certificate signing request that cannot be read: %s", clip(strings.TrimPrefix(err.Error(), "x509: ")))
+		return nil, t.fault("has a certificate signing request that %s", err)
 	}
-	if err := checkPublicKey(request.PublicKey); err != nil { // before anything is verified with it
-		return nil, t.fault("has a certificate signing request for %s", err)
+	return request, nil
+}
+
+// ParseRequest reads a certificate signing request in DER, of a key as CheckPublicKey
+// wants it, which has signed the request. An error goes on from "it".
+func ParseRequest(der []byte, leastRSA int) (*x509.CertificateRequest, error) {
+	request, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %s", Reason(err))
+	}
+	if err := CheckPublicKey(request.PublicKey, leastRSA); err != nil { // before anything is verified with it
+		return nil, fmt.Errorf("is for %w", err)
 	}
 	if err := request.CheckSignature(); err != nil {
-		return nil, t.fault("has a certificate signing request that was not signed with the key that it is for: it was changed after it was made")
+		return nil, errors.New("has a signature that is not by the key that it is for: it was changed after it was made")
 	}
 	return request, nil
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -94,7 +93,7 @@ func kindOf(b block) string {
 func (t Text) revocationList(b block) (*x509.RevocationList, error) {
 	list, err := x509.ParseRevocationList(b.der)
 	if err != nil {
-		return nil, t.fault("has a revocation list that cannot be read%s: %s", b.where(), clip(strings.TrimPrefix(err.Error(), "x509: ")))
+		return nil, t.fault("has a revocation list that cannot be read%s: %s", b.where(), Reason(err))
 	}
 	return list, nil
 }

@@ -102,10 +102,4 @@ func (f certificateField) blocks(text string) ([]block, error) {
 }
 
 // clip shortens what somebody sent for a message.
-func clip(text string) string {
-	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return text[:most] + "…"
-}
+func clip(text string) string { return postern.Clip(text, 60) }

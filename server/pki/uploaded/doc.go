@@ -7,5 +7,9 @@
 // block of a chain: what is accepted here is shown to others, and must not have a key in
 // it that somebody pasted along. No message quotes what may be a key.
 //
+// That is why PEM is taken apart here and not by package material, which puts right what it
+// can: a text that was accepted is kept as it was sent, and read again by encoding/pem. What
+// is in the blocks is read and judged by package material.
+//
 // Errors are *postern.Error, with ngrok's codes.
 package uploaded

@@ -4,24 +4,16 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 )
 
-const (
-	// MaxKey bounds the text of a private key, in bytes.
-	MaxKey = 16 << 10
-
-	// Of RSA keys, in bits: clients refuse shorter ones, and crypto/tls longer ones, which
-	// take too long to verify with.
-	minRSA, maxRSA = 2048, 8192
-)
+// MaxKey bounds the text of a private key, in bytes.
+const MaxKey = 16 << 10
 
 // Key reads one private key that is not encrypted: PKCS #8, PKCS #1 or SEC 1; RSA, ECDSA
 // on a NIST curve, or Ed25519. Nothing of the text is in an error.
@@ -66,20 +58,11 @@ func parseKey(b block) (crypto.Signer, error) {
 	if b.Type == "OPENSSH PRIVATE KEY" {
 		return nil, postern.Errorf(postern.CodePrivateKeyUnreadable, "the private key is in OpenSSH's own format; ssh-keygen -p -N '' -m PKCS8 -f FILE changes it")
 	}
-	// Programs write one kind under the name of another, as in tls.X509KeyPair.
-	var found any
-	if key, err := x509.ParsePKCS8PrivateKey(b.Bytes); err == nil {
-		found = key
-	} else if key, err := x509.ParsePKCS1PrivateKey(b.Bytes); err == nil {
-		found = key
-	} else if key, err := x509.ParseECPrivateKey(b.Bytes); err == nil {
-		found = key
-	}
-	key, is := found.(crypto.Signer)
-	if !is {
+	key, err := material.ParseKey(b.Bytes)
+	if err != nil {
 		return nil, postern.Errorf(postern.CodePrivateKeyUnreadable, "the private key cannot be read; it must be an RSA, ECDSA (P-256, P-384, P-521) or Ed25519 key in PKCS #8, PKCS #1 or SEC 1")
 	}
-	if err := checkPublicKey(key.Public()); err != nil {
+	if err := material.CheckPublicKey(key.Public(), material.LeastRSA); err != nil {
 		return nil, postern.Errorf(postern.CodePrivateKeyUnreadable, "the private key is %s", err)
 	}
 	return key, nil
@@ -94,10 +77,10 @@ func Pair(chain []*x509.Certificate, key crypto.Signer) error {
 		case i == 0:
 			return nil
 		default:
-			return postern.Errorf(postern.CodeKeyMismatch, "the private key is that of %s, which is certificate %d of the chain; the chain must begin with it", name(c), i+1)
+			return postern.Errorf(postern.CodeKeyMismatch, "the private key is that of %s, which is certificate %d of the chain; the chain must begin with it", material.Name(c), i+1)
 		}
 	}
-	return postern.Errorf(postern.CodeKeyMismatch, "the private key (%s) is not that of the certificate %s (%s)", KeyType(key.Public()), name(chain[0]), KeyType(chain[0].PublicKey))
+	return postern.Errorf(postern.CodeKeyMismatch, "the private key (%s) is not that of the certificate %s (%s)", KeyType(key.Public()), material.Name(chain[0]), KeyType(chain[0].PublicKey))
 }
 
 // KeyType is "rsa", "ecdsa" or "ed25519", and "" for any other key.
@@ -111,30 +94,4 @@ func KeyType(public crypto.PublicKey) string {
 		return "ed25519"
 	}
 	return ""
-}
-
-// checkPublicKey says why a key cannot be a TLS server's.
-func checkPublicKey(public crypto.PublicKey) error {
-	switch public := public.(type) {
-	case *rsa.PublicKey:
-		if n := public.N.BitLen(); n < minRSA || n > maxRSA {
-			return fmt.Errorf("an RSA key of %d bits; it must have %d to %d", n, minRSA, maxRSA)
-		}
-	case *ecdsa.PublicKey:
-		if c := public.Curve; c != elliptic.P256() && c != elliptic.P384() && c != elliptic.P521() {
-			return fmt.Errorf("an ECDSA key on the curve %s; it must be P-256, P-384 or P-521", c.Params().Name)
-		}
-	case ed25519.PublicKey:
-	default:
-		return errors.New("a key of a kind that TLS servers do not have; it must be RSA, ECDSA or Ed25519")
-	}
-	return nil
-}
-
-// checkSize refuses keys that take too long to verify with.
-func checkSize(public crypto.PublicKey) error {
-	if public, is := public.(*rsa.PublicKey); is && public.N.BitLen() > maxRSA {
-		return fmt.Errorf("an RSA key of %d bits; at most %d are allowed", public.N.BitLen(), maxRSA)
-	}
-	return nil
 }

@@ -2,9 +2,9 @@ package uploaded
 
 import (
 	"crypto/x509"
-	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 // MaxRequest bounds the text of a signing request, in bytes.
@@ -31,15 +31,9 @@ func Request(field, text string) (*x509.CertificateRequest, error) {
 	case blocks[0].Type != "CERTIFICATE REQUEST" && blocks[0].Type != "NEW CERTIFICATE REQUEST":
 		return nil, postern.Errorf(postern.CodeSigningRequestInvalid, "%s has a PEM block of the type %q; it must be %q", field, clip(blocks[0].Type), "CERTIFICATE REQUEST")
 	}
-	request, err := x509.ParseCertificateRequest(blocks[0].Bytes)
+	request, err := material.ParseRequest(blocks[0].Bytes, material.LeastRSA)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeSigningRequestInvalid, "%s cannot be read: %s", field, clip(strings.TrimPrefix(err.Error(), "x509: ")))
-	}
-	if err := checkPublicKey(request.PublicKey); err != nil { // before anything is verified with it
-		return nil, postern.Errorf(postern.CodeSigningRequestInvalid, "%s is for %s", field, err)
-	}
-	if err := request.CheckSignature(); err != nil {
-		return nil, postern.Errorf(postern.CodeSigningRequestInvalid, "the signature of %s is not by the key that it is for", field)
+		return nil, postern.Errorf(postern.CodeSigningRequestInvalid, "%s %s", field, err)
 	}
 	return request, nil
 }
