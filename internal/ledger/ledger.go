@@ -31,6 +31,15 @@ func (l *Ledger[K, V]) Get(key K) (V, bool) {
 	return element.Value.(*entry[K, V]).value, true
 }
 
+// Displaced is the entry that Put forgets for the next new key, and whether there is one.
+func (l *Ledger[K, V]) Displaced() (key K, value V, is bool) {
+	if l.order.Len() < l.most {
+		return key, value, false
+	}
+	oldest := l.order.Back().Value.(*entry[K, V])
+	return oldest.key, oldest.value, true
+}
+
 // Put sets an entry, and forgets another where there are too many.
 func (l *Ledger[K, V]) Put(key K, value V) {
 	if element, found := l.entries[key]; found {
