@@ -238,6 +238,8 @@ const (
 	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
 	CodeClientCertificateRefused   Code = "ERR_POSTERN_312" // The visitor's client certificate was refused
 	CodeConnectionLimit            Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
+	CodePasswordRequired           Code = "ERR_POSTERN_320" // This endpoint asks for a name and a password
+	CodeTooManyGuesses             Code = "ERR_POSTERN_321" // Too many wrong passwords came from this address
 	CodeConfigInvalid              Code = "ERR_POSTERN_401" // The configuration is not valid
 	CodeFlagInvalid                Code = "ERR_POSTERN_402" // The command line is not valid
 	CodeNoServer                   Code = "ERR_POSTERN_403" // No server is configured
@@ -794,6 +796,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "The visitor's client certificate was refused", Fix: "Show a certificate that one of the endpoint's authorities has signed, that is valid today and not revoked; the server's log names the reason."}, true
 	case CodeConnectionLimit:
 		return Entry{Code: c, Wire: "ERR_NGROK_703", Status: 429, Title: "The endpoint has as many connections as it may", Fix: "Try again in a moment; the server's operator can raise the account's limit."}, true
+	case CodePasswordRequired:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 401, Title: "This endpoint asks for a name and a password", Fix: "Give the name and password that you got from whoever runs the endpoint; a program sends them in the Authorization or the Postern-Authorization header."}, true
+	case CodeTooManyGuesses:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 429, Title: "Too many wrong passwords came from this address", Fix: "Wait as long as Retry-After says, then try once with the right password."}, true
 	case CodeConfigInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The configuration is not valid", Fix: "Correct the line that the message names."}, true
 	case CodeFlagInvalid:
@@ -1203,6 +1209,8 @@ func Codes() []Code {
 		CodeMemoryShort,
 		CodeClientCertificateRefused,
 		CodeConnectionLimit,
+		CodePasswordRequired,
+		CodeTooManyGuesses,
 		CodeConfigInvalid,
 		CodeFlagInvalid,
 		CodeNoServer,

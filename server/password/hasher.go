@@ -71,13 +71,17 @@ func (h *Hasher) Hash(ctx context.Context, password postern.Secret) (postern.Sec
 // long for an empty hash, of somebody who has no password or does not exist. The only
 // error is CodeServerBusy, as Hash's.
 func (h *Hasher) Verify(ctx context.Context, password, hash postern.Secret) (right, outdated bool, err error) {
-	kept, known := parse(hash.Reveal())
-	if !known {
-		kept = h.never
-	}
 	text := password.Reveal()
 	if len(text) > Longest { // nobody has it; time is of no importance
 		return false, false, nil
+	}
+	if isBcrypt(hash.Reveal()) {
+		err = h.inTurn(ctx, func() { right = bcryptRight(text, hash.Reveal()) })
+		return right, right, err
+	}
+	kept, known := parse(hash.Reveal())
+	if !known {
+		kept = h.never
 	}
 	err = h.inTurn(ctx, func() {
 		key := kept.cost.key(text, kept.salt, uint32(len(kept.hash))) //nolint:gosec // at most mostBytes

@@ -8,6 +8,7 @@
 //	privateKey, err := keyring.Unseal(sealed, seal.Row("tls_certificate", id, "private_key"))
 //
 // What is only ever compared, such as a token, is not sealed but hashed (server/service).
+// What a stranger keeps for us and shows again, such as a cookie, is signed: Keyring.Sign.
 //
 // # The format
 //
