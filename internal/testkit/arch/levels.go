@@ -1,6 +1,9 @@
 package arch
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // room is a folder of the house with everything below it that is not a room of its
 // own. Packages of one room may import each other.
@@ -19,20 +22,24 @@ const (
 )
 
 // house lists every room. Imports go from a higher level to a lower one.
-func house() []room { return append(rooms(), helpers()...) }
+func house() []room { return slices.Concat(foundations(), floors(), helpers()) }
 
-func rooms() []room {
+// foundations are what agents, servers and their doors stand on.
+func foundations() []room {
 	return []room{
 		{path: "", level: 0},
 		{path: "resource", level: 1},
 		{path: "internal/obs", level: 1},
 		{path: "internal/run", level: 1},
 		{path: "internal/disk", level: 1},
-		{path: "internal/ledger", level: 1},
+		{path: "internal/ledger", level: 0},
 		{path: "internal/memory", level: 1},
 		{path: "internal/idn", level: 1},
 		{path: "internal/allow", level: 1},
 		{path: "internal/material", level: 1},
+		{path: "server/throttle", level: 1},
+		{path: "server/seal", level: 1},
+		{path: "server/password", level: 1},
 		{path: "internal/mutualtls", level: 2},
 		{path: "internal/clientcert", level: 1},
 		{path: "internal/authority", level: 2},
@@ -43,12 +50,10 @@ func rooms() []room {
 		{path: "link", level: 2},
 		{path: "client", level: 2},
 		{path: "server/archive", level: 2},
-		{path: "server/throttle", level: 2},
 		{path: "server/event", level: 2},
-		{path: "server/seal", level: 2},
 		{path: "server/quota", level: 2},
 		{path: "server/access", level: 2},
-		{path: "server/password", level: 2},
+		{path: "server/gate", level: 2},
 		{path: "server/outcall", level: 2},
 		{path: "server/policy/window", level: 2},
 		{path: "server/policy/breaker", level: 2},
@@ -59,7 +64,7 @@ func rooms() []room {
 		{path: "link/sshr", level: 3},
 		{path: "link/websocket", level: 3},
 		{path: "inspect", level: 3},
-		{path: "server/gate", level: 3},
+		{path: "server/policy", level: 3},
 		{path: "server/store", level: 3},
 		{path: "server/route", level: 3},
 		{path: "link/ngrok", level: 4},
@@ -68,10 +73,15 @@ func rooms() []room {
 		{path: "server/pki", level: 4},
 		{path: "server/cluster", level: 4},
 		{path: "server/feed", level: 4},
-		{path: "server/policy", level: 4},
 		{path: "server/cluster/nats", level: 5},
 		{path: "server/service", level: 5},
 		{path: "server/routebuild", level: 5},
+	}
+}
+
+// floors are agents and servers, and what makes programs of them.
+func floors() []room {
+	return []room{
 		{path: "agent/session", level: 5},
 		{path: "agent/config", level: 5},
 		{path: "agent/termination", level: 6},
