@@ -145,8 +145,18 @@ func (m *Message) SetBody(r io.Reader, length int64) {
 // Follower.Request, or without NeedHead, is empty.
 type Request struct {
 	Message
+	sent                 requestHead
 	method, host, target string
 	rewritten            bool
+}
+
+// Sent gives the lines of a header as the visitor sent them: also of one that goes no
+// further than here, such as Postern-Authorization, and of those that rules have edited.
+func (r *Request) Sent(name string) []string {
+	if r.sent == nil {
+		return nil
+	}
+	return r.sent.values(http.CanonicalHeaderKey(name))
 }
 
 // Method is the request's method.

@@ -49,7 +49,7 @@ func (c *conversation) beginFollowed() error {
 		Message: Message{
 			fields: lineFields{&f.request.Head}, length: c.request.BodyLength(), refuses: EditableRequestHeader,
 		},
-		method: c.method(), host: c.hostSent, target: string(c.request.Target),
+		sent: c, method: c.method(), host: c.hostSent, target: string(c.request.Target),
 	}
 	err := c.x.ask()
 	c.endLooking()

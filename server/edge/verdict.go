@@ -16,6 +16,8 @@ type Answer struct {
 	Status int         // 200 to 599
 	Header http.Header // without framing; it is not written to
 	Body   []byte      // not sent to HEAD, and not with 204 and 304
+	// Failure has a page of the edge's sent, with Header: Status and Body do not matter.
+	Failure *postern.Error
 }
 
 // ErrHangUp is what a Follower returns to end the visitor's connection (in HTTP/2: the
@@ -64,6 +66,9 @@ func bodiless(method string, status int) bool {
 func (x *Exchange) reviewAnswer(v *verdict) *verdict {
 	for v.answer != nil {
 		x.answered = true
+		if v.answer.Failure != nil {
+			v.answer = x.pageOf(v.answer)
+		}
 		if problem := v.answer.check(); problem != nil {
 			return &verdict{err: problem}
 		}
@@ -89,6 +94,22 @@ func (x *Exchange) reviewAnswer(v *verdict) *verdict {
 		v = next
 	}
 	return v
+}
+
+// pageOf is an answer whose page was made. What its header says already is not said again.
+func (x *Exchange) pageOf(a *Answer) *Answer {
+	p := x.newPage(a.Failure)
+	kind, text := p.render(x.head.values("Accept"))
+	header := make(http.Header, len(a.Header)+9)
+	for _, line := range p.header(kind, len(text)) {
+		if line.name != "Content-Length" && (len(a.Header[line.name]) == 0 || line.name == "Vary") {
+			header.Add(line.name, line.value)
+		}
+	}
+	for name, values := range a.Header {
+		header[name] = append(header[name], values...)
+	}
+	return &Answer{Status: p.Status, Header: header, Body: text}
 }
 
 // answerLines are the header of an answer that followers gave, as it is sent.
