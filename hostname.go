@@ -74,6 +74,21 @@ func (h Hostname) Under(domain Hostname) bool {
 // for private use: endpoints there are reached from their own account only.
 func (h Hostname) Internal() bool { return h.Under("internal") }
 
+// maxInternalLabels is how many parts the name of an internal endpoint may have.
+const maxInternalLabels = 5
+
+// CheckInternal tells why the name cannot be an internal endpoint's: it is not below
+// internal (CodeInternalNameInvalid), or has too many parts (CodeInternalNameDeep).
+func (h Hostname) CheckInternal() error {
+	if !h.Internal() {
+		return Errorf(CodeInternalNameInvalid, "the name %q of an internal endpoint does not end in .internal", clip(string(h)))
+	}
+	if labels := strings.Count(string(h), ".") + 1; labels > maxInternalLabels {
+		return Errorf(CodeInternalNameDeep, "%s has %d parts; at most %d are allowed", h, labels, maxInternalLabels)
+	}
+	return nil
+}
+
 // Covers tells whether traffic for name belongs to h: the same name, or any name
 // below a wildcard's parent. A wildcard covers itself and narrower wildcards, and
 // never its parent.

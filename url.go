@@ -47,23 +47,44 @@ func (s Scheme) Hosted() bool { return s != TCP && s != UDP }
 // endpoint of a server shares it) and is always 0 here; what people are shown is
 // made from the server's public ports by URL.Public. For tcp and udp it is the key, each of
 // its own: tcp and udp of one port are two endpoints.
+//
+// That of an internal endpoint has an Account, within which the name means something: two
+// accounts may have the same one. Its port is part of the name for every scheme, and 0 for
+// the scheme's default.
 type URL struct {
-	Scheme Scheme
-	Host   Hostname
-	Port   uint16
+	Scheme  Scheme
+	Host    Hostname
+	Port    uint16
+	Account AccountID `json:",omitempty"` // "" for public endpoints
 }
 
 // IsZero tells whether nothing was asked for.
 func (u URL) IsZero() bool { return u == URL{} }
 
+// Internal tells whether the URL is an internal endpoint's, which only endpoints of its
+// own account can send visitors to.
+func (u URL) Internal() bool { return u.Account != "" }
+
+// HasPort tells whether the endpoint has a port of the server's machine to itself.
+func (u URL) HasPort() bool { return !u.Scheme.Hosted() && !u.Internal() }
+
+// Within gives the internal URL of the same name in an account.
+func (u URL) Within(account AccountID) URL {
+	if u.Port == u.Scheme.DefaultPort() {
+		u.Port = 0
+	}
+	u.Account = account
+	return u
+}
+
 // String gives the canonical form: no port where it is the scheme's default.
 func (u URL) String() string { return u.Public(0) }
 
 // Public gives the form to show when the scheme is served on port (0: the
-// default): "https://app.example.com", "https://app.localhost:8443",
+// default), which says nothing about internal endpoints: "https://app.example.com", "https://app.localhost:8443",
 // "tcp://tcp.example.com:20001", "udp://udp.example.com:20001".
 func (u URL) Public(port uint16) string {
-	if u.Port != 0 {
+	if u.Port != 0 || u.Internal() {
 		port = u.Port
 	}
 	text := string(u.Scheme) + "://" + string(u.Host)

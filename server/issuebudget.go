@@ -112,7 +112,7 @@ func (s *Server) wantsEndpoint(e postern.Endpoint) bool {
 	name := e.URL.Host
 	byUs := e.URL.Scheme == postern.HTTPS || e.URL.Scheme == postern.TLS && e.Options.Termination == postern.AtEdge && e.Options.CertificatePEM == ""
 	switch {
-	case !byUs || name == "" || name.Wildcard() || name.Internal():
+	case !byUs || e.URL.Internal() || name == "" || name.Wildcard() || name.Internal():
 		return false
 	case !s.own(name):
 		return true

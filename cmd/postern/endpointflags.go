@@ -37,7 +37,7 @@ func (f *endpointFlags) registerCommon(flags *pflag.FlagSet) {
 	flags.StringVar(&f.metadata, "metadata", "", "opaque text for the server's operator")
 	flags.StringVar(&f.proxyProtocol, "proxy-proto", "", "version of the PROXY protocol header that the service gets: 1 or 2")
 	flags.StringVar(&f.proxyProtocol, "upstream-proxy-protocol", "", "the same")
-	flags.StringArrayVar(&f.bindings, "binding", nil, "where the endpoint is reachable: public")
+	flags.StringArrayVar(&f.bindings, "binding", nil, "who reaches the endpoint: public (everybody) or internal (other endpoints of the account, by a name below .internal)")
 	flags.BoolVar(&f.pooling, "pooling-enabled", false, "share the URL, and its load, with other endpoints that have this set")
 	flags.BoolVar(&f.inspect, "inspect", true, "keep requests for the local API to show and replay")
 	flags.DurationVar(&f.ttl, "ttl", 0, "take the endpoint offline after this time, e.g. 8h (default: never)")

@@ -184,7 +184,6 @@ func TestBindRefused(t *testing.T) {
 		code   postern.Code
 	}{
 		{"online elsewhere", func(*link.BindRequest) {}, postern.CodeAlreadyOnline},
-		{"a binding that we lack", func(r *link.BindRequest) { r.Bindings = []string{"internal"} }, postern.CodeOptionUnsupported},
 		{"a host header with a line break", func(r *link.BindRequest) { r.Options.HostHeader = "a\r\nb: c" }, postern.CodeBindInvalid},
 		{"PROXY protocol 7", func(r *link.BindRequest) { r.Options.ProxyProtocol = 7 }, postern.CodeBindInvalid},
 		{"an unknown termination", func(r *link.BindRequest) { r.Options.Termination = "moon" }, postern.CodeBindInvalid},

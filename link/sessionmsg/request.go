@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -87,13 +86,7 @@ func (b *Bind) unsupported() []string {
 	if b.Extra.IPPolicyRef != "" {
 		names = append(names, "IPPolicyRef")
 	}
-	for _, binding := range b.Extra.Bindings {
-		if binding != "public" {
-			names = append(names, "binding "+shortenTo(oneLine(binding), 40))
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // address says what URL is asked for. The newest way to ask counts: URL, then

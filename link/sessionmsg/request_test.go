@@ -189,7 +189,7 @@ func TestUnsupportedOutsideOpts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"IPPolicyRef", "binding internal", "binding kubernetes"}
+	want := []string{"IPPolicyRef"} // bindings are the Binder's to judge
 	if diff := cmp.Diff(want, got.Unsupported); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -100,12 +100,20 @@ type wish struct {
 // wish reads the request. A token fills in what the request leaves open; a request
 // that names something else has changed its mind, and the token is void.
 func (s *session) wish(r link.BindRequest) (wish, error) {
+	internal, err := s.control.internal(r)
+	if err != nil {
+		return wish{}, err
+	}
+	if internal {
+		url, err := requestedInternal(r)
+		return wish{url: url.Within(s.info.Account)}, err
+	}
 	url, err := s.control.requested(r)
 	if err != nil {
 		return wish{}, err
 	}
 	former, ok := s.control.sealer.open(r.Token, s.info.Credential)
-	if !ok || former.URL.Scheme != url.Scheme {
+	if !ok || former.URL.Scheme != url.Scheme || former.URL.Internal() {
 		return wish{url: url}, nil
 	}
 	if url.Host != "" && url.Host != former.URL.Host || url.Port != 0 && url.Port != former.URL.Port {
@@ -122,6 +130,8 @@ func (s *session) wish(r link.BindRequest) (wish, error) {
 // place finds the endpoint its address and takes it online there.
 func (s *session) place(ctx context.Context, e *endpoint, w wish) error {
 	switch {
+	case w.url.Internal():
+		return s.takeInternal(ctx, e, w.url)
 	case !w.url.Scheme.Hosted() && w.url.Port == 0:
 		return s.assignPort(ctx, e, w.url)
 	case !w.url.Scheme.Hosted():
@@ -177,7 +187,7 @@ func (s *session) tolerate(ctx context.Context, err error, w wish) error {
 
 // notAllowed says that the ACL has no rule for an endpoint.
 func notAllowed(u postern.URL) *postern.Error {
-	if !u.Scheme.Hosted() {
+	if u.HasPort() {
 		return postern.Errorf(postern.CodeAddressNotAllowed, "the credential's ACL does not allow %s", u)
 	}
 	return postern.Errorf(postern.CodeNameNotAllowed, "the credential's ACL does not allow %s", u.Host)

@@ -65,8 +65,8 @@ func (s *session) certifiable(bindID string) (postern.Hostname, error) {
 	switch {
 	case !online:
 		return "", postern.Errorf(postern.CodeNotFound, "the endpoint %q is not online yet", shorten(bindID))
-	case details.URL.Scheme != postern.TLS || details.Options.Termination != postern.Passthrough:
-		return "", postern.Errorf(postern.CodeOptionUnsupported, "%s: agents are given certificates for tls endpoints whose TLS they end themselves", details.URL)
+	case details.URL.Scheme != postern.TLS || details.URL.Internal() || details.Options.Termination != postern.Passthrough:
+		return "", postern.Errorf(postern.CodeOptionUnsupported, "%s: agents are given certificates for public tls endpoints whose TLS they end themselves", details.URL)
 	case !s.credential().ACL.Allows(details.URL):
 		return "", notAllowed(details.URL)
 	}

@@ -124,7 +124,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 		s.control.config.Cluster.Forget(u)
 		return err
 	}
-	if !u.Scheme.Hosted() {
+	if u.HasPort() {
 		if err := s.control.config.Ports.OpenPort(u.Scheme, u.Port); err != nil {
 			unregister()
 			return err
@@ -146,7 +146,7 @@ func (s *session) register(e *endpoint, u postern.URL) error {
 			if !mayReturn {
 				s.control.config.Cluster.Forget(u)
 			}
-			if !u.Scheme.Hosted() {
+			if u.HasPort() {
 				s.control.config.Ports.ClosePort(u.Scheme, u.Port, mayReturn)
 			}
 		})

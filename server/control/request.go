@@ -31,11 +31,6 @@ func checkRequest(r link.BindRequest) error {
 	if len(r.Unsupported) > 0 {
 		return postern.Errorf(postern.CodeOptionUnsupported, "this server does not have %s; leave it out", strings.Join(r.Unsupported, ", "))
 	}
-	for _, binding := range r.Bindings {
-		if binding != "public" {
-			return postern.Errorf(postern.CodeOptionUnsupported, "binding %q: this server has public endpoints only", shorten(binding))
-		}
-	}
 	if r.Subdomain != "" && (r.URL.Host != "" || !r.URL.Scheme.Hosted()) {
 		return postern.Errorf(postern.CodeBindInvalid, "subdomain %q: give either a subdomain or a URL with a host", shorten(r.Subdomain))
 	}

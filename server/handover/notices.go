@@ -15,6 +15,7 @@ import (
 // notice is one change of what a process lends.
 type notice struct {
 	Add      *lent              `json:",omitempty"` // or its details have changed
+	Inside   *lent              `json:",omitempty"` // Add of an internal endpoint: older processes, which would open it to everybody, do not know the word
 	Remove   postern.EndpointID `json:",omitempty"`
 	Lost     *postern.URL       `json:",omitempty"` // nobody serves it right now, and it may return
 	Gone     *postern.URL       `json:",omitempty"` // went offline on purpose: nobody need wait for it
@@ -79,8 +80,7 @@ func difference(told map[postern.EndpointID]postern.Endpoint, lives []cluster.Li
 		now[l.Endpoint.ID] = struct{}{}
 		if told[l.Endpoint.ID] != l.Endpoint {
 			told[l.Endpoint.ID] = l.Endpoint
-			add := lentOf(l)
-			notices = append(notices, notice{Add: &add})
+			notices = append(notices, addition(lentOf(l)))
 		}
 	}
 	for id := range told {
@@ -90,6 +90,14 @@ func difference(told map[postern.EndpointID]postern.Endpoint, lives []cluster.Li
 		}
 	}
 	return notices
+}
+
+// addition is the notice of a lent endpoint.
+func addition(l lent) notice {
+	if l.Endpoint.URL.Internal() {
+		return notice{Inside: &l}
+	}
+	return notice{Add: &l}
 }
 
 // news finds what has gone for good since told, and brings told up to date.
@@ -148,6 +156,9 @@ func parseNotices(text []byte) ([]notice, error) {
 		return nil, unreadable(err)
 	}
 	for i := range notices {
+		if notices[i].Add == nil {
+			notices[i].Add = notices[i].Inside
+		}
 		if add := notices[i].Add; add != nil {
 			add.Endpoint.Options.KeyPEM = postern.Secret(add.Key)
 		}
@@ -219,7 +230,7 @@ func (p *peer) add(l lent) {
 		return
 	}
 	e := &entry{release: release, session: b}
-	if u := l.Endpoint.URL; !u.Scheme.Hosted() {
+	if u := l.Endpoint.URL; u.HasPort() {
 		if err := c.Ports.OpenPort(u.Scheme, u.Port); err != nil {
 			c.Logger.WarnContext(p.peers.ctx, "the port of another process's endpoint cannot be had", "endpoint", id, "port", u.Port, "error", err)
 		} else {

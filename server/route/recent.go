@@ -162,18 +162,28 @@ func (r *Recent) Flow(port uint16) time.Time {
 	return r.until(postern.URL{Scheme: postern.UDP, Port: port})
 }
 
-// named looks for the name and the wildcards above it.
 func (r *Recent) named(scheme postern.Scheme, host postern.Hostname) time.Time {
-	until := r.until(postern.URL{Scheme: scheme, Host: host})
-	for rest := string(host); until.IsZero(); {
+	return r.below(postern.URL{Scheme: scheme, Host: host})
+}
+
+// below looks for the name and the wildcards above it.
+func (r *Recent) below(u postern.URL) time.Time {
+	until := r.until(u)
+	for rest := string(u.Host); until.IsZero(); {
 		_, above, found := strings.Cut(rest, ".")
 		if !found {
 			break
 		}
 		rest = above
-		until = r.until(postern.URL{Scheme: scheme, Host: "*." + postern.Hostname(rest)})
+		u.Host = "*." + postern.Hostname(rest)
+		until = r.until(u)
 	}
 	return until
+}
+
+// Internal is HTTP for an account's internal endpoint.
+func (r *Recent) Internal(account postern.AccountID, u postern.URL) time.Time {
+	return r.below(u.Within(account))
 }
 
 // Until is HTTP for exactly the address u.

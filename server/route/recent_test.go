@@ -20,11 +20,13 @@ func TestRecent(t *testing.T) {
 		r.Dismiss(postern.URL{Scheme: postern.HTTP, Host: "b.example"})
 		r.Lose(postern.URL{Scheme: postern.HTTP, Host: "d.example"})
 		r.Forget(postern.URL{Scheme: postern.HTTP, Host: "d.example"})
+		r.Lose(postern.URL{Scheme: postern.HTTPS, Host: "*.internal", Account: "ac_1"})
 		check := func(lost bool) {
 			t.Helper()
 			for what, until := range map[string]time.Time{
 				"name": r.HTTP("a.example", true), "below the wildcard": r.HTTP("x.y.w.example", true),
 				"tls": r.TLS("t.example"), "port": r.Port(7),
+				"internal": r.Internal("ac_1", postern.URL{Scheme: postern.HTTPS, Host: "api.internal"}),
 			} {
 				if until.IsZero() == lost {
 					t.Errorf("%s: until %v, lost %v", what, until, lost)
@@ -34,6 +36,7 @@ func TestRecent(t *testing.T) {
 				"http of an https name": r.HTTP("a.example", false), "https of a tls name": r.HTTP("t.example", true),
 				"dismissed": r.HTTP("b.example", false), "forgotten": r.HTTP("d.example", false), "another": r.HTTP("c.example", true),
 				"above the wildcard": r.HTTP("w.example", true), "another port": r.Port(8),
+				"another account's": r.Internal("ac_2", postern.URL{Scheme: postern.HTTPS, Host: "api.internal"}), "internal seen from outside": r.HTTP("api.internal", true),
 			} {
 				if !until.IsZero() {
 					t.Errorf("%s: until %v", what, until)

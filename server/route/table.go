@@ -13,6 +13,7 @@ type Table struct {
 	secure names             // https and tls: they share a port and are told apart by name
 	ports  map[uint16]*Route // tcp
 	flows  map[uint16]*Route // udp
+	within within            // internal endpoints, which no other look-up finds
 	count  int
 }
 
@@ -26,7 +27,7 @@ type names struct {
 // New makes a table. Two routes with one Key, a route without an Owner and a URL that
 // is not complete are CodeInternal errors: whoever registers endpoints prevents them.
 func New(routes []*Route) (*Table, error) {
-	var sizes [datagrams + 1]int // growing a large map costs more than counting first
+	var sizes [spaces]int // growing a large map costs more than counting first
 	for _, r := range routes {
 		if err := check(r); err != nil {
 			return nil, err
@@ -38,6 +39,7 @@ func New(routes []*Route) (*Table, error) {
 		secure: newNames(sizes[secure]),
 		ports:  make(map[uint16]*Route, sizes[port]),
 		flows:  make(map[uint16]*Route, sizes[datagrams]),
+		within: newWithin(sizes[insidePlain] + sizes[insideSecure] + sizes[insideStream] + sizes[insideTLS]),
 		count:  len(routes),
 	}
 	for _, r := range routes {
@@ -52,9 +54,11 @@ func check(r *Route) error {
 	switch {
 	case r == nil || r.Owner == nil:
 		return postern.Errorf(postern.CodeInternal, "route table: a route has no owner")
+	case r.URL.Internal() && (r.URL.Account != r.Account || r.URL.Scheme == postern.UDP):
+		return postern.Errorf(postern.CodeInternal, "route table: %s of %s cannot be an internal endpoint", r.URL, r.Account)
 	case !r.URL.Scheme.Hosted() && r.URL.Port == 0:
 		return postern.Errorf(postern.CodeInternal, "route table: %s has no port", r.URL)
-	case r.URL.Scheme.Hosted() && r.URL.Host == "":
+	case (r.URL.Scheme.Hosted() || r.URL.Internal()) && r.URL.Host == "":
 		return postern.Errorf(postern.CodeInternal, "route table: a %s route has no host", r.URL.Scheme)
 	}
 	_, err := postern.ParseScheme(string(r.URL.Scheme))
@@ -63,6 +67,9 @@ func check(r *Route) error {
 
 // add tells whether the route's key was free.
 func (t *Table) add(r *Route) bool {
+	if r.URL.Internal() {
+		return t.within.add(r)
+	}
 	switch KeyOf(r.URL).space {
 	case port:
 		before := len(t.ports)
@@ -119,6 +126,9 @@ func (t *Table) Agree(serverName, host postern.Hostname) bool {
 // Same returns the route that has the address of r now, nil for nobody. It is r itself
 // while r is in the table.
 func (t *Table) Same(r *Route) *Route {
+	if r.URL.Internal() {
+		return t.within.at(r.URL)
+	}
 	switch KeyOf(r.URL).space {
 	case port:
 		return t.ports[r.URL.Port]
@@ -137,6 +147,13 @@ func (t *Table) Len() int { return t.count }
 func (t *Table) All() iter.Seq[*Route] {
 	return func(yield func(*Route) bool) {
 		for _, m := range []map[uint16]*Route{t.ports, t.flows} {
+			for _, r := range m {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+		for _, m := range []map[Key]*Route{t.within.exact, t.within.wildcards} {
 			for _, r := range m {
 				if !yield(r) {
 					return

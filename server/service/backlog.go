@@ -322,9 +322,11 @@ func (s *Service) keepInUse() {
 	var names []postern.Hostname
 	var ports []store.PortKey
 	for _, e := range s.inUse() {
-		if !e.URL.Scheme.Hosted() {
+		switch {
+		case e.URL.Internal(): // which nobody reserves
+		case !e.URL.Scheme.Hosted():
 			ports = append(ports, store.PortKey{Scheme: e.URL.Scheme, Port: e.URL.Port})
-		} else {
+		default:
 			names = append(names, e.URL.Host)
 		}
 	}

@@ -17,11 +17,7 @@ const (
 	bindingKubernetes = "kubernetes"
 )
 
-const (
-	cloudType = "cloud"
-	// maxInternalLabels is how many parts the name of an internal endpoint may have.
-	maxInternalLabels = 5
-)
+const cloudType = "cloud"
 
 func (s *Service) buildCloudEndpoint(d *draft, by Caller, row *store.CloudEndpoint, c resource.EndpointCreate) error {
 	if c.Type != cloudType {
@@ -96,7 +92,7 @@ func (s *Service) setURL(row *store.CloudEndpoint, text string, bindings []strin
 	}
 	switch row.Binding {
 	case bindingInternal:
-		return checkInternalName(row.Host)
+		return row.Host.CheckInternal()
 	case bindingKubernetes:
 		return checkKubernetes(row)
 	}
@@ -119,13 +115,6 @@ func readBinding(host postern.Hostname, given []string) (string, error) {
 		return "", postern.Errorf(postern.CodeCloudFieldInvalid, "the field \"bindings\" has %q; the binding of %s is internal", given[0], host)
 	}
 	return given[0], nil
-}
-
-func checkInternalName(host postern.Hostname) error {
-	if labels := strings.Count(string(host), ".") + 1; labels > maxInternalLabels {
-		return postern.Errorf(postern.CodeInternalNameDeep, "%s has %d parts; at most %d are allowed", host, labels, maxInternalLabels)
-	}
-	return nil
 }
 
 func checkKubernetes(row *store.CloudEndpoint) error {

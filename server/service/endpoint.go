@@ -106,7 +106,8 @@ func (s *Service) showCloudEndpoint(r reader, row *store.CloudEndpoint) (resourc
 }
 
 func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpoint, error) {
-	shown := s.showURL(string(e.ID), e.URL, bindingPublic)
+	binding := bindingOf(e.URL)
+	shown := s.showURL(string(e.ID), e.URL, binding)
 	shown.Type, shown.Region, shown.Name = "ephemeral", s.region(), e.Name
 	shown.CreatedAt = resource.Moment(e.StartedAt)
 	shown.UpdatedAt = shown.CreatedAt
@@ -127,7 +128,15 @@ func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpo
 	case !postern.HasCode(err, postern.CodeNotFound): // revoked a moment ago
 		return shown, err
 	}
-	return shown, s.showHolding(r, &shown, e.Account, e.URL, bindingPublic)
+	return shown, s.showHolding(r, &shown, e.Account, e.URL, binding)
+}
+
+// bindingOf is that of an endpoint of agents.
+func bindingOf(u postern.URL) string {
+	if u.Internal() {
+		return bindingInternal
+	}
+	return bindingPublic
 }
 
 // ownerOf is whose a credential is: an authtoken's or an SSH key's.

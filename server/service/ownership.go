@@ -85,7 +85,7 @@ func includes(domain, host postern.Hostname) bool { return domain.Covers(host) |
 // it had and gave up may be what its endpoint stems from.
 func (s *Service) onlineForAnother(account postern.AccountID, domain postern.Hostname) error {
 	for _, e := range s.inUse() {
-		if e.Account != account && e.URL.Scheme.Hosted() && (store.Holds(domain, e.URL.Host) || store.Holds(e.URL.Host, domain)) {
+		if e.Account != account && e.URL.Scheme.Hosted() && !e.URL.Internal() && (store.Holds(domain, e.URL.Host) || store.Holds(e.URL.Host, domain)) {
 			return postern.Errorf(postern.CodeDomainInUse, "%s, or a name above or below it, is online for another account", domain)
 		}
 	}
