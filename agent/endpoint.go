@@ -130,7 +130,7 @@ func (e *Endpoint) forward(upstream session.Upstream, logger *slog.Logger, acme 
 		if err != nil {
 			return nil, err
 		}
-		forward.Terminate, forward.Keeper = ends.TLS(), ends
+		forward.Terminate, forward.Verified, forward.Keeper = ends.TLS(), ends.Verified, ends
 	}
 	return forward, nil
 }
@@ -164,12 +164,14 @@ func (e *Endpoint) certifyAtEdge(options *postern.EndpointOptions, logger *slog.
 	if e.Termination == config.AtAgent || e.Terminate != nil {
 		return nil
 	}
-	asked, warnings, err := e.MutualTLS(time.Now())
+	asked, authorities, err := e.MutualTLS(time.Now())
 	if err != nil {
 		return e.located(err)
 	}
-	for _, w := range warnings {
-		logger.Warn(w.Text, slog.String("name", e.Name), slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+	if authorities != nil {
+		for _, w := range authorities.Warnings {
+			logger.Warn(w.Text, slog.String("name", e.Name), slog.String("defect", string(w.Defect)), slog.String("advice", w.Advice))
+		}
 	}
 	options.MutualTLS = asked
 	return nil

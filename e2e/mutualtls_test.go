@@ -129,15 +129,7 @@ func TestMutualTLSAtTheEdge(t *testing.T) {
 	a.client("ann")
 	revoked := a.client("bob")
 	strangers.client("mallory")
-	for _, name := range []string{"mallory.pem", "mallory.key"} {
-		text, err := os.ReadFile(strangers.path(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(a.path(name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	a.brings(strangers, "mallory")
 	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
 		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
 		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: revoked, RevocationTime: time.Now().Add(-time.Minute)}},

@@ -12,9 +12,10 @@ import (
 // S1-40, S1-44: bodies that people and wrappers send.
 func TestParseTunnel(t *testing.T) {
 	e, warnings, err := config.ParseTunnel([]byte(`{"name":"passthrough","proto":"tls","terminate_at":"agent","addr":"3000",
-		"domain":"api.customer1.example.com","mutual_tls_cas":"ca-crt.pem","crt":"server-crt.pem","key":"server-key.pem"}`), true)
+		"domain":"api.customer1.example.com","mutual_tls_cas":"ca-crt.pem","crt":"server-crt.pem","key":"server-key.pem","mutual_tls_mode":"require","mutual_tls_stale_crl":true}`), true)
 	if err != nil || len(warnings) > 0 || e.Name != "passthrough" || e.Upstream != "3000" || e.Termination != config.AtAgent ||
-		e.URL.Host != "api.customer1.example.com" || e.MutualTLSCAs != "ca-crt.pem" || e.Key != "server-key.pem" {
+		e.URL.Host != "api.customer1.example.com" || e.MutualTLSCAs != "ca-crt.pem" || e.Key != "server-key.pem" ||
+		e.MutualTLSMode != "require" || !e.MutualTLSStaleCRL {
 		t.Errorf("%+v, %q, %v", e, warnings, err)
 	}
 	e, warnings, err = config.ParseTunnel([]byte(`{"proto":"http","addr":8080,"name":"a b (c)","port":1,"configPath":null,"authtoken":"t","region":"us","bind_tls":true,"auth":"u:p"}`), true)

@@ -186,7 +186,6 @@ func TestRefusals(t *testing.T) {
 		"mtls of tcp":     {"tunnels: {a: {proto: tcp, addr: 1, mutual_tls_cas: ca.pem}}", "mutual_tls_cas is for https and tls"},
 		"mtls of http":    {"tunnels: {a: {proto: http, addr: 1, schemes: [http, https], mutual_tls_cas: ca.pem}}", "set schemes: [https]"},
 		"mtls no mode":    {"tunnels: {a: {proto: http, addr: 1, mutual_tls_cas: ca.pem, mutual_tls_mode: x}}", "mutual_tls_mode"},
-		"mtls at agent":   {"tunnels: {a: {proto: tls, addr: 1, terminate_at: agent, mutual_tls_cas: ca.pem, mutual_tls_mode: request}}", "an agent always requires"},
 		"mtls nowhere":    {"tunnels: {a: {proto: tls, addr: 1, mutual_tls_cas: ca.pem}}", "mutual_tls_cas needs terminate_at"},
 		"two policies":    {"tunnels: {a: {proto: http, addr: 1, traffic_policy: 'x', traffic_policy_file: y}}", "not both"},
 		"two documents":   {"version: 2\n---\nversion: 2", "f.yml:3:"},

@@ -22,7 +22,7 @@ var endpointKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"persist":              persist, // ours
 	"traffic_policy":       trafficPolicy,
 	"traffic_policy_file":  text(func(d *draft) *string { return &d.TrafficPolicyFile }),
-	"mutual_tls_cas":       text(func(d *draft) *string { return &d.MutualTLSCAs }), // ours, as the next three, for https
+	"mutual_tls_cas":       text(func(d *draft) *string { return &d.MutualTLSCAs }), // ours, as the next three
 	"mutual_tls_crl":       text(func(d *draft) *string { return &d.Revocations }),
 	"mutual_tls_mode":      text(func(d *draft) *string { return &d.MutualTLSMode }),
 	"mutual_tls_stale_crl": flag(func(d *draft) *bool { return &d.MutualTLSStaleCRL }),
@@ -55,6 +55,8 @@ var terminationKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"server_private_key":                 text(func(d *draft) *string { return &d.Key }),
 	"server_private_key_passphrase_file": text(func(d *draft) *string { return &d.PassphraseFile }), // ours
 	"mutual_tls_crl":                     text(func(d *draft) *string { return &d.Revocations }),    // ours
+	"mutual_tls_mode":                    text(func(d *draft) *string { return &d.MutualTLSMode }),
+	"mutual_tls_stale_crl":               flag(func(d *draft) *bool { return &d.MutualTLSStaleCRL }),
 	"mutual_tls_certificate_authorities": func(r *reader, d *draft, e entry) error {
 		list, err := r.list(e)
 		if err != nil {

@@ -26,10 +26,10 @@ func TestWhereMaterialLies(t *testing.T) {
 	write(filepath.Join(dir, "pass.txt"), "open sesame\r\nand a comment\n")
 	for version, text := range map[string]string{
 		"2": `{version: "2", acme_directory: "https://acme.test/dir", acme_email: a@b.test, tunnels: {a: {proto: tls, addr: 1, terminate_at: agent,
-			crt: beside.pem, key: both.pem, key_passphrase_file: pass.txt, mutual_tls_cas: ca.pem, mutual_tls_crl: crl.pem}}}`,
+			crt: beside.pem, key: both.pem, key_passphrase_file: pass.txt, mutual_tls_cas: ca.pem, mutual_tls_crl: crl.pem, mutual_tls_mode: verify-if-given, mutual_tls_stale_crl: true}}}`,
 		"3": `{version: "3", agent: {acme_directory: "https://acme.test/dir", acme_email: a@b.test}, endpoints: [{name: a, url: "tls://", upstream: {url: 1},
 			agent_tls_termination: {server_certificate: beside.pem, server_private_key: both.pem, server_private_key_passphrase_file: pass.txt,
-			mutual_tls_certificate_authorities: [ca.pem], mutual_tls_crl: crl.pem}}]}`,
+			mutual_tls_certificate_authorities: [ca.pem], mutual_tls_crl: crl.pem, mutual_tls_mode: verify-if-given, mutual_tls_stale_crl: true}}]}`,
 	} {
 		path := filepath.Join(dir, "ngrok.yml")
 		write(path, text)
@@ -40,6 +40,9 @@ func TestWhereMaterialLies(t *testing.T) {
 		e := c.Endpoints[0]
 		if e.Termination != config.AtAgent || e.MutualTLSCAs != "ca.pem" || e.Revocations != "crl.pem" || c.ACME.Directory != "https://acme.test/dir" || c.ACME.Email != "a@b.test" {
 			t.Errorf("version %s: %+v, %+v", version, e, c.ACME)
+		}
+		if e.MutualTLSMode != "verify-if-given" || !e.MutualTLSStaleCRL {
+			t.Errorf("version %s: the mode is %q, stale lists %v", version, e.MutualTLSMode, e.MutualTLSStaleCRL)
 		}
 		for value, want := range map[string]string{e.Certificate: "of the file", e.Key: "of the directory", "-----BEGIN X-----": "-----BEGIN X-----"} {
 			if text, err := e.Material("crt", value); err != nil || string(text.Data) != want {

@@ -33,16 +33,15 @@ func (e *Endpoint) validateMutualTLS() error {
 		return e.invalid("tunnel '%s': mutual_tls_cas is for https, and over plain http everybody would come in; set schemes: [https] (bind_tls: true)", e.Name)
 	case e.Termination == AtAgent && uploadedAuthorities(e.MutualTLSCAs) != "":
 		return e.invalid("tunnel '%s': an uploaded authority is the server's to check with; give the agent the path of its certificate", e.Name)
-	case e.Termination == AtAgent && (e.MutualTLSMode != "" || e.MutualTLSStaleCRL):
-		return e.invalid("tunnel '%s': mutual_tls_mode and mutual_tls_stale_crl are for TLS that ends at the edge; an agent always requires certificates, and verifies them", e.Name)
 	}
 	return nil
 }
 
-// MutualTLS reads the files of what the edge shall ask of visitors' certificates. warnings
-// are about certificates that are odd and can be used all the same. Errors are
-// CodeFileUnreadable, CodeMaterialInvalid and CodeConfigInvalid.
-func (e *Endpoint) MutualTLS(now time.Time) (asked postern.MutualTLS, warnings []material.Warning, err error) {
+// MutualTLS reads the files of what whoever ends TLS shall ask of visitors' certificates.
+// authorities are what asked has as text, with warnings about those that are odd and can be
+// used all the same; nil where no file or text is given. Errors are CodeFileUnreadable,
+// CodeMaterialInvalid and CodeConfigInvalid.
+func (e *Endpoint) MutualTLS(now time.Time) (asked postern.MutualTLS, authorities *material.Authorities, err error) {
 	if !e.asksForCertificates() {
 		return asked, nil, nil
 	}
@@ -62,12 +61,12 @@ func (e *Endpoint) MutualTLS(now time.Time) (asked postern.MutualTLS, warnings [
 	case e.MutualTLSCAs == "":
 		return asked, nil, nil
 	}
-	authorities, err := e.readAuthorities(now)
+	authorities, err = e.readAuthorities(now)
 	if err != nil {
 		return asked, nil, err
 	}
 	asked.AuthoritiesPEM = string(authorities.PEM())
-	return asked, authorities.Warnings, nil
+	return asked, authorities, nil
 }
 
 // readAuthorities reads those of a file or text, with the revocation lists given beside

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -37,6 +38,9 @@ type Forward struct {
 	// Terminate, where set, ends the visitor's TLS here, so that the server never
 	// sees plaintext.
 	Terminate *tls.Config
+	// Verified tells whether somebody vouches for the certificates of a visitor whom
+	// Terminate has let in. nil: those whose certificates crypto/tls has verified.
+	Verified func(shown []*x509.Certificate) bool
 	// Keeper, where set, looks after what Terminate presents while the endpoint is online.
 	Keeper Attendant
 	// ProxyProtocol is the version of the PROXY header that the server writes before
@@ -86,7 +90,7 @@ func (f *Forward) serve(ctx context.Context, h link.Header, stream link.Stream, 
 		f.logger().WarnContext(ctx, "failed to open private leg", f.attrs(h, err)...)
 		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s cannot be reached", f.Upstream).Because(err)
 	}
-	tellJoin(ctx, f.logger(), service.RemoteAddr().String(), h, clientOf(visitor)...)
+	tellJoin(ctx, f.logger(), service.RemoteAddr().String(), h, f.clientOf(visitor)...)
 	result := relay.Pipe(ctx, visitor, service, relay.Options{})
 	if result.Err != nil {
 		f.logger().DebugContext(ctx, "connection ended early", f.attrs(h, result.Err)...)

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/clientcert"
+	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/mutualtls"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
 )
@@ -36,6 +37,10 @@ func (f *Forward) terminate(ctx context.Context, stream link.Stream) (relay.Conn
 	ctx, cancel := context.WithTimeout(ctx, visitorPatience)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
+		// Who the visitor claimed to be is for the log, and not for the server.
+		if refusal := mutualtls.RefusalOf(err); refusal != nil {
+			return nil, postern.Errorf(postern.CodeClientCertificateRefused, "the visitor's client certificate was refused").Because(refusal)
+		}
 		return nil, postern.Errorf(postern.CodeStreamReset, "the TLS handshake failed").Because(err)
 	}
 	if conn.ConnectionState().NegotiatedProtocol == protocolACME {
@@ -55,17 +60,26 @@ func refuse(stream link.Stream, why *postern.Error) {
 	relay.Abort(stream, why)
 }
 
-// clientOf says, for the log, whose certificate the visitor has shown.
-func clientOf(visitor relay.Conn) []any {
+// clientOf says, for the log, whose certificate the visitor has shown, and whether
+// anybody vouches for it.
+func (f *Forward) clientOf(visitor relay.Conn) []any {
 	secured, is := visitor.(interface{ ConnectionState() tls.ConnectionState })
 	if !is {
 		return nil
 	}
-	shown := secured.ConnectionState().PeerCertificates
+	state := secured.ConnectionState()
+	shown := state.PeerCertificates
 	if len(shown) == 0 {
 		return nil
 	}
-	return []any{slog.String("client", clientcert.Subject(shown[0])), slog.String("client_serial", clientcert.Serial(shown[0]))}
+	verified := len(state.VerifiedChains) > 0
+	if f.Verified != nil {
+		verified = f.Verified(shown)
+	}
+	return []any{
+		slog.String("client", mutualtls.Subject(shown[0])), slog.String("client_serial", material.Serial(shown[0].SerialNumber)),
+		slog.Bool("client_verified", verified),
+	}
 }
 
 // Attend has the Keeper look after the endpoint.

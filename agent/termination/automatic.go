@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/clientcert"
+	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -69,7 +69,7 @@ func (a *automatic) hold(h *held) {
 	a.held = h
 	leaf := h.certificate.Leaf
 	a.log.Info("the certificate of the endpoint was obtained", slog.String("host", h.host.String()), slog.String("issuer", leaf.Issuer.String()),
-		slog.String("serial", clientcert.Serial(leaf)), slog.Time("expires", leaf.NotAfter), slog.Time("renews", h.renew))
+		slog.String("serial", material.Serial(leaf.SerialNumber)), slog.Time("expires", leaf.NotAfter), slog.Time("renews", h.renew))
 }
 
 // Attend obtains the endpoint's certificate, where none is given, and renews it until ctx

@@ -82,13 +82,7 @@ func TestVisitorsWithCertificates(t *testing.T) {
 	ends, clock, _ := open(t, e)
 	good, later, stranger := ca.client("good"), ca.client("later"), other.client("stranger")
 	config := ends.TLS()
-	with := func(c *tls.Certificate) *tls.Config {
-		v := &tls.Config{RootCAs: ca.pool(), ServerName: host, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
-		if c != nil {
-			v.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
-		}
-		return v
-	}
+	with := func(c *tls.Certificate) *tls.Config { return showing(ca, c) }
 	for name, try := range map[string]struct {
 		certificate *tls.Certificate
 		in          bool

@@ -144,7 +144,14 @@ func visit(t *testing.T, service, visitor *tls.Config) (tls.ConnectionState, err
 		defer cancel()
 		if conn.HandshakeContext(ctx) == nil {
 			_, _ = io.CopyN(conn, conn, 4)
+			return
 		}
+		// As the agent does: what the visitor has sent must not overtake the alert that
+		// tells it why.
+		if half, is := far.(interface{ CloseWrite() error }); is {
+			_ = half.CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, far)
 	}()
 	defer func() { near.Close(); <-served }()
 	conn := tls.Client(near, visitor)

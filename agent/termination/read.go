@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
-	"github.com/postern-dev/postern/internal/clientcert"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/mutualtls"
 )
 
 // fileState tells whether a file is the one that was read.
@@ -80,49 +79,21 @@ func ReadIdentity(e *config.Endpoint, now time.Time) (*material.Identity, error)
 	return identity, identity.Alive(chain.Name, now)
 }
 
-// readClients has visitors show certificates, if authorities are named.
+// readClients has visitors show certificates, if they are asked for any.
 func (t *Termination) readClients(r *reading) error {
-	e, now := &t.config.Endpoint, t.config.Now()
-	if e.MutualTLSCAs == "" {
-		return nil
-	}
-	text, err := e.Material("mutual_tls_cas", e.MutualTLSCAs)
-	if err != nil {
+	asked, authorities, err := t.config.Endpoint.MutualTLS(t.config.Now())
+	if err != nil || !asked.Asks() {
 		return err
 	}
-	authorities, err := material.ReadAuthorities(text, now)
-	if err != nil {
+	var all []*material.Authorities
+	if authorities != nil {
+		t.warn(authorities.Warnings)
+		all = append(all, authorities)
+	}
+	if r.clients, err = mutualtls.Compile(asked, all...); err != nil {
 		return err
 	}
-	if err := authorities.Alive(text.Name, now); err != nil {
-		return err
-	}
-	t.warn(authorities.Warnings)
-	lists := authorities.Revocations
-	if e.Revocations != "" {
-		if text, err = e.Material("mutual_tls_crl", e.Revocations); err != nil {
-			return err
-		}
-		more, warnings, err := material.ReadRevocationLists(text, authorities.Certificates, now)
-		if err != nil {
-			return err
-		}
-		t.warn(warnings)
-		lists = append(lists, more...)
-	}
-	r.clients = clientcert.New(authorities.Certificates, lists)
-	// The verifier knows authorities that crypto/tls does not; VerifyConnection sees
-	// resumed sessions, too.
-	r.tls.ClientAuth = tls.RequireAnyClientCert
-	if !material.Has(authorities.Warnings, material.NotAuthority) { // who vouches for itself is not asked for by its issuer
-		r.tls.ClientCAs = r.clients.Pool()
-	}
-	r.tls.VerifyConnection = func(state tls.ConnectionState) error {
-		if err := r.clients.Verify(state.PeerCertificates, t.config.Now()); err != nil {
-			return postern.Errorf(postern.CodeStreamReset, "%v", err)
-		}
-		return nil
-	}
+	r.clients.Apply(r.tls, t.config.Now)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package termination
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"slices"
 	"sync"
@@ -9,7 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern/agent/config"
-	"github.com/postern-dev/postern/internal/clientcert"
+	"github.com/postern-dev/postern/internal/mutualtls"
 )
 
 // Config says what ends the TLS of an endpoint. Endpoint is required.
@@ -39,7 +40,7 @@ type Termination struct {
 type reading struct {
 	states  []fileState
 	tls     *tls.Config
-	clients *clientcert.Verifier // nil: visitors show no certificate
+	clients *mutualtls.Policy // nil: visitors show no certificate
 }
 
 // lookEvery is how often files are looked at, at most: when visitors come.
@@ -70,6 +71,13 @@ func New(c Config) (*Termination, error) {
 // carries nothing and is to be closed.
 func (t *Termination) TLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: t.forClient}
+}
+
+// Verified tells whether an authority vouches for the certificates of a visitor who was
+// let in.
+func (t *Termination) Verified(shown []*x509.Certificate) bool {
+	clients := t.current.Load().clients
+	return clients != nil && clients.Verified(shown, t.config.Now())
 }
 
 func (t *Termination) forClient(hello *tls.ClientHelloInfo) (*tls.Config, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/authority"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 // caServerCommand makes a server's certificate.
@@ -70,7 +71,7 @@ func printIssued(w io.Writer, made authority.Issued) {
 		until += "   (when the CA ends, which is earlier than asked for)"
 	}
 	row("Until", until)
-	row("Serial", authority.Serial(made.Record.Certificate))
+	row("Serial", material.Serial(made.Record.SerialNumber))
 }
 
 // printServer adds what the agent is told.

@@ -14,6 +14,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/console"
 	"github.com/postern-dev/postern/internal/authority"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 // caRevokeCommand takes certificates back.
@@ -83,7 +84,7 @@ func (f *caFlags) revoke(queries []string, why string) error {
 	}
 	var text strings.Builder
 	for _, r := range done {
-		fmt.Fprintf(&text, "Revoked %s (%s, serial %s)\n", strings.Join(r.Names(), ", "), r.Role(), authority.Serial(r.Certificate))
+		fmt.Fprintf(&text, "Revoked %s (%s, serial %s)\n", strings.Join(r.Names(), ", "), r.Role(), material.Serial(r.SerialNumber))
 	}
 	if len(done) == 0 {
 		text.WriteString("Nothing is new: all of them were revoked before.\n")
@@ -143,7 +144,7 @@ type certificateReport struct {
 
 func reportOf(r authority.Record, now time.Time) certificateReport {
 	shown := certificateReport{
-		Serial: authority.Serial(r.Certificate), Role: r.Role(), Names: r.Names(), Status: r.Status(now),
+		Serial: material.Serial(r.SerialNumber), Role: r.Role(), Names: r.Names(), Status: r.Status(now),
 		NotBefore: r.NotBefore.UTC(), NotAfter: r.NotAfter.UTC(), Issuer: r.Issuer.String(),
 		Key: authority.DescribeKey(r.PublicKey), Usages: authority.Usages(r.Certificate), Fingerprint: authority.Fingerprint(r.Certificate),
 	}

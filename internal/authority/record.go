@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 // Record is a certificate that was issued, and what became of it.
@@ -69,18 +70,13 @@ func (r Record) Names() []string {
 	return names
 }
 
-// Serial is the serial number as openssl prints it: hexadecimal digits of whole bytes.
-func Serial(c *x509.Certificate) string {
-	return strings.ToUpper(hex.EncodeToString(c.SerialNumber.Bytes()))
-}
-
 // Fingerprint is how people compare certificates.
 func Fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func recordName(c *x509.Certificate) string { return Serial(c) + ".pem" }
+func recordName(c *x509.Certificate) string { return material.Serial(c.SerialNumber) + ".pem" }
 
 func (a *Authority) forget(c *x509.Certificate) {
 	_ = os.Remove(filepath.Join(a.path(issuedDir), recordName(c))) // at worst one too many is listed
@@ -113,7 +109,7 @@ func (a *Authority) Records() ([]Record, error) {
 		if !bytes.Equal(r.AuthorityKeyId, a.Certificate.SubjectKeyId) {
 			continue // of a CA that was replaced by this one
 		}
-		if entry, found := revoked[Serial(r.Certificate)]; found {
+		if entry, found := revoked[material.Serial(r.SerialNumber)]; found {
 			r.RevokedAt, r.Reason = entry.RevocationTime, Reason(entry.ReasonCode)
 		}
 		records = append(records, r)
@@ -132,7 +128,7 @@ func (a *Authority) Find(query string) ([]Record, error) {
 	digits := strings.ToUpper(strings.TrimPrefix(strings.ToLower(strings.ReplaceAll(query, ":", "")), "0x"))
 	var found []Record
 	for _, r := range records {
-		if Serial(r.Certificate) == digits || slices.ContainsFunc(r.Names(), func(name string) bool { return strings.EqualFold(name, query) }) {
+		if material.Serial(r.SerialNumber) == digits || slices.ContainsFunc(r.Names(), func(name string) bool { return strings.EqualFold(name, query) }) {
 			found = append(found, r)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 const (
@@ -190,7 +190,7 @@ func (a *Authority) revocations() (map[string]x509.RevocationListEntry, error) {
 	}
 	entries := map[string]x509.RevocationListEntry{}
 	for _, e := range list.RevokedCertificateEntries {
-		entries[strings.ToUpper(hex.EncodeToString(e.SerialNumber.Bytes()))] = e
+		entries[material.Serial(e.SerialNumber)] = e
 	}
 	return entries, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/authority"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 func find(t testing.TB, ca *authority.Authority, query string) []authority.Record {
@@ -57,7 +58,7 @@ func TestRevoke(t *testing.T) {
 func TestFind(t *testing.T) {
 	ca := newCA(t, authority.Root{})
 	made := server(t, ca, "api.example.com", "192.0.2.1")
-	serial := authority.Serial(made.Record.Certificate)
+	serial := material.Serial(made.Record.SerialNumber)
 	colons := ""
 	for i, c := range strings.ToLower(serial) {
 		if i > 0 && i%2 == 0 {

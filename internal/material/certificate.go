@@ -9,8 +9,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -57,6 +59,15 @@ func Name(c *x509.Certificate) string {
 		text = c.Subject.String()
 	}
 	return fmt.Sprintf("%q", clip(strings.ToValidUTF8(text, "\uFFFD")))
+}
+
+// Serial is a serial number as openssl prints it: hexadecimal digits of whole bytes.
+func Serial(number *big.Int) string {
+	raw := number.Bytes()
+	if len(raw) == 0 {
+		raw = []byte{0}
+	}
+	return strings.ToUpper(hex.EncodeToString(raw))
 }
 
 // Names is Name of each, in one line.

@@ -135,7 +135,7 @@ func IsStale(list *x509.RevocationList, now time.Time) bool {
 func staleLists(lists []*x509.RevocationList, now time.Time) (all []Warning) {
 	for _, list := range lists {
 		if IsStale(list, now) {
-			all = append(all, Warning{Stale, fmt.Sprintf("the revocation list of %q should have been replaced by %s: certificates that were revoked since are not in it", clip(list.Issuer.String()), list.NextUpdate.Format(time.DateOnly)), "get a newer one from the authority"})
+			all = append(all, Warning{Stale, fmt.Sprintf("the revocation list of %q should have been replaced by %s: certificates that were revoked since are not in it", clip(list.Issuer.String()), list.NextUpdate.Format(time.DateOnly)), "get a newer one from the authority; until then those whom it has signed are refused, unless mutual_tls_stale_crl is set"})
 		}
 	}
 	return all

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/material"
 )
 
 // Describe gives what a client has sent as the type that others use; nil for nothing.
@@ -20,7 +21,7 @@ func Describe(sent []*x509.Certificate, verified bool) *postern.ClientCertificat
 	sum := sha256.Sum256(own.Raw)
 	c := &postern.ClientCertificate{
 		Verified: verified, Subject: distinguished(own.RawSubject, own.Subject), Issuer: distinguished(own.RawIssuer, own.Issuer),
-		Serial: serial(own), Fingerprint: hex.EncodeToString(sum[:]),
+		Serial: strings.ToLower(material.Serial(own.SerialNumber)), Fingerprint: hex.EncodeToString(sum[:]),
 		DNSNames: own.DNSNames, EmailAddresses: own.EmailAddresses,
 		NotBefore: own.NotBefore, NotAfter: own.NotAfter, Chain: sent,
 	}
@@ -31,15 +32,6 @@ func Describe(sent []*x509.Certificate, verified bool) *postern.ClientCertificat
 		c.URIs = append(c.URIs, uri.String())
 	}
 	return c
-}
-
-// serial is a certificate's serial number in lower-case hex, of whole bytes.
-func serial(c *x509.Certificate) string {
-	raw := c.SerialNumber.Bytes()
-	if len(raw) == 0 {
-		raw = []byte{0}
-	}
-	return hex.EncodeToString(raw)
 }
 
 // distinguished is a name as RFC 4514 writes it, in ASCII.

@@ -62,6 +62,29 @@ func issue(t testing.TB, name string, by *made, change ...func(*x509.Certificate
 	return m
 }
 
+// crossed is by's certificate for the name and the key of m.
+func (m *made) crossed(t testing.TB, by *made) *made {
+	t.Helper()
+	template := *m.Leaf
+	template.SerialNumber = big.NewInt(99)
+	der, err := x509.CreateCertificate(rand.Reader, &template, by.Leaf, &m.key.PublicKey, by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &made{tls.Certificate{Certificate: append([][]byte{der}, by.Certificate.Certificate...), PrivateKey: m.key, Leaf: leaf}, m.key}
+}
+
+// over is m's certificate with another chain behind it.
+func (m *made) over(chain *made) *made {
+	other := *m
+	other.Certificate.Certificate = append([][]byte{m.Leaf.Raw}, chain.Certificate.Certificate...)
+	return &other
+}
+
 func authority(c *x509.Certificate) {
 	c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
 }
@@ -178,6 +201,17 @@ func TestReasons(t *testing.T) {
 	old := issue(t, "old", root, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) })
 	server := issue(t, "for servers", root, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	alone := issue(t, "on its own", nil)
+	sixth := issue(t, "number", middle) // the middle has the same number, of another authority
+	narrow := issue(t, "narrow", nil, authority, func(c *x509.Certificate) {
+		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"inside.example"}
+	})
+	inside := issue(t, "inside", narrow, func(c *x509.Certificate) { c.DNSNames = []string{"ann.inside.example"} })
+	outside := issue(t, "outside", narrow, func(c *x509.Certificate) { c.DNSNames = []string{"ann.example"} })
+	around := client.over(root.crossed(t, other))
+	long := issue(t, "long", root)
+	for range mutualtls.MostChain {
+		long.Certificate.Certificate = append(long.Certificate.Certificate, other.Leaf.Raw)
+	}
 	later, earlier := now.Add(time.Hour), now.Add(-time.Second)
 	many := strings.Builder{}
 	for i := range material.MostAuthorities - 1 {
@@ -210,6 +244,15 @@ func TestReasons(t *testing.T) {
 		"pinned":                     {cas: alone.pem(), shows: alone},
 		"pinned, without its issuer": {cas: client.pem(), shows: client},
 		"pinned, and another":        {cas: client.pem(), shows: below, reason: mutualtls.Untrusted},
+		"pinned, and revoked":        {cas: client.pem() + root.pem() + root.revokes(t, later, 0, client), shows: client, reason: mutualtls.Revoked},
+		"the middle, given, revoked": {cas: middle.pem() + root.pem() + root.revokes(t, later, 0, middle), shows: below, reason: mutualtls.Revoked},
+		"the middle's number":        {cas: middle.pem() + middle.revokes(t, later, 0, sixth), shows: below},
+		"that very certificate":      {cas: middle.pem() + middle.revokes(t, later, 0, sixth), shows: sixth, reason: mutualtls.Revoked},
+		"around a list":              {cas: root.pem() + other.pem() + root.revokes(t, later, 0, client), shows: around, reason: mutualtls.Revoked},
+		"around, and not revoked":    {cas: other.pem(), shows: around},
+		"a name that it may sign":    {cas: narrow.pem(), shows: inside},
+		"a name that it may not":     {cas: narrow.pem(), shows: outside, reason: mutualtls.Invalid},
+		"too many are sent":          {cas: root.pem(), shows: long, reason: mutualtls.Invalid},
 		"optional, none":             {cas: root.pem(), mode: "verify-if-given"},
 		"optional, another's":        {cas: other.pem(), shows: client, mode: "verify-if-given", reason: mutualtls.Untrusted},
 		"any":                        {shows: client, mode: "require"},

@@ -19,14 +19,7 @@ type Policy struct {
 	staleLists  bool
 	authorities []*x509.Certificate
 	pool        *x509.CertPool // never nil: crypto/x509 would take the system's
-	lists       []list
-}
-
-// list is a revocation list, for look-ups.
-type list struct {
-	issuer  *x509.Certificate
-	until   time.Time
-	revoked map[string]struct{} // serial numbers, as bytes
+	lists       []*lists
 }
 
 // Compile makes the policy of authorities and their revocation lists. Each of all is one
@@ -61,30 +54,6 @@ func Compile(m postern.MutualTLS, all ...*material.Authorities) (*Policy, error)
 func Closed() *Policy {
 	return &Policy{mode: postern.ClientCertificateRequiredAndVerified, pool: x509.NewCertPool()}
 }
-
-// addLists keeps who is on the lists. What one of an issuer's lists revokes is revoked.
-func (p *Policy) addLists(lists []*x509.RevocationList) {
-	for _, given := range lists {
-		for _, authority := range p.authorities {
-			if !material.Issued(authority, given) {
-				continue
-			}
-			made := list{issuer: authority, until: given.NextUpdate, revoked: make(map[string]struct{}, len(given.RevokedCertificateEntries))}
-			for _, entry := range given.RevokedCertificateEntries {
-				if entry.ReasonCode != removedFromList {
-					made.revoked[string(entry.SerialNumber.Bytes())] = struct{}{}
-				}
-			}
-			p.lists = append(p.lists, made)
-		}
-	}
-}
-
-// removedFromList is the reason removeFromCRL (RFC 5280 §5.3.1).
-const removedFromList = 8
-
-// Mode is the mode in force.
-func (p *Policy) Mode() postern.ClientCertificateMode { return p.mode }
 
 // mostNames bounds what a server says of its authorities in a handshake: the list has
 // 64 KiB, and clients read all of it.
@@ -145,10 +114,13 @@ func (p *Policy) Check(state tls.ConnectionState, now time.Time) error {
 	return p.verify(sent, now)
 }
 
-// Verified tells whether an authority vouches for what a client has sent, in a mode that
-// does not ask.
+// Verified tells whether an authority vouches for what a client that was let in has sent;
+// some modes let in others.
 func (p *Policy) Verified(sent []*x509.Certificate, now time.Time) bool {
-	return len(sent) > 0 && len(sent) <= MostChain && len(p.authorities) > 0 && p.verify(sent, now) == nil
+	if len(sent) == 0 || p.mode.Verifies() {
+		return len(sent) > 0
+	}
+	return len(sent) <= MostChain && len(p.authorities) > 0 && p.verify(sent, now) == nil
 }
 
 func (p *Policy) verify(sent []*x509.Certificate, now time.Time) error {
@@ -163,42 +135,6 @@ func (p *Policy) verify(sent []*x509.Certificate, now time.Time) error {
 		return Explain(&tls.CertificateVerificationError{UnverifiedCertificates: sent, Err: err})
 	}
 	return p.unrevoked(chains, now)
-}
-
-// unrevoked wants one chain that no list speaks against.
-func (p *Policy) unrevoked(chains [][]*x509.Certificate, now time.Time) (refused error) {
-	for _, chain := range chains {
-		if refused = p.revoked(chain, now); refused == nil {
-			return nil
-		}
-	}
-	return refused
-}
-
-// revoked looks every certificate of a chain up in the lists of the one that signed it.
-func (p *Policy) revoked(chain []*x509.Certificate, now time.Time) error {
-	for i, c := range chain {
-		issuer := c
-		if i+1 < len(chain) {
-			issuer = chain[i+1]
-		}
-		serial := c.SerialNumber.Bytes()
-		listed, fresh := false, false
-		for _, l := range p.lists {
-			if !l.issuer.Equal(issuer) {
-				continue
-			}
-			if _, is := l.revoked[string(serial)]; is {
-				return refuse(Revoked, chain[0], "the certificate %s with the serial number %x has been revoked", material.Name(c), c.SerialNumber)
-			}
-			listed = true
-			fresh = fresh || l.until.IsZero() || !now.After(l.until)
-		}
-		if listed && !fresh && !p.staleLists {
-			return refuse(StaleList, chain[0], "the revocation list of %s is past its next update", material.Name(issuer))
-		}
-	}
-	return nil
 }
 
 // Usable refuses what an endpoint cannot have.

@@ -46,7 +46,7 @@ type certified struct {
 func (m *mutualTLS) certified(state tls.ConnectionState, now time.Time) *certified {
 	c := &certified{by: m, checked: now}
 	sent := state.PeerCertificates
-	verified := len(sent) > 0 && (m.policy.Mode().Verifies() || m.policy.Verified(sent, now))
+	verified := m.policy.Verified(sent, now)
 	if c.client = mutualtls.Describe(sent, verified); c.client == nil {
 		return c
 	}

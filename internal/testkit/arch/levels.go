@@ -41,7 +41,6 @@ func foundations() []room {
 		{path: "server/seal", level: 1},
 		{path: "server/password", level: 1},
 		{path: "internal/mutualtls", level: 2},
-		{path: "internal/clientcert", level: 1},
 		{path: "internal/authority", level: 2},
 		{path: "internal/truststore", level: 2},
 		{path: "internal/dial", level: 2},
