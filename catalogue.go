@@ -324,6 +324,10 @@ const (
 	CodeDelegationSilent           Code = "ERR_POSTERN_631" // The zone's name servers cannot be reached
 	CodeAddressMissing             Code = "ERR_POSTERN_632" // The name has no address
 	CodeAddressElsewhere           Code = "ERR_POSTERN_633" // The name leads to another machine
+	CodeOutcallInvalid             Code = "ERR_POSTERN_661" // A request that a policy has the server make cannot be made
+	CodeOutcallRefused             Code = "ERR_POSTERN_662" // The server makes no requests to the address
+	CodeOutcallFailed              Code = "ERR_POSTERN_663" // A request that a policy has the server make got no usable answer
+	CodeOutcallsBusy               Code = "ERR_POSTERN_664" // Too many requests that policies have the server make are under way
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -968,6 +972,14 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_425", Status: 400, Title: "The name has no address", Fix: "Create A or AAAA records that lead to the server."}, true
 	case CodeAddressElsewhere:
 		return Entry{Code: c, Wire: "ERR_NGROK_427", Status: 400, Title: "The name leads to another machine", Fix: "Correct its A and AAAA records, or the addresses of regions in the server's configuration."}, true
+	case CodeOutcallInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "A request that a policy has the server make cannot be made", Fix: "Correct the URL, method or headers in the policy, as the message says."}, true
+	case CodeOutcallRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The server makes no requests to the address", Fix: "Use a public address; for one in the server's own network, its operator can add the network to outcalls.allow."}, true
+	case CodeOutcallFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "A request that a policy has the server make got no usable answer", Fix: "See whether the URL in the policy answers, in time and without too many redirects or bytes."}, true
+	case CodeOutcallsBusy:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "Too many requests that policies have the server make are under way", Fix: "Try again soon; shorten the timeout of the policy's requests if what they call is slow."}, true
 	}
 	return Entry{}, false
 }
@@ -1295,5 +1307,9 @@ func Codes() []Code {
 		CodeDelegationSilent,
 		CodeAddressMissing,
 		CodeAddressElsewhere,
+		CodeOutcallInvalid,
+		CodeOutcallRefused,
+		CodeOutcallFailed,
+		CodeOutcallsBusy,
 	}
 }

@@ -1,0 +1,132 @@
+package outcall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// The bounds of one call.
+const (
+	MostTime      = 30 * time.Second
+	MostRedirects = 100
+	MostBody      = 1 << 20 // bytes of an answer, and of a request
+)
+
+// Call is a request to be made.
+type Call struct {
+	Account postern.AccountID
+	Method  string // "" is GET
+	URL     string // http or https
+	Header  http.Header
+	Body    []byte
+	// Timeout is for all of it, redirects included: at most MostTime, which 0 stands for.
+	Timeout time.Duration
+	// Redirects is how many are followed: at most MostRedirects. If it is 0, an answer that
+	// redirects is like any other.
+	Redirects int
+	// Most bounds the body of the answer, in bytes: at most MostBody, which 0 stands for.
+	Most int64
+}
+
+// Answer is what came back.
+type Answer struct {
+	URL    string // that answered, after redirects
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do makes a call, and blocks until its answer is there. Errors, which whoever wrote the
+// call may read, are CodeOutcallInvalid for a call that cannot be made at all,
+// CodeOutcallRefused for an address that may not be called, CodeOutcallsBusy with too many
+// under way, and CodeOutcallFailed for whatever does not answer as it should.
+func (c *Client) Do(ctx context.Context, call Call) (*Answer, error) {
+	target, err := parse(call.URL)
+	if err != nil {
+		return nil, err
+	}
+	if err := call.check(); err != nil {
+		return nil, err
+	}
+	leave, err := c.enter(call.Account)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, orMost(call.Timeout, MostTime))
+	defer cancel()
+	return c.follow(ctx, newHop(target, call), call)
+}
+
+// follow makes requests until one is not answered by a redirect.
+func (c *Client) follow(ctx context.Context, at hop, call Call) (*Answer, error) {
+	for left := min(call.Redirects, MostRedirects); ; left-- {
+		answer, err := c.request(ctx, at, orMost(call.Most, MostBody))
+		if err != nil {
+			return nil, err
+		}
+		location := answer.Header.Get("Location")
+		if !redirects(answer.Status) || location == "" || call.Redirects <= 0 {
+			return answer, nil
+		}
+		if left == 0 {
+			return nil, postern.Errorf(postern.CodeOutcallFailed, "%s redirects more than %d times", at.host(), call.Redirects)
+		}
+		if at, err = at.next(answer.Status, location); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// request makes one request.
+func (c *Client) request(ctx context.Context, at hop, most int64) (*Answer, error) {
+	request, err := http.NewRequestWithContext(ctx, at.method, at.target.String(), bytes.NewReader(at.body))
+	if err != nil {
+		return nil, postern.Errorf(postern.CodeOutcallInvalid, "%s cannot be called: %v", at.host(), err)
+	}
+	request.Header = at.header
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return nil, failure(at, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return nil, postern.Errorf(postern.CodeOutcallFailed, "%s switches to another protocol", at.host())
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	if err != nil {
+		return nil, failure(at, err)
+	}
+	if int64(len(body)) > most {
+		return nil, postern.Errorf(postern.CodeOutcallFailed, "the answer of %s is larger than %d bytes", at.host(), most)
+	}
+	return &Answer{URL: at.target.String(), Status: response.StatusCode, Header: response.Header, Body: body}, nil
+}
+
+// failure says why there is no answer. What the network said is for the log alone: it may
+// name addresses.
+func failure(at hop, err error) *postern.Error {
+	switch {
+	case errors.Is(err, errForbidden):
+		return postern.Errorf(postern.CodeOutcallRefused, "%s has no address that the server calls", at.host()).Because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return postern.Errorf(postern.CodeOutcallFailed, "%s did not answer in time", at.host()).Because(err)
+	case errors.Is(err, context.Canceled):
+		return postern.Errorf(postern.CodeOutcallFailed, "the call of %s was given up", at.host()).Because(err)
+	}
+	return postern.Errorf(postern.CodeOutcallFailed, "%s does not answer as it should", at.host()).Because(err)
+}
+
+// orMost is a value of at most most, for which 0 stands.
+func orMost[N ~int64](value, most N) N {
+	if value <= 0 {
+		return most
+	}
+	return min(value, most)
+}
