@@ -19,6 +19,7 @@ import (
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -131,19 +132,14 @@ func TestUpstreams(t *testing.T) {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 
 	verified, unverifiable := web("verified", secure.URL), web("unverifiable", secure.URL)
 	verified.VerifyCAs = ca
 	unverifiable.VerifyTLS = true
-	port := plain.URL[strings.LastIndexByte(plain.URL, ':')+1:]
+	plainPort := plain.URL[strings.LastIndexByte(plain.URL, ':')+1:]
 	endpoints := []config.Endpoint{
-		web("port", port), web("localhost", "localhost:"+port), web("unix", "unix://"+socket), web("https", secure.URL),
-		verified, unverifiable, web("refused", closed.Addr().String()),
+		web("port", plainPort), web("localhost", "localhost:"+plainPort), web("unix", "unix://"+socket), web("https", secure.URL),
+		verified, unverifiable, web("refused", ports.Address(t)),
 	}
 	s := newServer(t)
 	a := start(t, s, endpoints...)

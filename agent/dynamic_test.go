@@ -6,12 +6,12 @@ import (
 	"encoding/pem"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +22,7 @@ import (
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/session"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -244,18 +245,13 @@ func TestMalformedAddressIsNamed(t *testing.T) {
 // Of several addresses the one that works is used, and used again; the others when it
 // is gone.
 func TestSeveralServers(t *testing.T) {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
 	one, two := newServer(t), newServer(t)
 	other, err := x509.ParseCertificate(two.certs.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	one.roots.AddCert(other)
-	a := startWith(t, agent.Config{Servers: []string{gone.Addr().String(), one.addr, two.addr}, Roots: one.roots,
+	a := startWith(t, agent.Config{Servers: []string{ports.Address(t), one.addr, two.addr}, Roots: one.roots,
 		Endpoints: []agent.Endpoint{{Endpoint: web("web", "1")}}})
 	<-a.online
 	one.kill()
@@ -286,20 +282,15 @@ func TestARefusedTokenIsRefusedEverywhere(t *testing.T) {
 }
 
 func TestEveryAddressIsNamedWhereNoneWorks(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	nobody := strconv.Itoa(ports.For(t, 1).First)
 	why := make(chan *postern.Error, 16)
-	a := startWith(t, agent.Config{Servers: []string{"127.0.0.1:" + port, "127.0.0.2:" + port}, Events: agent.Events{
+	a := startWith(t, agent.Config{Servers: []string{"127.0.0.1:" + nobody, "127.0.0.2:" + nobody}, Events: agent.Events{
 		Status: func(s session.Status) {
 			if s.Why != nil {
 				why <- s.Why
 			}
 		}}})
-	if got := <-why; got.Code != postern.CodeServerUnreachable || !strings.Contains(got.Text(), "127.0.0.1:"+port) || !strings.Contains(got.Text(), "127.0.0.2:"+port) {
+	if got := <-why; got.Code != postern.CodeServerUnreachable || !strings.Contains(got.Text(), "127.0.0.1:"+nobody) || !strings.Contains(got.Text(), "127.0.0.2:"+nobody) {
 		t.Errorf("why: %v", got)
 	}
 	a.stop(t)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 )
@@ -42,7 +43,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, bound: map[string]link.BindRequest{}}
 	s.certs, s.roots = testkit.Certificate(t, "localhost")
-	s.start("127.0.0.1:0")
+	s.start(ports.Address(t))
 	t.Cleanup(s.kill)
 	return s
 }
@@ -57,8 +58,8 @@ func (s *server) start(addr string) {
 	s.listener = listener
 	s.mu.Unlock()
 	if s.addr == "" {
-		_, port, _ := net.SplitHostPort(listener.Addr().String())
-		s.addr = "localhost:" + port
+		_, number, _ := net.SplitHostPort(addr)
+		s.addr = "localhost:" + number
 	}
 	s.serving.Go(func() { s.accept(listener) })
 }

@@ -219,11 +219,7 @@ func TestReload(t *testing.T) {
 func TestLocalAPIOfTheAgent(t *testing.T) {
 	s := startServer(t)
 	someone := newPerson(t)
-	port, err := program.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", port[0])
+	address := fmt.Sprintf("127.0.0.1:%d", freePorts(t, 1)[0])
 	path := someone.write("ngrok.yml", fmt.Sprintf("version: 2\nweb_addr: %s\nserver_addr: %s\nroot_cas: %s\nauthtoken: %s\n", address, s.connectURL(), s.caFile, s.authtoken))
 	if status, _, errors := someone.run("status", "--config", path); status != 1 || !strings.Contains(errors, "no agent answers at "+address) {
 		t.Errorf("status %d, %s", status, errors)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern/e2e/internal/program"
 	"github.com/postern-dev/postern/internal/testkit/pebble"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 // posternBinary is the program under test, built once by TestMain.
@@ -122,14 +123,10 @@ func eventually(t *testing.T, limit time.Duration, check func() error) {
 	}
 }
 
-// freePorts finds TCP ports of 127.0.0.1 that nobody uses now.
+// freePorts are ports of 127.0.0.1 that nobody else uses during the test.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports, err := program.FreePorts(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ports
+	return ports.For(t, n).All()
 }
 
 func tail(s string, n int) string {

@@ -2,10 +2,10 @@ package link_test
 
 import (
 	"context"
-	"runtime"
 	"testing"
 	"testing/synctest"
 
+	"github.com/postern-dev/postern/internal/testkit"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -34,12 +34,12 @@ func TestAfterDone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, end, cost := start()
-				before := runtime.NumGoroutine()
+				before := testkit.InBubble()
 				ran, never := 0, 0
 				stop := link.AfterDone(w, func() { ran++ })
 				stopNever := link.AfterDone(w, func() { never++ })
 				synctest.Wait()
-				if n := runtime.NumGoroutine() - before; n != 2*cost {
+				if n := testkit.InBubble() - before; n != 2*cost {
 					t.Errorf("two requests cost %d goroutines", n)
 				}
 				if !stopNever() || stopNever() {

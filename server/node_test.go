@@ -4,17 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/server"
@@ -40,23 +39,11 @@ func testConfig(t *testing.T) server.Config {
 	return c
 }
 
-// freePorts finds neighbouring ports of 127.0.0.1 that nobody uses now.
+// freePorts are neighbouring ports of 127.0.0.1 that nobody else uses during the test.
 func freePorts(t *testing.T, n int) server.PortRange {
 	t.Helper()
-	for first := 21000 + os.Getpid()%8000; first < 32000; first += n {
-		free := true
-		for port := first; port < first+n && free; port++ {
-			ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if free = err == nil; free {
-				_ = ln.Close()
-			}
-		}
-		if free {
-			return server.PortRange{First: uint16(first), Last: uint16(first + n - 1)}
-		}
-	}
-	t.Fatal("no free range of ports")
-	return server.PortRange{}
+	first := ports.For(t, n).First
+	return server.PortRange{First: uint16(first), Last: uint16(first + n - 1)}
 }
 
 // start runs a node until the test ends or stops it.

@@ -16,6 +16,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/server"
 	"github.com/postern-dev/postern/tunnel"
 )
@@ -202,14 +203,9 @@ func TestRefusals(t *testing.T) {
 
 // A server that is not there is waited for, as long as ctx allows.
 func TestListenGivesUpWithItsContext(t *testing.T) {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	_, err = tunnel.Listen(ctx, tunnel.Options{Server: gone.Addr().String(), Authtoken: "t"})
+	_, err := tunnel.Listen(ctx, tunnel.Options{Server: ports.Address(t), Authtoken: "t"})
 	if !postern.HasCode(err, postern.CodeServerUnreachable) {
 		t.Errorf("Listen = %v, want %s", err, postern.CodeServerUnreachable)
 	}

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit"
 )
 
 // The lines and waits of outsystemscc: what a session does to the count, the cap, and
@@ -237,7 +237,7 @@ func TestTenThousandReconnects(t *testing.T) {
 		}, "R:8081:db:80", "R:53:dns:53/udp")
 		r.start(t)
 		synctest.Wait()
-		first := runtime.NumGoroutine()
+		first := testkit.InBubble()
 		for range 10_000 {
 			w := far.latest()
 			far.forget()
@@ -245,7 +245,7 @@ func TestTenThousandReconnects(t *testing.T) {
 			time.Sleep(mostRetry)
 			synctest.Wait()
 		}
-		if now := runtime.NumGoroutine(); now != first || !r.Status().Healthy() || r.Status().Gateways[0].Connections != 10_001 {
+		if now := testkit.InBubble(); now != first || !r.Status().Healthy() || r.Status().Gateways[0].Connections != 10_001 {
 			t.Errorf("%d goroutines, %d after the first; %+v", now, first, r.Status())
 		}
 		r.stop(t)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 func routeTo(t *testing.T, change func(*Gateway), text string) *route {
@@ -145,13 +146,8 @@ func TestHostname(t *testing.T) {
 
 // Nobody there: the words that everybody knows, at once.
 func TestPreflightRefused(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	listener.Close()
-	_, _, err = routeTo(t, nil, "http://"+addr+"/sg_1").preflight(t.Context())
+	addr := ports.Address(t)
+	_, _, err := routeTo(t, nil, "http://"+addr+"/sg_1").preflight(t.Context())
 	if want := fmt.Sprintf("dial tcp %s: connect: connection refused", addr); !postern.HasCode(err, postern.CodeServerUnreachable) || postern.AsError(err).Text() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

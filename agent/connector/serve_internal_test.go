@@ -17,6 +17,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay/flow"
 )
@@ -98,12 +99,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 func TestTargetDown(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	free := listener.Addr().String()
-	listener.Close()
+	free := ports.Address(t)
 	p := portOf(t, nil, "R:8081:"+free)
 	why := through(t, p, link.Header{}).refusal()
 	if why == nil || why.Code != postern.CodeUpstreamUnreachable || strings.Contains(why.Text(), free) {
@@ -119,7 +115,8 @@ func TestTargetDown(t *testing.T) {
 	for range 3 {
 		through(t, p, link.Header{}).refusal()
 	}
-	if listener, err = net.Listen("tcp", free); err != nil {
+	listener, err := net.Listen("tcp", free)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()

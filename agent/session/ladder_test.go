@@ -16,6 +16,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/linktest"
 	"github.com/postern-dev/postern/link/native"
@@ -232,14 +233,9 @@ func TestHTTPWhereTheServerShouldBe(t *testing.T) {
 
 // A server that does not run costs no climb: an agent must be back at once.
 func TestARefusedConnectionEndsTheClimb(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.Close()
-	d := &session.Dialer{Server: listener.Addr().String(), Roots: x509.NewCertPool()}
+	d := &session.Dialer{Server: ports.Address(t), Roots: x509.NewCertPool()}
 	began := time.Now()
-	_, _, err = d.Connect(t.Context(), link.Hello{Token: ladderToken}, session.Callbacks{})
+	_, _, err := d.Connect(t.Context(), link.Hello{Token: ladderToken}, session.Callbacks{})
 	if !postern.HasCode(err, postern.CodeServerUnreachable) || session.WorthAnother(session.TLS, err) {
 		t.Errorf("Connect = %v", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -155,12 +156,7 @@ func TestTapSeesBothDirections(t *testing.T) {
 
 // What a visitor asks a service that is down is what its owner wants to see.
 func TestTapSeesWhatNobodyAnswered(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	upstream, _ := session.ParseUpstream(listener.Addr().String(), postern.HTTPS)
-	listener.Close()
+	upstream, _ := session.ParseUpstream(ports.Address(t), postern.HTTPS)
 	forward := &session.Forward{Upstream: upstream}
 	looks := &seen{}
 	visitor, agent := testkit.Pipe()

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 func listen(t *testing.T, network, addr string) net.Listener {
@@ -77,10 +79,7 @@ func TestLocalhostFamilies(t *testing.T) {
 }
 
 func TestRefusedNamesBothAddresses(t *testing.T) {
-	listener := listen(t, "tcp", "127.0.0.1:0")
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	listener.Close()
-	_, err := new(dial.Dialer).Dial(t.Context(), "tcp", "localhost:"+port)
+	_, err := new(dial.Dialer).Dial(t.Context(), "tcp", fmt.Sprintf("localhost:%d", ports.For(t, 1).First))
 	if err == nil || !strings.Contains(err.Error(), "127.0.0.1") || !strings.Contains(err.Error(), "::1") {
 		t.Errorf("Dial = %v, want both loopback addresses named", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/dial"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 // nameServer answers every question for an A record with 127.0.0.1.
@@ -52,12 +53,7 @@ func nameServer(t *testing.T) netip.AddrPort {
 func TestResolver(t *testing.T) {
 	listener := listen(t, "tcp", "127.0.0.1:0")
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	gone, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone.Close()
-	dialer := dial.Dialer{Resolver: dial.ResolverAt(netip.MustParseAddrPort(gone.LocalAddr().String()), nameServer(t))}
+	dialer := dial.Dialer{Resolver: dial.ResolverAt(netip.MustParseAddrPort(ports.Address(t)), nameServer(t))}
 	conn, err := dialer.Dial(t.Context(), "tcp", "connect.postern.test:"+port)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/chisel"
 )
@@ -139,12 +140,7 @@ func TestRealClientKeepsTheAnswerAfterAHalfClose(t *testing.T) {
 
 func TestRealClientWhoseTargetIsDown(t *testing.T) {
 	g := newGateway(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := "R:8081:" + listener.Addr().String()
-	_ = listener.Close() // nobody listens there now
+	at := "R:8081:" + ports.Address(t) // nobody listens there
 	realClient(t, g.address, token, "", at)
 	st := visit(t, g.next(1).Session, at, "192.0.2.7:4711")
 	defer st.Close()
@@ -254,12 +250,7 @@ func TestRealClientUDP(t *testing.T) {
 // A target that refuses datagrams ends chisel's channel. It is opened again.
 func TestRealClientWhoseUDPTargetComesBack(t *testing.T) {
 	g := newGateway(t)
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := conn.LocalAddr().String()
-	_ = conn.Close()
+	address := ports.Address(t)
 	at := "R:8081:" + address + "/udp"
 	realClient(t, g.address, token, "", at)
 	st := visit(t, g.next(1).Session, at, "192.0.2.7:4711")
@@ -308,13 +299,7 @@ const foobarKey = "OHclTPr2X1+S7CdRWW7dLFP7SwgtZy6jub2UmnpbTXw="
 
 func freePort(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
+	return strconv.Itoa(ports.For(t, 1).First)
 }
 
 // reach dials until somebody listens: chisel's server answers before it does.

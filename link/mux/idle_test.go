@@ -1,10 +1,7 @@
 package mux_test
 
 import (
-	"bytes"
 	"io"
-	"regexp"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +16,7 @@ func TestIdleSessionHasOneGoroutine(t *testing.T) {
 	var before int
 	bubble(t, rich, func(t *testing.T, client, server *mux.Session, _ *testkit.FaultConn) {
 		synctest.Wait()
-		before = inBubble()
+		before = testkit.InBubble()
 		near, far := opened(t, client, server)
 		go func() {
 			_, _ = near.Write(make([]byte, 600<<10)) // needs window updates
@@ -33,26 +30,9 @@ func TestIdleSessionHasOneGoroutine(t *testing.T) {
 		for range 3 {
 			time.Sleep(10 * time.Second) // a ping each way, and what follows it
 			synctest.Wait()
-			if n := inBubble(); n != before {
+			if n := testkit.InBubble(); n != before {
 				t.Errorf("two idle sessions have %d goroutines more than at their start", n-before)
 			}
 		}
 	})
 }
-
-// inBubble counts the goroutines of the caller's bubble. Others come and go outside of
-// it: the runtime's own, and what earlier tests have left.
-func inBubble() int {
-	stacks := make([]byte, 4<<20)
-	stacks = stacks[:runtime.Stack(stacks, true)]
-	mine := bubbleOf.FindSubmatch(stacks) // the caller comes first
-	count := 0
-	for _, one := range bubbleOf.FindAllSubmatch(stacks, -1) {
-		if bytes.Equal(one[1], mine[1]) {
-			count++
-		}
-	}
-	return count
-}
-
-var bubbleOf = regexp.MustCompile(`(?m)^goroutine \d+.* \[.*(synctest bubble \d+).*\]:$`)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"flag"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
@@ -305,18 +307,9 @@ func (s *site) raw(request string) *http.Response {
 // tcpPort opens a TCP endpoint on a free port and returns its address.
 func (s *site) tcpPort(addr string, change ...func(*member)) (string, *member) {
 	s.t.Helper()
-	for range 20 {
-		probe, err := net.Listen("tcp", "127.0.0.1:0")
-		must(s.t, err)
-		at := probe.Addr().(*net.TCPAddr)
-		probe.Close()
-		if s.edge.OpenPort(postern.TCP, uint16(at.Port)) != nil {
-			continue // somebody was faster
-		}
-		return at.String(), s.serve("tcp://tcp."+domain+":"+at.String()[len("127.0.0.1:"):], addr, change...)
-	}
-	s.t.Fatal("no free port")
-	return "", nil
+	number := ports.For(s.t, 1).First
+	must(s.t, s.edge.OpenPort(postern.TCP, uint16(number)))
+	return fmt.Sprintf("127.0.0.1:%d", number), s.serve(fmt.Sprintf("tcp://tcp.%s:%d", domain, number), addr, change...)
 }
 
 func must(t testing.TB, err error) {

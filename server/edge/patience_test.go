@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -156,10 +157,7 @@ func TestWaitingEndsWithHope(t *testing.T) {
 // meanwhile is served then.
 func TestPortsWait(t *testing.T) {
 	s, recent := patient(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	port := portNumber(t, strings.TrimPrefix(free.Addr().String(), "127.0.0.1:"))
-	must(t, free.Close())
+	port := uint16(ports.For(t, 1).First)
 	must(t, s.edge.OpenPort(postern.TCP, port))
 	url := postern.URL{Scheme: postern.TCP, Host: "tcp." + domain, Port: port}
 	recent.Lose(url)

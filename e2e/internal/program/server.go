@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 // Server is "postern server" with a data directory of its own. Its ports stay the
@@ -31,21 +33,20 @@ type Server struct {
 	Wrapper        []string // argv put before the server's, e.g. prlimit
 	Logs           string   // a directory for all that it and its agents print; "" is none
 	Process        *Process // of the last Start
+
+	claim *ports.Claim // of the ports, while nobody listens there too
 }
 
 // NewServer writes the configuration of a server below dir, with extra lines at its
 // end. It starts nothing.
 func NewServer(binary, domain, dir string, extra ...string) (*Server, error) {
-	ports, err := FreePorts(3)
+	claim, err := ports.Take(13)
 	if err != nil {
 		return nil, err
 	}
-	first, err := FreeRange(10)
-	if err != nil {
-		return nil, err
-	}
+	ports := claim.All()
 	s := &Server{Binary: binary, Domain: domain, Config: filepath.Join(dir, "server.yml"),
-		HTTPS: ports[0], HTTP: ports[1], Admin: ports[2], TCPFirst: first}
+		HTTPS: ports[0], HTTP: ports[1], Admin: ports[2], TCPFirst: ports[3], claim: claim}
 	return s, s.Configure(extra...)
 }
 
@@ -148,15 +149,15 @@ func (s *Server) Pool() (*x509.CertPool, error) {
 // DialContext reaches any name of the domain, which resolves nowhere, at the
 // server's loopback address.
 func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(address)
+	_, number, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	switch port {
+	switch number {
 	case "443":
-		port = fmt.Sprint(s.HTTPS)
+		number = fmt.Sprint(s.HTTPS)
 	case "80":
-		port = fmt.Sprint(s.HTTP)
+		number = fmt.Sprint(s.HTTP)
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port)
+	return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+number)
 }

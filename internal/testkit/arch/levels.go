@@ -117,10 +117,13 @@ func floors() []room {
 func helpers() []room {
 	return []room{
 		{path: "internal/testkit", level: 1, kind: tests},
+		{path: "internal/testkit/ports", level: 2, kind: tests},
+		{path: "internal/testkit/postgres", level: 3, kind: tests},
 		{path: "link/linktest", level: 3, kind: tests},
 		{path: "server/store/storetest", level: 4, kind: tests},
 		{path: "server/cluster/clustertest", level: 5, kind: tests},
 		{path: "server/servertest", level: 8, kind: tests},
+		{path: "e2e/internal/program", level: 10, kind: tests},
 	}
 }
 

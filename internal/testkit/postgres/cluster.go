@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/ports"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 type Cluster struct {
 	bin      string // where its programs are, "" for PATH
 	dir      string // ours: data, socket, log
-	port     int
+	port     *ports.Claim
 	password string
 	process  *exec.Cmd
 	made     atomic.Int64 // databases
@@ -111,12 +113,12 @@ func (c *Cluster) Resume() error {
 	if c.process != nil {
 		return nil
 	}
-	if c.port == 0 {
-		port, err := freePort()
+	if c.port == nil {
+		claim, err := ports.Take(1)
 		if err != nil {
 			return err
 		}
-		c.port = port
+		c.port = claim
 	}
 	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -124,7 +126,7 @@ func (c *Cluster) Resume() error {
 	}
 	defer log.Close()
 	// The data is thrown away with the test, so nothing waits for a disk.
-	server := c.command(context.Background(), "postgres", "-D", c.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-k", c.dir,
+	server := c.command(context.Background(), "postgres", "-D", c.data(), "-h", "127.0.0.1", "-p", strconv.Itoa(c.port.First), "-k", c.dir,
 		"-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
 	server.Stdout, server.Stderr = log, log
 	if err := asServer(server); err != nil {
@@ -147,14 +149,14 @@ func (c *Cluster) await() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if c.command(ctx, "pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", superuser).Run() == nil {
+		if c.command(ctx, "pg_isready", "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port.First), "-U", superuser).Run() == nil {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			said, _ := os.ReadFile(filepath.Join(c.dir, "log"))
-			return fmt.Errorf("PostgreSQL does not answer on port %d; it said:\n%s", c.port, said)
+			return fmt.Errorf("PostgreSQL does not answer on port %d; it said:\n%s", c.port.First, said)
 		}
 	}
 }
@@ -178,7 +180,7 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) Close() error { return errors.Join(c.Stop(), os.RemoveAll(c.dir)) }
 
 // Addr is where the server listens.
-func (c *Cluster) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port)) }
+func (c *Cluster) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.port.First)) }
 
 // URL is what connects to the database as its owner, with the password.
 func (c *Cluster) URL(database string) string {
@@ -202,7 +204,7 @@ func (c *Cluster) Drop(ctx context.Context, database string) error {
 // Query runs one statement in a database as an operator would, and returns its rows,
 // a line each with "|" between columns.
 func (c *Cluster) Query(ctx context.Context, database, statement string) (string, error) {
-	command := c.command(ctx, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port),
+	command := c.command(ctx, "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port.First),
 		"-U", superuser, "-d", database, "-c", statement)
 	command.Env = append(command.Env, "PGPASSWORD="+c.password)
 	output, err := command.CombinedOutput()
@@ -214,21 +216,11 @@ func (c *Cluster) Query(ctx context.Context, database, statement string) (string
 
 // Dump gives all of a database as text: bytes are in hexadecimal digits.
 func (c *Cluster) Dump(ctx context.Context, database string) (string, error) {
-	command := c.command(ctx, "pg_dump", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port), "-U", superuser, "-d", database)
+	command := c.command(ctx, "pg_dump", "-h", "127.0.0.1", "-p", strconv.Itoa(c.port.First), "-U", superuser, "-d", database)
 	command.Env = append(command.Env, "PGPASSWORD="+c.password)
 	output, err := command.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("pg_dump: %w\n%s", err, output)
 	}
 	return string(output), nil
-}
-
-// freePort asks the kernel for a port that nobody has.
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	return port, ln.Close()
 }

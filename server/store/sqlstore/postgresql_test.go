@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/server/store"
 	"github.com/postern-dev/postern/server/store/sqlstore"
 	"github.com/postern-dev/postern/server/store/storetest"
@@ -146,12 +146,7 @@ func TestPostgreSQLThatTakesNoConnection(t *testing.T) {
 		change(&changed)
 		return changed.String()
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	_ = closed.Close()
+	nobody := ports.Address(t)
 	right := location.User
 	for name, test := range map[string]struct {
 		source string
