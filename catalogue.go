@@ -328,6 +328,9 @@ const (
 	CodeOutcallRefused             Code = "ERR_POSTERN_662" // The server makes no requests to the address
 	CodeOutcallFailed              Code = "ERR_POSTERN_663" // A request that a policy has the server make got no usable answer
 	CodeOutcallsBusy               Code = "ERR_POSTERN_664" // Too many requests that policies have the server make are under way
+	CodeBodyUndecodable            Code = "ERR_POSTERN_680" // A policy changes the body, and it cannot be decoded
+	CodeBodyUnchangeable           Code = "ERR_POSTERN_681" // A policy cannot change the body as it is told to
+	CodeBodyMemory                 Code = "ERR_POSTERN_682" // The server has no memory left for changing bodies
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -980,6 +983,12 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "A request that a policy has the server make got no usable answer", Fix: "See whether the URL in the policy answers, in time and without too many redirects or bytes."}, true
 	case CodeOutcallsBusy:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "Too many requests that policies have the server make are under way", Fix: "Try again soon; shorten the timeout of the policy's requests if what they call is slow."}, true
+	case CodeBodyUndecodable:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 400, Title: "A policy changes the body, and it cannot be decoded", Fix: "Send it without Content-Encoding, or encoded as the header says, in gzip, deflate, br or zstd."}, true
+	case CodeBodyUnchangeable:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 422, Title: "A policy cannot change the body as it is told to", Fix: "Make the pattern that the policy looks for simpler, or let the rule apply to other bodies only; the log tells more."}, true
+	case CodeBodyMemory:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server has no memory left for changing bodies", Fix: "Try again; if it lasts, fewer endpoints should decode or compress bodies on this server."}, true
 	}
 	return Entry{}, false
 }
@@ -1311,5 +1320,8 @@ func Codes() []Code {
 		CodeOutcallRefused,
 		CodeOutcallFailed,
 		CodeOutcallsBusy,
+		CodeBodyUndecodable,
+		CodeBodyUnchangeable,
+		CodeBodyMemory,
 	}
 }

@@ -58,6 +58,7 @@ func foundations() []room {
 		{path: "server/policy/breaker", level: 2},
 		{path: "server/policy/geo", level: 2},
 		{path: "server/policy/expression", level: 2},
+		{path: "server/policy/body", level: 2},
 		{path: "link/mux", level: 3},
 		{path: "link/sessionmsg", level: 3},
 		{path: "link/chisel", level: 3},
