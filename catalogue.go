@@ -138,7 +138,17 @@ const (
 	CodeEventAuthsMany             Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
 	CodeEventSourceRepeated        Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
 	CodeEndpointTypeInvalid        Code = "ERR_NGROK_248"   // Endpoints of this type cannot be made through the API
+	CodePolicySyntax               Code = "ERR_NGROK_2200"  // The traffic policy cannot be read
+	CodePolicyActionUnknown        Code = "ERR_NGROK_2201"  // The traffic policy has an action that is not known
+	CodePolicyPhaseUnknown         Code = "ERR_NGROK_2202"  // The traffic policy has a phase that is not known
+	CodePolicyActionPhase          Code = "ERR_NGROK_2203"  // The traffic policy has an action in a phase that it is not for
+	CodePolicyValueInvalid         Code = "ERR_NGROK_2204"  // The traffic policy has a value that cannot be used
+	CodePolicyFieldUnknown         Code = "ERR_NGROK_2205"  // The traffic policy has a field that is not known
+	CodePolicyUnreachable          Code = "ERR_NGROK_2207"  // The traffic policy has something that is never reached
+	CodePolicyExpression           Code = "ERR_NGROK_2224"  // The traffic policy has an expression that cannot be used
+	CodePolicyPhaseProtocol        Code = "ERR_NGROK_2230"  // The traffic policy has a phase that the endpoint does not have
 	CodePolicyNotTerminating       Code = "ERR_NGROK_2235"  // The traffic policy does not answer everything that comes
+	CodePolicyTwoGates             Code = "ERR_NGROK_2239"  // The traffic policy has two actions that ask every visitor to sign in
 	CodeInternalNameInvalid        Code = "ERR_NGROK_9029"  // An internal endpoint has a name that does not end in .internal
 	CodeInternalNameDeep           Code = "ERR_NGROK_9031"  // The name of an internal endpoint has too many parts
 	CodeCloudURLInvalid            Code = "ERR_NGROK_18001" // The URL of the cloud endpoint is not valid
@@ -324,6 +334,8 @@ const (
 	CodeDelegationSilent           Code = "ERR_POSTERN_631" // The zone's name servers cannot be reached
 	CodeAddressMissing             Code = "ERR_POSTERN_632" // The name has no address
 	CodeAddressElsewhere           Code = "ERR_POSTERN_633" // The name leads to another machine
+	CodePolicyActionAbsent         Code = "ERR_POSTERN_640" // The traffic policy has an action that this server does not have
+	CodePolicyFailed               Code = "ERR_POSTERN_641" // The endpoint's traffic policy could not be worked out for the request
 	CodeOutcallInvalid             Code = "ERR_POSTERN_661" // A request that a policy has the server make cannot be made
 	CodeOutcallRefused             Code = "ERR_POSTERN_662" // The server makes no requests to the address
 	CodeOutcallFailed              Code = "ERR_POSTERN_663" // A request that a policy has the server make got no usable answer
@@ -603,8 +615,28 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_5127", Status: 400, Title: "The subscription has a type of events more than once", Fix: "Name each type once."}, true
 	case CodeEndpointTypeInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_248", Status: 400, Title: "Endpoints of this type cannot be made through the API", Fix: "Set \"type\" to \"cloud\"; endpoints of agents are made by agents."}, true
+	case CodePolicySyntax:
+		return Entry{Code: c, Wire: "ERR_NGROK_2200", Status: 400, Title: "The traffic policy cannot be read", Fix: "Correct the text at the place that the message names: YAML or JSON, a list of rules for each phase."}, true
+	case CodePolicyActionUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_2201", Status: 400, Title: "The traffic policy has an action that is not known", Fix: "Use one of the actions that the message names."}, true
+	case CodePolicyPhaseUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_2202", Status: 400, Title: "The traffic policy has a phase that is not known", Fix: "Use on_tcp_connect, on_http_request, on_http_response or on_event_stream_message."}, true
+	case CodePolicyActionPhase:
+		return Entry{Code: c, Wire: "ERR_NGROK_2203", Status: 400, Title: "The traffic policy has an action in a phase that it is not for", Fix: "Move the action to a phase that docs/policy.md lists for it."}, true
+	case CodePolicyValueInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_2204", Status: 400, Title: "The traffic policy has a value that cannot be used", Fix: "Correct the value at the place that the message names."}, true
+	case CodePolicyFieldUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_2205", Status: 400, Title: "The traffic policy has a field that is not known", Fix: "Correct or remove the field that the message names."}, true
+	case CodePolicyUnreachable:
+		return Entry{Code: c, Wire: "ERR_NGROK_2207", Status: 400, Title: "The traffic policy has something that is never reached", Fix: "Move or remove what stands behind an action that ends the policy."}, true
+	case CodePolicyExpression:
+		return Entry{Code: c, Wire: "ERR_NGROK_2224", Status: 400, Title: "The traffic policy has an expression that cannot be used", Fix: "Correct the expression at the place that the message names; docs/policy-expressions.md has the language."}, true
+	case CodePolicyPhaseProtocol:
+		return Entry{Code: c, Wire: "ERR_NGROK_2230", Status: 400, Title: "The traffic policy has a phase that the endpoint does not have", Fix: "Use on_tcp_connect for tcp and tls endpoints; requests and answers are of http and https endpoints."}, true
 	case CodePolicyNotTerminating:
 		return Entry{Code: c, Wire: "ERR_NGROK_2235", Status: 400, Title: "The traffic policy does not answer everything that comes", Fix: "End it with a rule without expressions whose last action is close-connection, custom-response, deny or forward-internal."}, true
+	case CodePolicyTwoGates:
+		return Entry{Code: c, Wire: "ERR_NGROK_2239", Status: 400, Title: "The traffic policy has two actions that ask every visitor to sign in", Fix: "Keep one, or give them expressions."}, true
 	case CodeInternalNameInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_9029", Status: 400, Title: "An internal endpoint has a name that does not end in .internal", Fix: "Use a name such as app.internal."}, true
 	case CodeInternalNameDeep:
@@ -975,6 +1007,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_425", Status: 400, Title: "The name has no address", Fix: "Create A or AAAA records that lead to the server."}, true
 	case CodeAddressElsewhere:
 		return Entry{Code: c, Wire: "ERR_NGROK_427", Status: 400, Title: "The name leads to another machine", Fix: "Correct its A and AAAA records, or the addresses of regions in the server's configuration."}, true
+	case CodePolicyActionAbsent:
+		return Entry{Code: c, Wire: "ERR_NGROK_2201", Status: 400, Title: "The traffic policy has an action that this server does not have", Fix: "Leave the action out; docs/policy.md lists those that there are."}, true
+	case CodePolicyFailed:
+		return Entry{Code: c, Wire: "ERR_NGROK_2224", Status: 500, Title: "The endpoint's traffic policy could not be worked out for the request", Fix: "The owner of the endpoint should look at the expression or text that the message names."}, true
 	case CodeOutcallInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "A request that a policy has the server make cannot be made", Fix: "Correct the URL, method or headers in the policy, as the message says."}, true
 	case CodeOutcallRefused:
@@ -1130,7 +1166,17 @@ func Codes() []Code {
 		CodeEventAuthsMany,
 		CodeEventSourceRepeated,
 		CodeEndpointTypeInvalid,
+		CodePolicySyntax,
+		CodePolicyActionUnknown,
+		CodePolicyPhaseUnknown,
+		CodePolicyActionPhase,
+		CodePolicyValueInvalid,
+		CodePolicyFieldUnknown,
+		CodePolicyUnreachable,
+		CodePolicyExpression,
+		CodePolicyPhaseProtocol,
 		CodePolicyNotTerminating,
+		CodePolicyTwoGates,
 		CodeInternalNameInvalid,
 		CodeInternalNameDeep,
 		CodeCloudURLInvalid,
@@ -1316,6 +1362,8 @@ func Codes() []Code {
 		CodeDelegationSilent,
 		CodeAddressMissing,
 		CodeAddressElsewhere,
+		CodePolicyActionAbsent,
+		CodePolicyFailed,
 		CodeOutcallInvalid,
 		CodeOutcallRefused,
 		CodeOutcallFailed,

@@ -39,6 +39,9 @@ type EndpointOptions struct {
 	KeyPEM         Secret
 	// MutualTLS asks visitors for certificates, where the edge ends their TLS.
 	MutualTLS MutualTLS
+	// Policy is the traffic policy that everything is held to, as text. It is a secret,
+	// for there may be passwords in it.
+	Policy Secret
 }
 
 // UpstreamProtocol is the HTTP version spoken to the agent's side.

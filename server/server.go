@@ -25,6 +25,7 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 	"github.com/postern-dev/postern/server/routebuild"
@@ -70,6 +71,7 @@ type Server struct {
 	routes      *route.Current
 	builder     *routebuild.Builder
 	edge        *edge.Edge
+	policies    *policy.Library
 	api         *api.API
 	doors       access.Current // who may come from where
 	authorities authorities    // that accounts have uploaded
@@ -105,10 +107,12 @@ func New(c Config, o Options) (*Server, error) {
 		access:     &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
 		registry:   prometheus.NewRegistry(),
 		meters:     quota.New(),
+		policies:   newPolicies(),
 		succession: succession{serving: make(chan struct{}), retired: make(chan struct{}), finish: func() {}},
 	}
 	s.meters.SetDefaults(quotaDefaults(c))
 	s.cluster.Measure(s.meters)
+	s.cluster.Obey(s.compilePolicy)
 	if err := s.assemble(context.Background()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -221,6 +225,8 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Recent:      s.cluster.Recent(),
 		Certificate: s.certificate,
 		Challenges:  s.challenges,
+		Policy:      s.policyWorld(),
+		Region:      c.Region,
 		Authorities: s.authorities.find,
 		// control is made after the edge, whose ports it opens; nobody is served before
 		// both are there.
@@ -283,6 +289,7 @@ func (s *Server) controlConfig(key []byte) control.Config {
 		Access:       &s.doors,
 		Gateways:     s.gateways,
 		Certificates: agentCertificates{s},
+		Policies:     s.policies,
 		Authority:    s.checkAuthority,
 		Service:      s.service, Cluster: s.cluster, Routes: s.builder, Ports: s.edge,
 		Domain: c.Domain, EndpointsDomain: c.EndpointsDomain, Public: s.publicPorts(),

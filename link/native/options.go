@@ -154,7 +154,6 @@ func readBind(b *sessionmsg.Bind) (link.BindRequest, error) {
 	if err != nil {
 		return link.BindRequest{}, err
 	}
-	request.Middleware = o.Middleware
 	for _, name := range slices.Sorted(maps.Keys(o.Middleware)) {
 		if !sessionmsg.IsMiddleware(name) {
 			request.Unsupported = append(request.Unsupported, name)

@@ -82,9 +82,6 @@ func (o *opts) unsupported() []string {
 	if o.Auth != "" {
 		names = append(names, "Auth")
 	}
-	if strings.TrimSpace(o.TrafficPolicy) != "" {
-		names = append(names, "TrafficPolicy")
-	}
 	if o.TLSTermination != nil && len(o.TLSTermination.SealedKey) > 0 {
 		names = append(names, "TLSTermination.sealed_key")
 	}
@@ -124,6 +121,21 @@ func (o *opts) middleware() []namedOption {
 		{"MiddlewareBytes", o.MiddlewareBytes},
 	}
 }
+
+// asked is what a policy can be made of, as link.BindRequest has it; nil for nothing.
+func (o *opts) asked() map[string]json.RawMessage {
+	if strings.TrimSpace(o.TrafficPolicy) == "" {
+		return nil
+	}
+	text, err := json.Marshal(o.TrafficPolicy)
+	if err != nil { // cannot happen: it is a string
+		return nil
+	}
+	return map[string]json.RawMessage{TrafficPolicy: text}
+}
+
+// TrafficPolicy is the option whose value is a traffic policy, as text.
+const TrafficPolicy = "TrafficPolicy"
 
 // IsMiddleware tells whether an option of this name asks the server to do something
 // to an endpoint's traffic.

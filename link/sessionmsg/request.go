@@ -40,6 +40,7 @@ func (b *Bind) Request() (link.BindRequest, error) {
 		ForwardsTo:  b.ForwardsTo,
 		Bindings:    b.Extra.Bindings,
 		Pooling:     b.Extra.PoolingEnabled,
+		Middleware:  o.asked(),
 		Unsupported: append(o.unsupported(), b.unsupported()...),
 	}
 	if request.URL, request.Subdomain, err = o.address(scheme); err != nil {

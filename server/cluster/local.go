@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -23,6 +24,7 @@ type Local struct {
 	changed  chan struct{} // closed at the next change; nil while nobody waits
 	recent   *route.Recent
 	meters   *quota.Meters
+	compile  func(postern.Endpoint) (*policy.Program, error)
 }
 
 // New returns an empty registry.
@@ -39,6 +41,21 @@ func New() *Local {
 // Measure has the traffic of accounts and credentials counted, and limited, by meters. It
 // is called before the first Register.
 func (l *Local) Measure(meters *quota.Meters) { l.meters = meters }
+
+// Obey has the policies of endpoints compiled by compile. It is called before the first
+// Register; without it endpoints that have a policy are refused.
+func (l *Local) Obey(compile func(postern.Endpoint) (*policy.Program, error)) { l.compile = compile }
+
+// program is the policy of an endpoint, nil for none.
+func (l *Local) program(e postern.Endpoint) (*policy.Program, error) {
+	switch {
+	case e.Options.Policy == "":
+		return nil, nil
+	case l.compile == nil:
+		return nil, postern.Errorf(postern.CodeOptionUnsupported, "endpoints with a traffic policy are not served here")
+	}
+	return l.compile(e)
+}
 
 // Recent remembers what has gone offline.
 func (l *Local) Recent() *route.Recent { return l.recent }
@@ -62,6 +79,10 @@ func (l *Local) Forget(u postern.URL) {
 // another, its newer session replaces the older one at the same URL; who comes with the
 // older one is refused with CodeLinkDraining.
 func (l *Local) Register(live Live) (release func(), err error) {
+	program, err := l.program(live.Endpoint)
+	if err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -90,7 +111,7 @@ func (l *Local) Register(live Live) (release func(), err error) {
 		p.route.Meter = l.meters.Account(live.Endpoint.Account)
 		l.pools[key] = p
 	}
-	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential))
+	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential), program)
 	l.enter(m)
 	p.add(m)
 	l.attend(m)
@@ -150,13 +171,14 @@ func (l *Local) Changed() <-chan struct{} {
 }
 
 // Owners returns one route per pool, in no order. A pool's route is one and the same
-// for as long as the pool lives, so pointers tell routes apart across tables.
+// for as long as the pool lives and its members' policies stay, so pointers tell routes
+// apart across tables.
 func (l *Local) Owners() []*route.Route {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	routes := make([]*route.Route, 0, len(l.pools))
 	for _, p := range l.pools {
-		routes = append(routes, &p.route)
+		routes = append(routes, p.current())
 	}
 	return routes
 }

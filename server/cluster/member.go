@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -18,6 +19,7 @@ type member struct {
 	session link.Session
 	options postern.EndpointOptions
 	meter   *quota.Meter
+	program *policy.Program
 	pool    *pool
 	online  context.Context
 	end     context.CancelFunc // called by Local when the member goes offline
@@ -29,13 +31,14 @@ type member struct {
 	live Live // only its Endpoint's texts and pooling ever change
 }
 
-func newMember(live Live, p *pool, meter *quota.Meter) *member {
+func newMember(live Live, p *pool, meter *quota.Meter, program *policy.Program) *member {
 	m := &member{
 		id:      live.Endpoint.ID,
 		bindID:  live.BindID,
 		session: live.Session,
 		options: live.Endpoint.Options,
 		meter:   meter,
+		program: program,
 		pool:    p,
 		live:    live,
 	}
@@ -52,6 +55,9 @@ func (m *member) Options() postern.EndpointOptions { return m.options }
 
 // Meter implements route.Member.
 func (m *member) Meter() *quota.Meter { return m.meter }
+
+// Policy implements route.Member.
+func (m *member) Policy() *policy.Program { return m.program }
 
 // Transport implements route.Member.
 func (m *member) Transport() string { return m.session.Transport() }

@@ -6,16 +6,18 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/route"
 )
 
 // pool is the endpoints that share a URL; usually that is one.
 type pool struct {
-	route route.Route // never changes
+	route route.Route // but for the policies; it never changes
 
 	mu      sync.Mutex
-	members []*member // in the order of their coming
-	turn    int       // where the next search starts
+	shown   *route.Route // with the policies of the members as they are
+	members []*member    // in the order of their coming
+	turn    int          // where the next search starts
 }
 
 func newPool(first postern.Endpoint) *pool {
@@ -35,6 +37,7 @@ func (p *pool) add(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.members = append(p.members, m)
+	p.show()
 }
 
 // remove returns how many are left.
@@ -43,8 +46,39 @@ func (p *pool) remove(m *member) int {
 	defer p.mu.Unlock()
 	if i := slices.Index(p.members, m); i >= 0 {
 		p.members = slices.Delete(p.members, i, i+1)
+		p.show()
 	}
 	return len(p.members)
+}
+
+// current is the route as the table should have it.
+func (p *pool) current() *route.Route {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown
+}
+
+// show makes a route anew where the members' policies are others than before. mu is held.
+func (p *pool) show() {
+	if len(p.members) == 0 {
+		return // the pool is over; who still has the route is held to what it says
+	}
+	var all []*policy.Program
+	for _, m := range p.members {
+		if !slices.ContainsFunc(all, m.program.Same) {
+			all = append(all, m.program)
+		}
+	}
+	if len(all) == 1 && all[0] == nil {
+		all = nil
+	}
+	if p.shown != nil && slices.EqualFunc(p.shown.Policies, all, (*policy.Program).Same) {
+		return
+	}
+	p.shown = &route.Route{
+		URL: p.route.URL, Account: p.route.Account, Termination: p.route.Termination, CertificatePEM: p.route.CertificatePEM,
+		Key: p.route.Key, MutualTLS: p.route.MutualTLS, Policies: all, Owner: p, Meter: p.route.Meter,
+	}
 }
 
 // formerOf returns the members that live succeeds.

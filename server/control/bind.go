@@ -32,6 +32,10 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err := s.checkAuthorities(ctx, r.Options.MutualTLS); err != nil {
 		return link.Bound{}, err
 	}
+	var err error
+	if r.Options.Policy, err = s.control.policyOf(r); err != nil {
+		return link.Bound{}, err
+	}
 	wish, err := s.wish(r)
 	if err != nil {
 		return link.Bound{}, err

@@ -17,6 +17,7 @@ import (
 	"github.com/postern-dev/postern/link/sshr"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/throttle"
@@ -144,6 +145,9 @@ type Config struct {
 	Authority func(ctx context.Context, account postern.AccountID, id string) error
 	// Certificates certifies the keys of agents; nil: nobody does.
 	Certificates Certificates
+
+	// Policies compiles traffic policies; nil: endpoints have none.
+	Policies *policy.Library
 
 	// Access says from which addresses an account's agents may come, and whose agent
 	// ingresses are; nil: from all, and there are none.

@@ -14,6 +14,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	// the session has ended. alpn is "postern/1", or "" for an SDK. ctx ends when the
 	// edge has drained.
 	Agents func(ctx context.Context, conn net.Conn, alpn string)
+	// Policy is what the policies of endpoints may use of the server.
+	Policy policy.World
 	// Access says which addresses endpoints are open to, and which names are agent
 	// ingresses; nil: to all, and none.
 	Access *access.Current
@@ -46,6 +49,8 @@ type Config struct {
 	Connectors Connectors
 	// Challenges has the proofs that certificate authorities look for; nil: there are none.
 	Challenges Challenges
+	// Region is the name of this server's region, for policies.
+	Region string
 	// Hosts are the server's own sites, by name; they win over routes.
 	Hosts map[postern.Hostname]http.Handler
 

@@ -134,7 +134,7 @@ func (c *conversation) giveBack(delivered bool) {
 func (c *conversation) compose(up *upstream) {
 	request, keep := c.edit()
 	edit := http1.RequestEdit{Keep: keep}
-	if rewrite := up.options.HostHeader; rewrite != "" {
+	if rewrite := either(up.options.HostHeader, c.x.newHost()); rewrite != "" {
 		edit.Host = []byte(rewrite)
 	}
 	edit.Extra = c.trustedLines(edit.Host != nil)

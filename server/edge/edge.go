@@ -97,6 +97,7 @@ func (e *Edge) Reload(l Live) {
 // subscribers are all that are told about requests.
 func (e *Edge) subscribers(l *Live) []Subscriber {
 	all := slices.Clone(e.config.Subscribers)
+	all = append(all, &policies{e})
 	if e.metrics != nil {
 		all = append(all, e.metrics)
 	}

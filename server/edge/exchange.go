@@ -13,6 +13,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -51,6 +52,7 @@ type Exchange struct {
 	request   Request
 	response  Response
 	picked    route.Member                  // to be tried first
+	obeyed    *policy.Program               // what the request was held to; nil for none
 	visit     quota.Visit                   // at the meters of the account and the member's credential
 	parts     bool                          // the connection must take no further request
 	retry     time.Duration                 // after how long a refused request may be let through; 0 is not known
@@ -180,6 +182,12 @@ func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	if !f.serves(m) {
 		return errOtherPath
 	}
+	if !x.obeys(m) {
+		if !f.untouched() {
+			return offline(x.host)
+		}
+		return x.judgeAnew(m)
+	}
 	if err := x.enter(m.Meter()); err != nil {
 		return err
 	}
@@ -202,8 +210,8 @@ func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	return f.try(m)
 }
 
-// errMoved says that another route has the address now, whose followers must be asked
-// about the request: nothing of it was sent.
+// errMoved says that somebody else has the address now, who must be asked about the
+// request: nothing of it was sent.
 var errMoved = errors.New("the address belongs to another route now")
 
 // mostMoves bounds how often the route of one request may change.
@@ -232,7 +240,7 @@ func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 			return offline(x.host)
 		}
 		x.account()
-		x.begun, x.over, x.followers = false, false, x.followers[:0]
+		x.begun, x.over, x.followers, x.obeyed = false, false, x.followers[:0], nil
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -42,6 +43,7 @@ type member struct {
 	options postern.EndpointOptions
 	wire    string
 	meter   *quota.Meter
+	policy  *policy.Program
 	refuse  error // what Open fails with
 	limit   int64 // streams at once; 0 is any number
 	done    chan struct{}
@@ -73,6 +75,7 @@ func (m *member) ID() postern.EndpointID           { return m.id }
 func (m *member) Options() postern.EndpointOptions { return m.options }
 func (m *member) Meter() *quota.Meter              { return m.meter }
 func (m *member) Done() <-chan struct{}            { return m.done }
+func (m *member) Policy() *policy.Program          { return m.policy }
 func (m *member) Transport() string                { return m.wire }
 func (m *member) stop()                            { m.once.Do(func() { close(m.done) }) }
 

@@ -47,6 +47,14 @@ func (x *Exchange) ask() error {
 	return nil
 }
 
+// newHost is the Host that followers want the service to be sent, "" for none.
+func (x *Exchange) newHost() string {
+	if !x.request.moved {
+		return ""
+	}
+	return x.request.host
+}
+
 // review shows x.response to the first n followers, the one nearest to the visitor last.
 // A verdict means that something else is to be answered.
 func (x *Exchange) review(n int) *verdict {

@@ -144,7 +144,7 @@ func (a *attempt) interim(code int, header textproto.MIMEHeader) error {
 
 // outbound writes the request anew for the service.
 func (x *webExchange) outbound(ctx context.Context, up *upstream) *http.Request {
-	rewrite := up.member.Options().HostHeader
+	rewrite := either(up.member.Options().HostHeader, x.newHost())
 	target, text := x.target()
 	out := &http.Request{
 		Method: x.r.Method,

@@ -147,7 +147,8 @@ type Request struct {
 	Message
 	sent                 requestHead
 	method, host, target string
-	rewritten            bool
+	rewritten            bool // the target
+	moved                bool // the host
 }
 
 // Sent gives the lines of a header as the visitor sent them: also of one that goes no
@@ -162,8 +163,18 @@ func (r *Request) Sent(name string) []string {
 // Method is the request's method.
 func (r *Request) Method() string { return r.method }
 
-// Host is the Host header as sent.
+// Host is the Host header as those before have left it.
 func (r *Request) Host() string { return r.host }
+
+// SetHost replaces the Host header that the service is sent. Where an endpoint has one of
+// its own, that is sent.
+func (r *Request) SetHost(host string) {
+	if host == "" || len(host) > 260 || !httpguts.ValidHostHeader(host) {
+		r.fault("a request cannot be sent with the host that it was given")
+		return
+	}
+	r.host, r.moved = host, true
+}
 
 // Target is the request's target as those before have left it: path and query; a whole
 // URL where the visitor sent one.

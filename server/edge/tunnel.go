@@ -10,6 +10,7 @@ import (
 	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -33,8 +34,14 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		e.tunnelRefused(v, r, refusal)
 		return
 	}
+	program, refusal := e.judge(v, r)
+	if refusal != nil {
+		e.tunnelEnded(v, r, relay.Result{Err: refusal})
+		v.abort(refusal)
+		return
+	}
 	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
-	s, end, err := e.openStream(r, header, &visit, func(m route.Member) []byte {
+	s, end, err := e.openStream(r, program, header, &visit, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)
 	})
 	if limited(err) {
@@ -70,15 +77,20 @@ func (e *Edge) beginRelay() bool {
 // openStream opens a stream to the best member, or to the next one where the link
 // could not take it, or its credential is at a limit: of those that there are, and then
 // of those that come within route.ReturnTime. first makes the bytes that travel with the
-// open. visit gets its place at the member's credential.
+// open. visit gets its place at the member's credential. Members with another policy than
+// program, which has let the connection pass, are not asked.
 func (e *Edge) openStream(
-	r *route.Route, h link.Header, visit *quota.Visit, first func(route.Member) []byte,
+	r *route.Route, program *policy.Program, h link.Header, visit *quota.Visit, first func(route.Member) []byte,
 ) (s *metered, end func(ok bool), err error) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.live.Load().Timeouts.Open)
 	defer cancel()
 	var tried []route.Member
 	try := func(m route.Member) (over bool) {
 		tried = append(tried, m)
+		if !m.Policy().Same(program) {
+			err = either[error](err, postern.Errorf(postern.CodeEndpointOffline, "the endpoint %s is offline", r.URL))
+			return false
+		}
 		meter := m.Meter()
 		if _, refusal := visit.Enter(meter, quota.Connection); refusal != nil {
 			err = refusal

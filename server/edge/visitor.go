@@ -52,6 +52,9 @@ type visitor struct {
 	closed     atomic.Bool
 	private    atomic.Bool // upstream connections must not be shared: NTLM was seen
 
+	judging    sync.Mutex
+	judgements []judgement // of the policies of those that it came to
+
 	mu     sync.Mutex
 	owned  map[*upstreamConn]struct{} // upstream connections that die with this one
 	stalls map[*stall]struct{}        // of HTTP/2 streams that are being answered

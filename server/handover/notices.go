@@ -26,6 +26,7 @@ type notice struct {
 type lent struct {
 	Endpoint  postern.Endpoint
 	Key       string // Endpoint's KeyPEM, which masks itself
+	Policy    string // Endpoint's, likewise
 	Client    string
 	Since     time.Duration
 	Transport string
@@ -38,7 +39,7 @@ const (
 )
 
 func lentOf(l cluster.Live) lent {
-	return lent{Endpoint: l.Endpoint, Key: l.Endpoint.Options.KeyPEM.Reveal(), Client: l.Client, Since: l.Since,
+	return lent{Endpoint: l.Endpoint, Key: l.Endpoint.Options.KeyPEM.Reveal(), Policy: l.Endpoint.Options.Policy.Reveal(), Client: l.Client, Since: l.Since,
 		Transport: l.Session.Transport(), Remote: l.Session.RemoteAddr()}
 }
 
@@ -161,6 +162,7 @@ func parseNotices(text []byte) ([]notice, error) {
 		}
 		if add := notices[i].Add; add != nil {
 			add.Endpoint.Options.KeyPEM = postern.Secret(add.Key)
+			add.Endpoint.Options.Policy = postern.Secret(add.Policy)
 		}
 	}
 	return notices, nil

@@ -1,7 +1,10 @@
-// Package policy reads traffic policies: the text that says, phase by phase and rule by
-// rule, what is done with a visitor's connection or request.
+// Package policy is traffic policy: text that says, phase by phase and rule by rule, what
+// is done with a visitor's connection or request.
 //
-// So far it reads their shape: that the text is YAML or JSON, that phases hold rules and
-// rules hold actions, and whether whatever comes is answered in the end. What expressions
-// and actions mean it does not know.
+// Compile reads a text once and gives a Program, which never changes. A Program knows
+// nothing of sockets: whoever has a connection or an exchange begins an Evaluation of it,
+// asks it phase by phase, and does what the Verdict says. Actions see messages through
+// small interfaces, and the server through a World.
+//
+// Each action has a file of its own and an entry in the table of kinds.
 package policy

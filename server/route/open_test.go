@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -28,6 +29,7 @@ func (stream) Reset(*postern.Error) {}
 func (m *member) ID() postern.EndpointID           { return m.id }
 func (m *member) Options() postern.EndpointOptions { return postern.EndpointOptions{} }
 func (m *member) Meter() *quota.Meter              { return nil }
+func (m *member) Policy() *policy.Program          { return nil }
 func (m *member) Transport() string                { return "test" }
 func (m *member) Done() <-chan struct{}            { return nil }
 func (m *member) Begin() func(bool) {

@@ -9,6 +9,7 @@ package route
 import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 )
 
@@ -22,8 +23,11 @@ type Route struct {
 	CertificatePEM string
 	Key            postern.Secret
 	MutualTLS      postern.MutualTLS
-	Owner          Owner
-	Meter          *quota.Meter // of the account; nil is no limits
+	// Policies are the programs of those who share the route, each once; a nil among them
+	// is of those who have none. Empty: nobody has one.
+	Policies []*policy.Program
+	Owner    Owner
+	Meter    *quota.Meter // of the account; nil is no limits
 
 	// Memo and TLS are the edge's: they go when the route goes.
 	Memo, TLS Memo
@@ -49,6 +53,10 @@ type Member interface {
 
 	// Meter is that of the member's credential; nil is no limits.
 	Meter() *quota.Meter
+
+	// Policy is what must have let a connection or request pass before the member is
+	// given it; nil for none.
+	Policy() *policy.Program
 
 	// Transport names the wire of the member's session, as link.Session does.
 	Transport() string

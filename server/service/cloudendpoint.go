@@ -28,7 +28,7 @@ func (s *Service) buildCloudEndpoint(d *draft, by Caller, row *store.CloudEndpoi
 	if err := s.setURL(row, c.URL, c.Bindings); err != nil {
 		return err
 	}
-	if err := setTrafficPolicy(row, c.TrafficPolicy); err != nil {
+	if err := s.setTrafficPolicy(row, c.TrafficPolicy); err != nil {
 		return err
 	}
 	return s.placeCloudEndpoint(d, row)
@@ -54,7 +54,7 @@ func (s *Service) changeCloudEndpoint(d *draft, _ Caller, row *store.CloudEndpoi
 		return postern.Errorf(postern.CodeCloudSchemeFixed, "the scheme is %s, and cannot become %s", before.Scheme, row.Scheme)
 	}
 	if u.TrafficPolicy != nil {
-		if err := setTrafficPolicy(row, *u.TrafficPolicy); err != nil {
+		if err := s.setTrafficPolicy(row, *u.TrafficPolicy); err != nil {
 			return err
 		}
 	}
@@ -140,21 +140,20 @@ func (s *Service) checkPublicPort(row *store.CloudEndpoint) error {
 	return nil
 }
 
-// setTrafficPolicy checks the shape of a policy. What its expressions and actions mean
-// nobody here knows.
-func setTrafficPolicy(row *store.CloudEndpoint, text string) error {
+// setTrafficPolicy refuses a policy that could not be held to.
+func (s *Service) setTrafficPolicy(row *store.CloudEndpoint, text string) error {
 	if err := checkText("traffic_policy", text, maxPolicy); err != nil {
 		return err
 	}
 	if strings.TrimSpace(text) == "" {
 		return postern.Errorf(postern.CodePolicyNotTerminating, "the traffic policy is empty, so nothing would be answered")
 	}
-	shape, err := policy.ReadShape(text)
-	if err != nil {
+	target := policy.Target{Scheme: row.Scheme, Internal: row.Binding == bindingInternal, Last: true}
+	if err := s.policies.Check(text, target); err != nil {
+		if coded := policy.Coded(err); coded.Code == postern.CodePolicyNotTerminating {
+			return coded
+		}
 		return postern.Errorf(postern.CodeCloudPolicyInvalid, "the traffic policy cannot be used: %v", err)
-	}
-	if !shape.Terminates(row.Scheme == postern.HTTP || row.Scheme == postern.HTTPS) {
-		return postern.Errorf(postern.CodePolicyNotTerminating, "the traffic policy does not end with a rule that answers whatever comes over %s", row.Scheme)
 	}
 	row.TrafficPolicy = text
 	return nil

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/password"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/seal"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -64,6 +66,9 @@ type Config struct {
 	// NameServers are those that zones of the server are to be delegated to; none: ns1 to
 	// ns4 below the first of Domains.
 	NameServers []postern.Hostname
+
+	// Policies reads traffic policies; nil: with headers that only the edge may write.
+	Policies *policy.Library
 
 	// Certifies has the server get certificates for agent ingresses that have no policy,
 	// as it does for its own names, with keys of this type; "": it does not.
@@ -127,6 +132,7 @@ type Service struct {
 	checking    chan struct{}
 	nameServers []postern.Hostname
 	certifies   string
+	policies    *policy.Library
 	dns         DNS
 	tcpPorts    PortRange
 	prove       bool
@@ -187,7 +193,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, certifies: c.Certifies, checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, certifies: c.Certifies, policies: cmp.Or(c.Policies, policy.NewLibrary(policy.Editable{})), checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),

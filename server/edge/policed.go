@@ -1,0 +1,205 @@
+package edge
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy"
+	"github.com/postern-dev/postern/server/route"
+)
+
+// policies holds exchanges to the policies of their endpoints.
+type policies struct{ edge *Edge }
+
+// Subscribe implements Subscriber.
+func (p *policies) Subscribe(r *route.Route) Subscription {
+	if r == nil {
+		return Subscription{}
+	}
+	var needs Needs
+	for _, program := range r.Policies {
+		of := program.Needs()
+		if of&policy.NeedHead != 0 {
+			needs |= NeedHead
+		}
+		if of&policy.NeedChange != 0 {
+			needs |= NeedChange
+		}
+	}
+	return Subscription{Needs: needs, Follow: func(*Exchange) Follower { return &policed{edge: p.edge} }}
+}
+
+// policed holds one exchange to the policy of the member that it is for.
+type policed struct {
+	Passive
+	edge       *Edge
+	evaluation *policy.Evaluation // nil where the member has none
+}
+
+// Request implements Follower.
+func (p *policed) Request(x *Exchange) (*Answer, error) {
+	x.obeyed = x.policyOf()
+	if x.obeyed == nil {
+		return nil, nil
+	}
+	conn := &visitorFacts{v: x.visitor, client: x.Client()}
+	p.evaluation = x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
+		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.route, x.picked),
+		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started,
+	})
+	verdict, err := x.visitor.connected(p.evaluation, x.obeyed)
+	if err == nil && verdict.Decision == policy.Continue {
+		verdict, err = p.evaluation.Request(&x.request)
+	}
+	return answerOf(verdict, err)
+}
+
+// Response implements Follower.
+func (p *policed) Response(x *Exchange) (*Answer, error) {
+	if p.evaluation == nil {
+		return nil, nil
+	}
+	return answerOf(p.evaluation.Response(&x.response))
+}
+
+// End implements Follower.
+func (p *policed) End(x *Exchange) {
+	if p.evaluation != nil {
+		p.evaluation.End(x.status)
+	}
+}
+
+func answerOf(v policy.Verdict, err error) (*Answer, error) {
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Decision == policy.Close:
+		return nil, ErrHangUp
+	case v.Decision == policy.Respond:
+		return &Answer{Status: v.Answer.Status, Header: v.Answer.Header, Body: v.Answer.Body}, nil
+	}
+	return nil, nil
+}
+
+// policyOf chooses the first member to try, and gives its policy. Where nobody is there
+// right now it is one of the route's: whoever comes is asked by obeys.
+func (x *Exchange) policyOf() *policy.Program {
+	if x.picked == nil {
+		m, err := x.route.Owner.Pick(nil)
+		if err != nil {
+			return slices.MaxFunc(x.route.Policies, func(a, b *policy.Program) int { return int(a.Needs()) - int(b.Needs()) })
+		}
+		x.picked = m
+	}
+	return x.picked.Policy()
+}
+
+// obeys tells whether what the request was held to is the policy of m.
+func (x *Exchange) obeys(m route.Member) bool {
+	return m.Policy().Same(x.obeyed)
+}
+
+// judgeAnew has the request held to the policy of m, which nobody has asked yet. It may
+// have come with a route that the exchange does not know.
+func (x *Exchange) judgeAnew(m route.Member) error {
+	x.picked = m
+	if now := x.edge.config.Routes.Load().HTTP(x.host, x.visitor.secure); now != nil {
+		x.route = now
+	}
+	return errMoved
+}
+
+// endpointFacts is what a policy is told about its endpoint. m may be nil.
+func (e *Edge) endpointFacts(r *route.Route, m route.Member) policy.Endpoint {
+	facts := policy.Endpoint{
+		URL: r.URL, Account: r.Account, Region: e.config.Region,
+		Public: r.URL.Public(e.publicPort(r.URL.Scheme)),
+	}
+	if m != nil {
+		facts.ID = m.ID()
+	}
+	return facts
+}
+
+// connected asks once for a connection what a program says about it, and has e begin with
+// what came of that.
+func (v *visitor) connected(e *policy.Evaluation, program *policy.Program) (policy.Verdict, error) {
+	if !program.Connects() {
+		return policy.Verdict{}, nil
+	}
+	v.judging.Lock()
+	defer v.judging.Unlock()
+	for _, j := range v.judgements {
+		if j.program == program {
+			e.Resume(j.state)
+			return j.verdict, j.err
+		}
+	}
+	j := judgement{program: program}
+	j.verdict, j.err = e.Connect()
+	j.state = e.State()
+	e.Resume(j.state) // what e sets from now on is its own
+	v.judgements = append(v.judgements, j)
+	return j.verdict, j.err
+}
+
+// judgement is what a program has said about a connection.
+type judgement struct {
+	program *policy.Program
+	verdict policy.Verdict
+	err     error
+	state   policy.State
+}
+
+// visitorFacts is a visitor's connection, as policies see it.
+type visitorFacts struct {
+	v      *visitor
+	client netip.Addr // behind trusted proxies
+	state  *tls.ConnectionState
+}
+
+// Client implements policy.Connection.
+func (f *visitorFacts) Client() netip.Addr { return f.client }
+
+// Peer implements policy.Connection.
+func (f *visitorFacts) Peer() netip.AddrPort { return f.v.client }
+
+// Local implements policy.Connection.
+func (f *visitorFacts) Local() netip.AddrPort { return f.v.local }
+
+// Began implements policy.Connection.
+func (f *visitorFacts) Began() time.Time { return f.v.since }
+
+// TLS implements policy.Connection.
+func (f *visitorFacts) TLS() *tls.ConnectionState {
+	if f.state == nil && f.v.tls != nil {
+		state := f.v.tls.ConnectionState()
+		f.state = &state
+	}
+	return f.state
+}
+
+// ServerName implements policy.Connection.
+func (f *visitorFacts) ServerName() string { return string(f.v.serverName) }
+
+// ClientCertificate implements policy.Connection.
+func (f *visitorFacts) ClientCertificate() *postern.ClientCertificate {
+	if shown := f.v.certified.Load(); shown != nil {
+		return shown.client
+	}
+	return nil
+}
+
+// Moved implements policy.Connection.
+func (f *visitorFacts) Moved() (in, out int64) { return 0, 0 }
+
+var (
+	_ Subscriber        = (*policies)(nil)
+	_ Follower          = (*policed)(nil)
+	_ policy.Connection = (*visitorFacts)(nil)
+	_ policy.Request    = (*Request)(nil)
+	_ policy.Response   = (*Response)(nil)
+)

@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"net/http"
+
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// customResponse answers instead of the service.
+func customResponse() kind {
+	return kind{
+		name: "custom-response", phases: in(inRequest, inResponse), ends: always,
+		build: func(c *config) action {
+			a := &response{
+				status:  int(c.integer("status_code", http.StatusOK, 200, 599)),
+				body:    c.template("body"),
+				headers: c.named("headers", mostHeaders),
+			}
+			if c.node.get("body").none() && c.node.get("content").none() == false {
+				a.body = c.template("content") // its old name
+			}
+			c.known = append(c.known, "content")
+			for _, h := range a.headers {
+				c.answers().checkHeader("headers", h.at, h.name)
+			}
+			return a
+		},
+	}
+}
+
+// answers is c for headers of an answer that the policy gives itself.
+func (c *config) answers() *config {
+	also := *c
+	also.phase = expression.Response
+	return &also
+}
+
+type response struct {
+	status  int
+	body    *expression.Template
+	headers []namedTemplate
+}
+
+func (a *response) run(e *Evaluation) (Verdict, error) {
+	header, err := e.header(a.headers)
+	if err != nil {
+		return Verdict{}, err
+	}
+	body, err := e.fill(a.body)
+	if err != nil {
+		return Verdict{}, err
+	}
+	if body != "" && header.Get("Content-Type") == "" {
+		header.Set("Content-Type", http.DetectContentType([]byte(body)))
+	}
+	return Verdict{Decision: Respond, Answer: &Answer{Status: a.status, Header: header, Body: []byte(body)}}, nil
+}
+
+// header fills in the header of an answer.
+func (e *Evaluation) header(from []namedTemplate) (http.Header, error) {
+	header := make(http.Header, len(from))
+	for _, h := range from {
+		value, err := e.fill(h.template)
+		if err != nil {
+			return nil, err
+		}
+		header.Add(h.name, value)
+	}
+	return header, nil
+}

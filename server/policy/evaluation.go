@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// Evaluation is one connection's or exchange's way through a Program. It belongs to one
+// goroutine, and keeps variables and results from phase to phase.
+type Evaluation struct {
+	program  *Program
+	world    *World
+	subject  Subject
+	request  Request
+	response Response
+	at       expression.Phase
+	scope    expression.Scope
+	trace    func(Step) // nil for none
+	endings  []func(status int)
+}
+
+// Step is what a rule has come to, for those who want to know.
+type Step struct {
+	Where, Name string // of the rule
+	Matched     bool
+	Action      string // "" for the rule itself
+	Verdict     Verdict
+	Err         error
+}
+
+// Begin begins an evaluation. w must outlive it.
+func (p *Program) Begin(w *World, s Subject) *Evaluation {
+	e := &Evaluation{program: p, world: w, subject: s}
+	e.scope = expression.Scope{
+		Context: s.Context, Conn: connFacts{e}, Endpoint: endpointFacts{e},
+		Secret: e.secret, Now: e.now,
+	}
+	return e
+}
+
+// Trace has f told of every step.
+func (e *Evaluation) Trace(f func(Step)) { e.trace = f }
+
+// Connect asks about the connection.
+func (e *Evaluation) Connect() (Verdict, error) {
+	return e.run(expression.Connect)
+}
+
+// Request asks about a request, which actions may edit until it returns.
+func (e *Evaluation) Request(r Request) (Verdict, error) {
+	e.request = r
+	e.scope.Request = requestFacts{e}
+	return e.run(expression.Request)
+}
+
+// Response asks about a request's answer, which actions may edit until it returns. The
+// request is what it was when it went on: r may be nil.
+func (e *Evaluation) Response(r Response) (Verdict, error) {
+	e.response = r
+	e.scope.Response = responseFacts{e}
+	return e.run(expression.Response)
+}
+
+// State is what an evaluation has found so far, for another one to go on with.
+type State struct{ vars, actions map[string]any }
+
+// State gives what was found so far. It must not be used further.
+func (e *Evaluation) State() State { return State{e.scope.Vars, e.scope.Actions} }
+
+// Resume begins where another evaluation was.
+func (e *Evaluation) Resume(s State) {
+	e.scope.Vars = maps.Clone(s.vars)
+	if s.actions != nil {
+		found, _ := s.actions[ngrokResults].(map[string]any)
+		e.scope.Actions = map[string]any{ngrokResults: maps.Clone(found)}
+	}
+}
+
+// ngrokResults is where actions leave what they have found.
+const ngrokResults = "ngrok"
+
+// End tells actions how the exchange ended: by a status, 0 for none.
+func (e *Evaluation) End(status int) {
+	for _, end := range e.endings {
+		end(status)
+	}
+	e.endings = nil
+}
+
+// atEnd has f called by End.
+func (e *Evaluation) atEnd(f func(status int)) { e.endings = append(e.endings, f) }
+
+// run goes through the rules of a phase.
+func (e *Evaluation) run(at expression.Phase) (Verdict, error) {
+	e.at = at
+	for i := range e.program.phases[at] {
+		r := &e.program.phases[at][i]
+		matched, err := e.matches(r)
+		if e.trace != nil {
+			e.trace(Step{Where: r.where, Name: r.name, Matched: matched, Err: err})
+		}
+		if err != nil {
+			return Verdict{}, err
+		}
+		if !matched {
+			continue
+		}
+		verdict, err := e.perform(r)
+		if err != nil || verdict.Decision != Continue {
+			return verdict, err
+		}
+	}
+	return Verdict{}, nil
+}
+
+// matches tells whether all conditions of a rule hold. What looks at something that is not
+// there does not; what cannot be worked out otherwise is an error, for a rule that is
+// passed over in silence may be what keeps strangers out.
+func (e *Evaluation) matches(r *rule) (bool, error) {
+	for i := range r.expressions {
+		held, err := r.expressions[i].True(&e.scope)
+		if err != nil && !expression.IsAbsent(err) {
+			return false, postern.Errorf(postern.CodePolicyFailed, "the expression %q of %s cannot be worked out: %v", clip(r.expressions[i].text), r.where, err)
+		}
+		if !held || err != nil {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (e *Evaluation) perform(r *rule) (Verdict, error) {
+	for i := range r.actions {
+		verdict, err := r.actions[i].run(e)
+		if e.trace != nil {
+			e.trace(Step{Where: r.where, Name: r.name, Matched: true, Action: r.actions[i].kind, Verdict: verdict, Err: err})
+		}
+		if err != nil || verdict.Decision != Continue {
+			return verdict, err
+		}
+	}
+	return Verdict{}, nil
+}
+
+// head is the message of the phase that is asked about.
+func (e *Evaluation) head() Head {
+	if e.at == expression.Response || e.at == expression.Message {
+		return e.response
+	}
+	return e.request
+}
+
+// fill gives a template's text; "" for none. What is not there is left out.
+func (e *Evaluation) fill(t *expression.Template) (string, error) {
+	if t == nil {
+		return "", nil
+	}
+	text, err := t.Text(&e.scope)
+	if err != nil && !expression.IsAbsent(err) {
+		return "", postern.Errorf(postern.CodePolicyFailed, "a text of the policy cannot be filled in: %v", err)
+	}
+	return text, nil
+}
+
+// result keeps what an action has found, as actions.ngrok.<name>.
+func (e *Evaluation) result(name string, value map[string]any) {
+	if e.scope.Actions == nil {
+		e.scope.Actions = map[string]any{ngrokResults: map[string]any{}}
+	}
+	e.scope.Actions[ngrokResults].(map[string]any)[name] = value
+}
+
+func (e *Evaluation) now() time.Time {
+	if e.world.Now != nil {
+		return e.world.Now()
+	}
+	return time.Now()
+}
+
+func (e *Evaluation) secret(ctx context.Context, vault, name string) (string, error) {
+	if e.world.Secret == nil {
+		return "", postern.Errorf(postern.CodePolicyFailed, "there are no vaults here")
+	}
+	value, err := e.world.Secret(ctx, e.subject.Endpoint.Account, vault, name)
+	return value.Reveal(), err
+}

@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// connFacts is conn, in expressions.
+type connFacts struct{ *Evaluation }
+
+// Field implements expression.Object.
+func (f connFacts) Field(name string) any {
+	c := f.subject.Connection
+	switch name {
+	case "client_ip":
+		return addressFacts{c.Client()}
+	case "client_port":
+		return int64(c.Peer().Port())
+	case "server_ip":
+		return addressFacts{c.Local().Addr()}
+	case "server_port":
+		return int64(c.Local().Port())
+	case "server_region":
+		return f.subject.Endpoint.Region
+	case "bytes_in":
+		in, _ := c.Moved()
+		return in
+	case "bytes_out":
+		_, out := c.Moved()
+		return out
+	case "ts":
+		return connTimes{f.Evaluation}
+	case "tls":
+		if state := c.TLS(); state != nil {
+			return tlsFacts{state, c}
+		}
+	}
+	return nil
+}
+
+type connTimes struct{ *Evaluation }
+
+// Field implements expression.Object.
+func (f connTimes) Field(name string) any {
+	if name == "start" {
+		return f.subject.Connection.Began()
+	}
+	return nil
+}
+
+// addressFacts is an address: its text, and what is known of it.
+type addressFacts struct{ addr netip.Addr }
+
+// Text implements expression.Text.
+func (f addressFacts) Text() string { return f.addr.Unmap().String() }
+
+// Field implements expression.Object.
+func (f addressFacts) Field(string) any { return nil }
+
+// endpointFacts is endpoint.
+type endpointFacts struct{ *Evaluation }
+
+// Field implements expression.Object.
+func (f endpointFacts) Field(name string) any {
+	e := f.subject.Endpoint
+	switch name {
+	case "id":
+		return string(e.ID)
+	case "url":
+		return e.Public
+	case "host":
+		return string(e.URL.Host)
+	case "port":
+		return int64(e.URL.Port)
+	case "addr":
+		return fmt.Sprintf("%s:%d", e.URL.Host, e.URL.Port)
+	case "protocol":
+		return string(e.URL.Scheme)
+	}
+	return nil
+}
+
+var _ expression.Text = addressFacts{}

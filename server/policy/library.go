@@ -1,0 +1,74 @@
+package policy
+
+import (
+	"sync"
+	"weak"
+)
+
+// Library compiles programs, and gives the same one again for the same endpoint and text
+// for as long as somebody has it: an agent that comes back finds its counters, not new
+// ones. All methods may be called from anywhere at once. Its zero value is not ready: use
+// NewLibrary.
+type Library struct {
+	editable Editable
+
+	mu     sync.Mutex
+	known  map[volume]weak.Pointer[Program]
+	recent []*Program // held on to, so that a short absence forgets nothing
+	next   int
+	swept  int // how many were known after the last sweep
+}
+
+type volume struct{ owner, text string }
+
+// recentPrograms is how many programs nobody uses are kept.
+const recentPrograms = 1000
+
+// NewLibrary returns an empty one. e says which headers policies may edit.
+func NewLibrary(e Editable) *Library {
+	return &Library{editable: e, known: make(map[volume]weak.Pointer[Program])}
+}
+
+// Compile is the function of that name, for the endpoint that owner names.
+func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := volume{owner, text}
+	if p := l.known[key].Value(); p != nil {
+		return p, nil
+	}
+	t.Editable = l.editable
+	p, err := Compile(text, t)
+	if err != nil {
+		return nil, err
+	}
+	l.keep(p)
+	l.known[key] = weak.Make(p)
+	return p, nil
+}
+
+// Check tells whether a text could be compiled.
+func (l *Library) Check(text string, t Target) error {
+	t.Editable = l.editable
+	_, err := Compile(text, t)
+	return err
+}
+
+// keep holds on to p for a while, and forgets whom nobody has any more.
+func (l *Library) keep(p *Program) {
+	if len(l.recent) < recentPrograms {
+		l.recent = append(l.recent, p)
+	} else {
+		l.recent[l.next] = p
+		l.next = (l.next + 1) % recentPrograms
+	}
+	if len(l.known) < 2*l.swept+recentPrograms {
+		return
+	}
+	for key, known := range l.known {
+		if known.Value() == nil {
+			delete(l.known, key)
+		}
+	}
+	l.swept = len(l.known)
+}

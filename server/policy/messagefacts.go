@@ -1,0 +1,189 @@
+package policy
+
+import (
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// requestFacts is req.
+type requestFacts struct{ *Evaluation }
+
+// Field implements expression.Object.
+func (f requestFacts) Field(name string) any {
+	r := f.request
+	switch name {
+	case "method":
+		return r.Method()
+	case "host":
+		return r.Host()
+	case "version":
+		return strings.TrimPrefix(f.subject.Protocol, "HTTP/")
+	case "url":
+		return newURLFacts(f.wholeURL())
+	case "user_agent":
+		return agentFacts(r.Get("User-Agent"))
+	case "cookies":
+		return cookieFacts(http.ParseCookie, r.Values("Cookie"))
+	case "location":
+		return nil
+	case "ts":
+		return messageTimes{f.subject.Started}
+	}
+	return headFacts(r, name)
+}
+
+// responseFacts is res.
+type responseFacts struct{ *Evaluation }
+
+// Field implements expression.Object.
+func (f responseFacts) Field(name string) any {
+	r := f.response
+	switch name {
+	case "status_code":
+		return int64(r.Status())
+	case "cookies":
+		return cookieFacts(func(line string) ([]*http.Cookie, error) {
+			one, err := http.ParseSetCookie(line)
+			return []*http.Cookie{one}, err
+		}, r.Values("Set-Cookie"))
+	case "location":
+		return r.Get("Location")
+	case "ts":
+		return messageTimes{f.now()}
+	}
+	return headFacts(r, name)
+}
+
+// headFacts are the fields that requests and answers share.
+func headFacts(h Head, name string) any {
+	switch name {
+	case "headers":
+		return headerFacts{h}
+	case "trailers":
+		return map[string][]string{} // they come when a program has long decided
+	case "content_length":
+		return h.Length()
+	case "content_type":
+		return mediaFacts(h.Get("Content-Type"))
+	case "content_encoding":
+		return listed(h.Values("Content-Encoding"))
+	}
+	return nil
+}
+
+// headerFacts are the headers of a head.
+type headerFacts struct{ Head }
+
+// Get implements expression.Map.
+func (f headerFacts) Get(name string) any {
+	if values := f.Values(name); len(values) > 0 {
+		return values
+	}
+	return nil
+}
+
+// Names implements expression.Map.
+func (f headerFacts) Names() []string {
+	var all []string
+	for name := range f.All() {
+		if len(all) == 0 || all[len(all)-1] != name {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// listed splits a header that is a list.
+func listed(values []string) []string {
+	all := []string{}
+	for _, line := range values {
+		for item := range strings.SplitSeq(line, ",") {
+			if item = strings.TrimSpace(item); item != "" {
+				all = append(all, item)
+			}
+		}
+	}
+	return all
+}
+
+// mediaFacts is a media type: its text, and its parameters.
+type mediaFacts string
+
+// Text implements expression.Text.
+func (f mediaFacts) Text() string { return string(f) }
+
+// Field implements expression.Object.
+func (f mediaFacts) Field(name string) any {
+	switch name {
+	case "raw":
+		return string(f)
+	case "parameters":
+		if _, parameters, err := mime.ParseMediaType(string(f)); err == nil {
+			return parameters
+		}
+		return map[string]string{}
+	}
+	return nil
+}
+
+// urlFacts is req.url: its text, and its parts.
+type urlFacts struct {
+	text string
+	url  *url.URL // nil where it is none
+}
+
+func newURLFacts(text string) urlFacts {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		parsed = nil
+	}
+	return urlFacts{text, parsed}
+}
+
+// Text implements expression.Text.
+func (f urlFacts) Text() string { return f.text }
+
+// Field implements expression.Object.
+func (f urlFacts) Field(name string) any {
+	if name == "raw" {
+		return f.text
+	}
+	if f.url == nil {
+		return nil
+	}
+	switch name {
+	case "scheme":
+		return f.url.Scheme
+	case "authority":
+		return f.url.Host
+	case "host":
+		return f.url.Hostname()
+	case "port":
+		return portOf(f.url)
+	case "path":
+		return f.url.Path
+	case "raw_path":
+		return f.url.EscapedPath()
+	case "query":
+		return f.url.RawQuery
+	case "query_params":
+		return queryFacts(f.url.RawQuery)
+	case "uri":
+		return f.url.RequestURI()
+	case "user_password":
+		return f.url.User.String()
+	}
+	return nil
+}
+
+var (
+	_ expression.Object = requestFacts{}
+	_ expression.Object = responseFacts{}
+	_ expression.Map    = headerFacts{}
+	_ expression.Text   = mediaFacts("")
+	_ expression.Text   = urlFacts{}
+)

@@ -1,0 +1,118 @@
+package policy
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// mostParameters bounds how many parts of a query are looked at: what is hidden behind
+// more makes the query one that cannot be judged (Go CVE-2026-39825's lesson).
+const mostParameters = 1000
+
+// queryFacts are the parameters of a query; nil where they cannot be told for sure.
+func queryFacts(raw string) any {
+	if strings.Count(raw, "&") >= mostParameters {
+		return nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil
+	}
+	return map[string][]string(values)
+}
+
+func portOf(u *url.URL) any {
+	text := u.Port()
+	switch {
+	case text != "":
+	case u.Scheme == "https":
+		text = "443"
+	default:
+		text = "80"
+	}
+	port, _ := strconv.ParseInt(text, 10, 64)
+	return port
+}
+
+// messageTimes is req.ts and res.ts.
+type messageTimes struct{ head time.Time }
+
+// Field implements expression.Object.
+func (f messageTimes) Field(name string) any {
+	if name == "header_received" {
+		return f.head
+	}
+	return nil
+}
+
+// agentFacts is req.user_agent: its text; what is known of agents is little.
+type agentFacts string
+
+// Text implements expression.Text.
+func (f agentFacts) Text() string { return string(f) }
+
+// Field implements expression.Object.
+func (f agentFacts) Field(name string) any {
+	product, _, _ := strings.Cut(string(f), " ")
+	program, version, _ := strings.Cut(product, "/")
+	switch name {
+	case "name":
+		return program
+	case "version":
+		return version
+	}
+	return nil
+}
+
+// cookieFacts are cookies by their names.
+func cookieFacts(parse func(line string) ([]*http.Cookie, error), lines []string) any {
+	all := map[string]any{}
+	for _, line := range lines {
+		cookies, err := parse(line)
+		if err != nil {
+			continue
+		}
+		for _, c := range cookies {
+			before, _ := all[c.Name].([]any)
+			all[c.Name] = append(before, cookieFact{c})
+		}
+	}
+	return all
+}
+
+type cookieFact struct{ *http.Cookie }
+
+// Field implements expression.Object.
+func (f cookieFact) Field(name string) any {
+	switch name {
+	case "name":
+		return f.Name
+	case "value":
+		return f.Value
+	case "domain":
+		return f.Domain
+	case "path":
+		return f.Path
+	case "expires":
+		return f.Expires
+	case "max_age":
+		return time.Duration(f.MaxAge) * time.Second
+	case "secure":
+		return f.Secure
+	case "http_only":
+		return f.HttpOnly
+	case "same_site":
+		return [...]string{"", "", "lax", "strict", "none"}[f.SameSite]
+	}
+	return nil
+}
+
+var (
+	_ expression.Text   = agentFacts("")
+	_ expression.Object = cookieFact{}
+)

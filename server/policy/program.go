@@ -1,0 +1,74 @@
+package policy
+
+import "github.com/postern-dev/postern/server/policy/expression"
+
+// Program is a compiled policy. It never changes, but for what its actions count, and may
+// be used by all at a time.
+type Program struct {
+	text   string
+	phases [phaseCount][]rule
+	needs  Needs
+}
+
+type rule struct {
+	where          string
+	name           string
+	expressions    []condition
+	actions        []step
+	ends           bool // its last action has the last word
+	authenticating int
+}
+
+type condition struct {
+	text string
+	*expression.Expression
+}
+
+type step struct {
+	kind string
+	action
+}
+
+// Text is what the program was made of.
+func (p *Program) Text() string { return p.text }
+
+// Same tells whether two programs, which may be nil, do the same.
+func (p *Program) Same(other *Program) bool {
+	return p == other || p != nil && other != nil && p.text == other.text
+}
+
+// Connects tells whether there are rules for connections.
+func (p *Program) Connects() bool { return p != nil && len(p.phases[expression.Connect]) > 0 }
+
+// Needs is what must be had of exchanges; nothing where there are no rules for them.
+func (p *Program) Needs() Needs {
+	if p == nil {
+		return 0
+	}
+	needs := p.needs
+	for _, rules := range p.phases {
+		if len(rules) > 0 {
+			needs |= NeedHead
+		}
+	}
+	if len(p.phases[expression.Message]) > 0 {
+		needs |= NeedChange
+	}
+	return needs
+}
+
+// Terminates tells whether the program has the last word on whatever comes to t: the last
+// rule of a phase in which it comes is without a condition, and its last action answers or
+// passes on.
+func (p *Program) Terminates(t Target) bool {
+	return p.terminates(expression.Connect) || t.http() && p.terminates(expression.Request)
+}
+
+func (p *Program) terminates(at expression.Phase) bool {
+	rules := p.phases[at]
+	if len(rules) == 0 {
+		return false
+	}
+	last := rules[len(rules)-1]
+	return len(last.expressions) == 0 && last.ends
+}

@@ -1,0 +1,117 @@
+package policy
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// redirect sends the visitor to another URL. With a pattern, only URLs that fit it: then
+// the rules behind go on for the others.
+func redirect() kind {
+	return kind{
+		name: "redirect", phases: inRequest,
+		build: func(c *config) action {
+			c.require("to")
+			a := &redirection{
+				from: c.pattern("from"), to: c.template("to"),
+				status: int(c.integer("status_code", http.StatusFound, 300, 399)), headers: c.named("headers", mostHeaders),
+			}
+			for _, h := range a.headers {
+				c.answers().checkHeader("headers", h.at, h.name)
+			}
+			return a
+		},
+	}
+}
+
+type redirection struct {
+	from    *regexp.Regexp
+	to      *expression.Template
+	status  int
+	headers []namedTemplate
+}
+
+func (a *redirection) run(e *Evaluation) (Verdict, error) {
+	to, found, err := e.rewrite(a.from, a.to)
+	if err != nil || !found {
+		return Verdict{}, err
+	}
+	if strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "a redirect of the policy leads to a URL with a control character")
+	}
+	header, err := e.header(a.headers)
+	if err != nil {
+		return Verdict{}, err
+	}
+	header.Set("Location", to)
+	return Verdict{Decision: Respond, Answer: &Answer{Status: a.status, Header: header}}, nil
+}
+
+// urlRewrite changes what the service is asked for.
+func urlRewrite() kind {
+	return kind{
+		name: "url-rewrite", phases: inRequest,
+		build: func(c *config) action {
+			c.require("from")
+			c.require("to")
+			return &rewriting{c.pattern("from"), c.template("to")}
+		},
+	}
+}
+
+type rewriting struct {
+	from *regexp.Regexp
+	to   *expression.Template
+}
+
+func (a *rewriting) run(e *Evaluation) (Verdict, error) {
+	to, found, err := e.rewrite(a.from, a.to)
+	if err != nil || !found {
+		return Verdict{}, err
+	}
+	target, err := url.Parse(to)
+	if err != nil || target.IsAbs() && target.Host == "" {
+		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "a URL of the policy cannot be asked for: %q", clip(to))
+	}
+	if target.IsAbs() && target.Host != e.request.Host() {
+		e.request.SetHost(target.Host)
+	}
+	path := target.EscapedPath()
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if target.RawQuery != "" || target.ForceQuery {
+		path += "?" + target.RawQuery
+	}
+	e.request.SetTarget(path)
+	return Verdict{}, nil
+}
+
+// rewrite gives what becomes of the request's whole URL. What the pattern's groups have
+// found stands in the text as $1; expressions are filled in before. found is false where
+// the pattern does not fit.
+func (e *Evaluation) rewrite(from *regexp.Regexp, to *expression.Template) (text string, found bool, err error) {
+	text, err = e.fill(to)
+	if err != nil || from == nil || from.String() == "" {
+		return text, err == nil, err
+	}
+	whole := e.wholeURL()
+	if !from.MatchString(whole) {
+		return "", false, nil
+	}
+	return from.ReplaceAllString(whole, text), true, nil
+}
+
+// wholeURL is the request's URL as the visitor typed it.
+func (e *Evaluation) wholeURL() string {
+	target := e.request.Target()
+	if !strings.HasPrefix(target, "/") {
+		return target
+	}
+	return e.subject.Scheme + "://" + e.request.Host() + target
+}

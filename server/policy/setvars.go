@@ -1,0 +1,160 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// mostVars is how many variables one action may set, and all of one exchange.
+const mostVars = 100
+
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// setVars sets variables, which the expressions behind find as vars.<name>. A value that
+// is one ${…} keeps its type.
+func setVars() kind {
+	return kind{
+		name: "set-vars", phases: in(inTCP, inRequest, inResponse),
+		build: func(c *config) action {
+			c.require("vars")
+			a := &variables{}
+			for _, item := range c.list("vars", mostVars) {
+				if item.kind != isObject || len(item.fields) != 1 {
+					c.compiler.report(postern.CodePolicyValueInvalid, item, c.place("vars"), "its items must be objects of one name and its value")
+					continue
+				}
+				f := item.fields[0]
+				if !variableName.MatchString(f.name) {
+					c.compiler.report(postern.CodePolicyValueInvalid, f.at, c.place("vars"), "%q cannot be a name: letters, digits and _ make one", clip(f.name))
+					continue
+				}
+				if value := c.value("vars", f.value, 0); value != nil {
+					a.all = append(a.all, variable{f.name, value})
+				}
+			}
+			return a
+		},
+	}
+}
+
+type variables struct{ all []variable }
+
+type variable struct {
+	name string
+	value
+}
+
+// value makes a Go value when it is asked for.
+type value func(e *Evaluation) (any, error)
+
+// value reads a value of any kind, in which texts may have ${…}.
+func (c *config) value(name string, n *node, depth int) value {
+	switch n.kind {
+	case isText:
+		made, problem := expression.CompileTemplate(c.phase, n.text)
+		if problem != nil {
+			c.compiler.reportExpression(n, c.place(name), problem)
+			return nil
+		}
+		return func(e *Evaluation) (any, error) { return made.Value(&e.scope) }
+	case isList:
+		items := make([]value, len(n.items))
+		for i, item := range n.items {
+			if items[i] = c.value(name, item, depth+1); items[i] == nil {
+				return nil
+			}
+		}
+		return func(e *Evaluation) (any, error) { return listOf(e, items) }
+	case isObject:
+		fields := make(map[string]value, len(n.fields))
+		for _, f := range n.fields {
+			if fields[f.name] = c.value(name, f.value, depth+1); fields[f.name] == nil {
+				return nil
+			}
+		}
+		return func(e *Evaluation) (any, error) { return objectOf(e, fields) }
+	}
+	constant := n.plain()
+	return func(*Evaluation) (any, error) { return constant, nil }
+}
+
+func listOf(e *Evaluation, items []value) (any, error) {
+	all := make([]any, len(items))
+	for i, item := range items {
+		var err error
+		if all[i], err = item(e); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func objectOf(e *Evaluation, fields map[string]value) (any, error) {
+	all := make(map[string]any, len(fields))
+	for name, field := range fields {
+		var err error
+		if all[name], err = field(e); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (a *variables) run(e *Evaluation) (Verdict, error) {
+	if e.scope.Vars == nil {
+		e.scope.Vars = make(map[string]any, len(a.all))
+	}
+	for _, v := range a.all {
+		made, err := v.value(e)
+		if err != nil && !expression.IsAbsent(err) {
+			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the variable %s of the policy cannot be worked out: %v", v.name, err)
+		}
+		if _, there := e.scope.Vars[v.name]; !there && len(e.scope.Vars) >= mostVars {
+			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the policy sets more than %d variables", mostVars)
+		}
+		e.scope.Vars[v.name] = made
+	}
+	return Verdict{}, nil
+}
+
+// logAction writes an event with what the policy's author wants to know.
+func logAction() kind {
+	return kind{
+		name: "log", phases: in(inTCP, inRequest, inResponse),
+		build: func(c *config) action {
+			c.require("metadata")
+			a := &logging{}
+			n := c.field("metadata", isObject)
+			if n == nil {
+				return a
+			}
+			for _, f := range n.fields {
+				if value := c.value("metadata", f.value, 0); value != nil {
+					a.metadata = append(a.metadata, variable{f.name, value})
+				}
+			}
+			return a
+		},
+	}
+}
+
+type logging struct{ metadata []variable }
+
+func (a *logging) run(e *Evaluation) (Verdict, error) {
+	if e.world.Log == nil {
+		return Verdict{}, nil
+	}
+	l := Logged{Endpoint: e.subject.Endpoint, At: e.now(), Metadata: make(map[string]string, len(a.metadata))}
+	for _, m := range a.metadata {
+		made, err := m.value(e)
+		if err != nil {
+			made = "" // a log that lacks something is worth more than a visitor's failure
+		}
+		l.Metadata[m.name] = fmt.Sprint(made)
+	}
+	e.world.Log(e.subject.Context, l)
+	return Verdict{}, nil
+}

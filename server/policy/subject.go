@@ -1,0 +1,99 @@
+package policy
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/postern-dev/postern"
+)
+
+// Connection is a visitor's connection, as a policy sees it.
+type Connection interface {
+	// Client is the visitor, behind trusted proxies; Peer its address and port on the
+	// connection, and Local what it dialled.
+	Client() netip.Addr
+	Peer() netip.AddrPort
+	Local() netip.AddrPort
+	// Began is when the connection was accepted.
+	Began() time.Time
+	// TLS is the state of a connection that the server ends TLS of; nil for others.
+	TLS() *tls.ConnectionState
+	// ServerName is what the visitor's TLS asked for, "" for nothing.
+	ServerName() string
+	// ClientCertificate is what the visitor has shown; nil for nothing.
+	ClientCertificate() *postern.ClientCertificate
+	// Moved is how many bytes came from the visitor and went to it so far.
+	Moved() (in, out int64)
+}
+
+// Head is a message's head, and its body where the program said that it needs bodies.
+type Head interface {
+	Values(name string) []string
+	Get(name string) string
+	All() iter.Seq2[string, string]
+	Set(name, value string)
+	Add(name, value string)
+	Remove(name string)
+	Length() int64
+	Body() io.Reader
+	SetBody(r io.Reader, length int64)
+}
+
+// Request is a request's head.
+type Request interface {
+	Head
+	Method() string
+	Host() string // as sent
+	SetHost(host string)
+	Target() string // path and query; a whole URL where the visitor sent one
+	SetTarget(target string)
+}
+
+// Response is the head of a final answer.
+type Response interface {
+	Head
+	Status() int
+}
+
+// Subject is what an Evaluation is of. Context and Connection are required.
+type Subject struct {
+	Context    context.Context
+	Connection Connection
+	Endpoint   Endpoint
+	Scheme     string // "http" or "https", between visitor and server
+	Protocol   string // the request's, as "HTTP/1.1"
+	Started    time.Time
+}
+
+// Endpoint is the endpoint whose policy it is.
+type Endpoint struct {
+	ID      postern.EndpointID
+	URL     postern.URL
+	Public  string // as visitors type it
+	Account postern.AccountID
+	Region  string
+}
+
+// World is what policies may use of the server. All evaluations share one; nil functions
+// have nothing.
+type World struct {
+	Now func() time.Time
+	// Secret gives a vault's secret.
+	Secret func(ctx context.Context, account postern.AccountID, vault, name string) (postern.Secret, error)
+	// Log takes what the action log writes.
+	Log func(ctx context.Context, l Logged)
+	// Logger is told of evaluations that fail.
+	Logger *slog.Logger
+}
+
+// Logged is what the action log has written.
+type Logged struct {
+	Endpoint Endpoint
+	At       time.Time
+	Metadata map[string]string
+}

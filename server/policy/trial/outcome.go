@@ -1,0 +1,89 @@
+package trial
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy"
+)
+
+// Outcome is what became of a case. In a wish, what is left empty is not compared.
+type Outcome struct {
+	Decision string    `yaml:"decision"` // continue, respond, close, forward or fail
+	Code     string    `yaml:"code"`     // of the error, with fail
+	Forward  string    `yaml:"forward"`
+	Request  *Request  `yaml:"request"`  // as the service gets it
+	Response *Response `yaml:"response"` // as the visitor gets it
+	Steps    []policy.Step
+}
+
+// Run holds a case to a program. An error is for a case that cannot be understood.
+func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.World, c Case) (*Outcome, error) {
+	if c.Now.IsZero() {
+		c.Now = time.Now()
+	}
+	world := *w
+	if world.Now == nil {
+		world.Now = func() time.Time { return c.Now }
+	}
+	endpoint := policy.Endpoint{ID: "ep_trial", URL: postern.URL{Scheme: t.Scheme}, Account: "ac_trial", Region: "local"}
+	subject, err := c.subject(ctx, t, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	out := &Outcome{Decision: policy.Continue.String()}
+	e := p.Begin(&world, subject)
+	e.Trace(func(s policy.Step) { out.Steps = append(out.Steps, s) })
+	if over := out.take(e.Connect()); over || c.Request == nil {
+		e.End(0)
+		return out, nil
+	}
+	return out, out.exchange(e, c)
+}
+
+func (o *Outcome) exchange(e *policy.Evaluation, c Case) error {
+	r, err := c.Request.head()
+	if err != nil {
+		return err
+	}
+	over := o.take(e.Request(r))
+	if !over || o.Decision == policy.Forward.String() {
+		o.Request = &Request{Method: r.method, URL: r.host + r.target, Headers: values(r.header), Body: string(r.body)}
+	}
+	if !over {
+		answer := c.Response.head()
+		if !o.take(e.Response(answer)) {
+			o.Response = &Response{answer.status, values(answer.header), string(answer.body)}
+		}
+	}
+	status := 0
+	if o.Response != nil {
+		status = o.Response.Status
+	}
+	e.End(status)
+	return nil
+}
+
+// take notes a verdict; true: nothing comes behind it.
+func (o *Outcome) take(v policy.Verdict, err error) bool {
+	if err != nil {
+		coded := postern.AsError(err)
+		o.Decision, o.Code = "fail", string(coded.Code)
+		return true
+	}
+	o.Decision, o.Forward = v.Decision.String(), v.Forward
+	if v.Decision == policy.Respond {
+		o.Response = &Response{v.Answer.Status, values(v.Answer.Header), string(v.Answer.Body)}
+	}
+	return v.Decision != policy.Continue
+}
+
+func values(h http.Header) map[string]Values {
+	all := make(map[string]Values, len(h))
+	for name, of := range h {
+		all[name] = of
+	}
+	return all
+}
