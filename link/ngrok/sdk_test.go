@@ -273,7 +273,6 @@ func TestSDKBindIsRefusedWithACode(t *testing.T) {
 		{"online", []sdk.EndpointOption{sdk.WithURL("https://taken.test")}, "ERR_NGROK_334"},
 		{"a bad character", []sdk.EndpointOption{sdk.WithURL("https://under&score.test")}, "ERR_NGROK_326"},
 		{"a path", []sdk.EndpointOption{sdk.WithURL("https://a.test/path")}, "ERR_NGROK_9037"},
-		{"a policy", []sdk.EndpointOption{sdk.WithTrafficPolicy(`{"on_http_request":[]}`)}, string(postern.CodeOptionUnsupported.Entry().Wire)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -157,7 +157,6 @@ func TestUnsupportedOptionsAreNamed(t *testing.T) {
 		{"Compression has no fields", `{"Compression":{}}`, []string{"Compression"}},
 		{"WebsocketTCPConverter neither", `{"WebsocketTCPConverter":{}}`, []string{"WebsocketTCPConverter"}},
 		{"Auth", `{"Auth":"user:password"}`, []string{"Auth"}},
-		{"TrafficPolicy", `{"TrafficPolicy":"on_http_request: []"}`, []string{"TrafficPolicy"}},
 		{"IPRestriction", `{"IPRestriction":{"allow_cidrs":["10.0.0.0/8"]}}`, []string{"IPRestriction"}},
 		{"BasicAuth", `{"BasicAuth":{"credentials":[{"username":"u","cleartext_password":"p"}]}}`, []string{"BasicAuth"}},
 		{"OAuth and OIDC", `{"OAuth":{"provider":"google"},"OIDC":{"issuer_url":"https://x"}}`, []string{"OAuth", "OIDC"}},
