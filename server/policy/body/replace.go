@@ -2,7 +2,6 @@ package body
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 
@@ -35,28 +34,38 @@ type Changed struct {
 // Content codings that are not known are an error: nobody must be able to get a body past
 // what it is searched for.
 func Replace(h Header, body io.Reader, length int64, replacements []Replacement, budget *Budget) (Changed, error) {
-	codings, known := codingsOf(h)
-	if !known {
-		return Changed{}, postern.Errorf(postern.CodeBodyUndecodable, "its Content-Encoding %.60q is not supported", h.Get("Content-Encoding"))
+	changed, err := decoded(h, body, budget)
+	if err != nil {
+		return Changed{}, err
 	}
-	changed := &changed{reader: body}
-	if len(codings) > 0 {
-		changed.decoder = newDecoder(body, codings, budget)
-		changed.reader = changed.decoder
-		h.Remove("Content-Encoding")
-	}
+	whole := length >= 0 && length <= mostKept && changed.decoder == nil
 	for _, r := range replacements {
 		changed.reader = pattern.NewReader(changed.reader, r.From, r.To)
 	}
 	transformed(h)
-	if length < 0 || length > mostKept || len(codings) > 0 {
+	if !whole {
 		return Changed{changed, -1}, nil
 	}
-	whole, err := io.ReadAll(changed)
+	kept, err := io.ReadAll(changed)
 	if err != nil {
 		return Changed{}, err
 	}
-	return Changed{io.NopCloser(bytes.NewReader(whole)), int64(len(whole))}, nil
+	return Changed{io.NopCloser(bytes.NewReader(kept)), int64(len(kept))}, nil
+}
+
+// decoded undoes the codings of a body.
+func decoded(h Header, body io.Reader, budget *Budget) (*changed, error) {
+	codings, known := codingsOf(h)
+	if !known {
+		return nil, postern.Errorf(postern.CodeBodyUndecodable, "its Content-Encoding %.60q is not supported", h.Get("Content-Encoding"))
+	}
+	c := &changed{reader: body}
+	if len(codings) > 0 {
+		c.decoder = newDecoder(body, codings, budget)
+		c.reader = c.decoder
+		h.Remove("Content-Encoding")
+	}
+	return c, nil
 }
 
 // Partial tells of an answer whether it has a part of a body only, in which nothing can be
@@ -74,10 +83,7 @@ type changed struct {
 // Read implements io.Reader.
 func (c *changed) Read(b []byte) (int, error) {
 	n, err := c.reader.Read(b)
-	if errors.Is(err, pattern.ErrWork) || errors.Is(err, pattern.ErrInserted) {
-		err = postern.Errorf(postern.CodeBodyUnchangeable, "%s", err)
-	}
-	return n, err
+	return n, unchangeable(err)
 }
 
 // Close implements io.Closer.
