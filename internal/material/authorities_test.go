@@ -14,6 +14,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 func utf16Text(text string, order binary.AppendByteOrder) string {
@@ -26,8 +27,8 @@ func utf16Text(text string, order binary.AppendByteOrder) string {
 
 // What editors, shells and forms do to a text does no harm.
 func TestAuthoritiesAreRead(t *testing.T) {
-	one, two := issue(t, "One", newKey(t), nil, authority), issue(t, "Two", rsaKey(t, 2048), nil, authority)
-	good := chainText(one, two)
+	one, two := issue(t, "One", certify.P256(t), nil, certify.Authority), issue(t, "Two", certify.RSA(t, 2048), nil, certify.Authority)
+	good := certify.Chain(one, two)
 	for what, given := range map[string]string{
 		"as openssl writes it": good, "Windows lines": strings.ReplaceAll(good, "\n", "\r\n"), "old Mac lines": strings.ReplaceAll(good, "\n", "\r"),
 		"a byte-order mark": "\ufeff" + good, "UTF-16, as PowerShell writes": utf16Text(good, binary.LittleEndian), "UTF-16, big end first": utf16Text(good, binary.BigEndian),
@@ -35,8 +36,8 @@ func TestAuthoritiesAreRead(t *testing.T) {
 		"in one line": strings.ReplaceAll(good, "\n", " "), "newlines as two characters": strings.ReplaceAll(good, "\n", `\n`), "those of Windows": strings.ReplaceAll(good, "\n", `\r\n`),
 		"empty lines within": strings.ReplaceAll(good, "\n", "\n\n"), "Bag Attributes": "Bag Attributes\n    localKeyID: 33 97\nsubject=CN = x\n" + good,
 		"comments": "# Root: One\n=====\n" + good + "\nthe end", "openssl's text": "Certificate:\n    Data:\n        Version: 3\n" + good,
-		"one twice": good + chainText(one), "X509 CERTIFICATE": strings.ReplaceAll(good, " CERTIFICATE", " X509 CERTIFICATE"),
-		"with parameters": block("EC PARAMETERS", []byte{5, 0}) + good,
+		"one twice": good + certify.Chain(one), "X509 CERTIFICATE": strings.ReplaceAll(good, " CERTIFICATE", " X509 CERTIFICATE"),
+		"with parameters": certify.Block("EC PARAMETERS", []byte{5, 0}) + good,
 	} {
 		a, err := material.ReadAuthorities(text("cas", given), now)
 		if err != nil || len(a.Certificates) != 2 || !a.Certificates[0].Equal(one.Certificate) || !a.Certificates[1].Equal(two.Certificate) || len(a.Warnings) > 0 {
@@ -47,7 +48,7 @@ func TestAuthoritiesAreRead(t *testing.T) {
 			t.Errorf("%s: written as %s", what, a.PEM())
 		}
 	}
-	if a, err := material.ReadAuthorities(text("cas", string(one.Raw)), now); err != nil || string(a.PEM()) != chainText(one) {
+	if a, err := material.ReadAuthorities(text("cas", string(one.Raw)), now); err != nil || string(a.PEM()) != certify.Chain(one) {
 		t.Errorf("DER: %v", err)
 	}
 	if a, err := material.ReadAuthorities(text("cas", file(t, "trusted.pem")), now); err != nil || string(a.PEM()) != file(t, "cert.pem") {
@@ -61,12 +62,12 @@ func TestAuthoritiesAreRead(t *testing.T) {
 // S1-45 and its relatives: each mistake is named, and what to do about it. Nothing of the
 // text is quoted.
 func TestAuthoritiesAreRefused(t *testing.T) {
-	root := issue(t, "Root", newKey(t), nil, authority)
-	stranger := issue(t, "Root", newKey(t), nil, authority)
-	good, key := chainText(root), keyText(t, root.key)
+	root := issue(t, "Root", certify.P256(t), nil, certify.Authority)
+	stranger := issue(t, "Root", certify.P256(t), nil, certify.Authority)
+	good, key := certify.Chain(root), certify.Key(t, root.Key)
 	many := strings.Builder{}
 	for range material.MostAuthorities + 1 {
-		many.WriteString(chainText(issue(t, "Many", root.key, nil, authority)))
+		many.WriteString(certify.Chain(issue(t, "Many", root.Key, nil, certify.Authority)))
 	}
 	for what, c := range map[string]struct{ text, says string }{
 		"nothing":                    {"", "cas is empty"},
@@ -80,15 +81,15 @@ func TestAuthoritiesAreRefused(t *testing.T) {
 		"an encrypted key":           {file(t, "aes256.pem"), "is a private key"},
 		"an old encrypted key":       {file(t, "traditional.pem"), "is a private key"},
 		"a key in DER":               {derOf(t, key), "is a private key"},
-		"a request":                  {block("CERTIFICATE REQUEST", root.Raw), "a certificate signing request"},
+		"a request":                  {certify.Block("CERTIFICATE REQUEST", root.Raw), "a certificate signing request"},
 		"the guide's request":        {file(t, "guide/server-csr.pem"), "a certificate signing request"},
-		"an old request":             {block("NEW CERTIFICATE REQUEST", root.Raw), "a certificate signing request"},
+		"an old request":             {certify.Block("NEW CERTIFICATE REQUEST", root.Raw), "a certificate signing request"},
 		"a public key":               {file(t, "public.pem"), "a public key, at line 1, expected a CA certificate"},
-		"an RSA public key":          {block("RSA PUBLIC KEY", root.Raw), "a public key"},
-		"an OpenSSH key":             {block("OPENSSH PRIVATE KEY", root.Raw), "is a private key"},
-		"an OpenPGP key":             {block("PGP PUBLIC KEY BLOCK", root.Raw), "an OpenPGP key"},
-		"another kind":               {block("SESSION", root.Raw), `the kind "SESSION"`},
-		"a PKCS #7 block":            {block("PKCS7", root.Raw), "openssl pkcs7"},
+		"an RSA public key":          {certify.Block("RSA PUBLIC KEY", root.Raw), "a public key"},
+		"an OpenSSH key":             {certify.Block("OPENSSH PRIVATE KEY", root.Raw), "is a private key"},
+		"an OpenPGP key":             {certify.Block("PGP PUBLIC KEY BLOCK", root.Raw), "an OpenPGP key"},
+		"another kind":               {certify.Block("SESSION", root.Raw), `the kind "SESSION"`},
+		"a PKCS #7 block":            {certify.Block("PKCS7", root.Raw), "openssl pkcs7"},
 		"a PKCS #7 file":             {file(t, "chain.p7b"), "is a PKCS #7 file"},
 		"a PKCS #12 file":            {file(t, "bundle.p12"), "is a PKCS #12 file"},
 		"a Java key store":           {"\xfe\xed\xfe\xed\x00\x00\x00\x02", "is a Java key store"},
@@ -113,13 +114,13 @@ func TestAuthoritiesAreRefused(t *testing.T) {
 		"a diff":                     {"+" + strings.ReplaceAll(good, "\n", "\n+"), "damaged"},
 		"an empty block":             {"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "damaged"},
 		"first and last line differ": {strings.Replace(good, "END CERTIFICATE", "END PRIVATE KEY", 1), "ends as something else"},
-		"not a certificate":          {block("CERTIFICATE", []byte("hello")), "cannot be read, at line 1"},
+		"not a certificate":          {certify.Block("CERTIFICATE", []byte("hello")), "cannot be read, at line 1"},
 		"the second is damaged":      {good + strings.Replace(good, "MII", "?II", 1), "is damaged"},
-		"lists alone":                {block("X509 CRL", revoked(t, root, now.AddDate(0, 1, 0))), "no CA certificate"},
-		"a stranger's list":          {good + block("X509 CRL", revoked(t, stranger, now.AddDate(0, 1, 0))), "none of the CA certificates"},
-		"a damaged list":             {good + block("X509 CRL", []byte("x")), "a revocation list that cannot be read, at line"},
+		"lists alone":                {certify.Block("X509 CRL", revoked(t, root, now.AddDate(0, 1, 0))), "no CA certificate"},
+		"a stranger's list":          {good + certify.Block("X509 CRL", revoked(t, stranger, now.AddDate(0, 1, 0))), "none of the CA certificates"},
+		"a damaged list":             {good + certify.Block("X509 CRL", []byte("x")), "a revocation list that cannot be read, at line"},
 		"too many":                   {many.String(), "101 CA certificates"},
-		"too many blocks":            {strings.Repeat(block("EC PARAMETERS", []byte{5, 0}), 257), "more than 256"},
+		"too many blocks":            {strings.Repeat(certify.Block("EC PARAMETERS", []byte{5, 0}), 257), "more than 256"},
 	} {
 		_, err := material.ReadAuthorities(text("cas", c.text), now)
 		refused(t, what, err, c.says, c.text)
@@ -150,21 +151,21 @@ func refused(t *testing.T, what string, err error, says, given string) {
 }
 
 func TestDefectsOfAuthorities(t *testing.T) {
-	good := issue(t, "Good", newKey(t), nil, authority)
+	good := issue(t, "Good", certify.P256(t), nil, certify.Authority)
 	for what, c := range map[string]struct {
 		text string
 		want map[material.Defect]int
 	}{
-		"a good one":                  {chainText(good), nil},
+		"a good one":                  {certify.Chain(good), nil},
 		"the guide's, S1-46":          {file(t, "guide/ca-crt.pem"), map[material.Defect]int{material.Version1: 1}},
-		"a server's":                  {chainText(issue(t, "x", newKey(t), nil)), map[material.Defect]int{material.NotAuthority: 1}},
-		"without basic constraints":   {chainText(issue(t, "x", newKey(t), nil, func(c *x509.Certificate) { c.BasicConstraintsValid = false })), map[material.Defect]int{material.NotAuthority: 1}},
-		"one that may not sign":       {chainText(issue(t, "x", newKey(t), nil, authority, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })), map[material.Defect]int{material.WrongUsage: 1}},
-		"one for servers":             {chainText(issue(t, "x", newKey(t), nil, authority, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })), map[material.Defect]int{material.WrongUsage: 1}},
-		"expired":                     {chainText(issue(t, "x", newKey(t), nil, authority, expired)), map[material.Defect]int{material.Expired: 1}},
-		"of tomorrow":                 {chainText(issue(t, "x", newKey(t), nil, authority, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) })), map[material.Defect]int{material.NotYetValid: 1}},
-		"weak":                        {chainText(issue(t, "x", rsaKey(t, 1024), nil, authority)), map[material.Defect]int{material.WeakKey: 1}},
-		"a list that should be newer": {chainText(good) + block("X509 CRL", revoked(t, good, now.Add(-time.Minute))), map[material.Defect]int{material.Stale: 1}},
+		"a server's":                  {certify.Chain(issue(t, "x", certify.P256(t), nil)), map[material.Defect]int{material.NotAuthority: 1}},
+		"without basic constraints":   {certify.Chain(issue(t, "x", certify.P256(t), nil, func(c *x509.Certificate) { c.BasicConstraintsValid = false })), map[material.Defect]int{material.NotAuthority: 1}},
+		"one that may not sign":       {certify.Chain(issue(t, "x", certify.P256(t), nil, certify.Authority, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })), map[material.Defect]int{material.WrongUsage: 1}},
+		"one for servers":             {certify.Chain(issue(t, "x", certify.P256(t), nil, certify.Authority, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })), map[material.Defect]int{material.WrongUsage: 1}},
+		"expired":                     {certify.Chain(issue(t, "x", certify.P256(t), nil, certify.Authority, expired)), map[material.Defect]int{material.Expired: 1}},
+		"of tomorrow":                 {certify.Chain(issue(t, "x", certify.P256(t), nil, certify.Authority, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) })), map[material.Defect]int{material.NotYetValid: 1}},
+		"weak":                        {certify.Chain(issue(t, "x", certify.RSA(t, 1024), nil, certify.Authority)), map[material.Defect]int{material.WeakKey: 1}},
+		"a list that should be newer": {certify.Chain(good) + certify.Block("X509 CRL", revoked(t, good, now.Add(-time.Minute))), map[material.Defect]int{material.Stale: 1}},
 	} {
 		a, err := material.ReadAuthorities(text("cas", c.text), now)
 		if err != nil || !maps.Equal(defects(a.Warnings), c.want) {
@@ -181,32 +182,32 @@ func TestDefectsOfAuthorities(t *testing.T) {
 			t.Errorf("%s: alive: %v", what, err)
 		}
 	}
-	both, err := material.ReadAuthorities(text("cas", chainText(issue(t, "x", newKey(t), nil, authority, expired), good)), now)
+	both, err := material.ReadAuthorities(text("cas", certify.Chain(issue(t, "x", certify.P256(t), nil, certify.Authority, expired), good)), now)
 	if err != nil || both.Alive("cas", now) != nil {
 		t.Errorf("one of two expired: %v", err)
 	}
 }
 
 func TestRevocationLists(t *testing.T) {
-	root, other := issue(t, "Root", newKey(t), nil, authority), issue(t, "Other", ecdsaKey(t, elliptic.P384()), nil, authority)
-	bad := issue(t, "bad", newKey(t), root)
+	root, other := issue(t, "Root", certify.P256(t), nil, certify.Authority), issue(t, "Other", certify.ECDSA(t, elliptic.P384()), nil, certify.Authority)
+	bad := issue(t, "bad", certify.P256(t), root)
 	der := revoked(t, root, now.AddDate(0, 1, 0), bad)
 	authorities := []*x509.Certificate{root.Certificate, other.Certificate}
-	for what, given := range map[string]string{"PEM": block("X509 CRL", der), "DER": string(der), "two": block("X509 CRL", der) + block("X509 CRL", revoked(t, other, now.AddDate(0, 1, 0)))} {
+	for what, given := range map[string]string{"PEM": certify.Block("X509 CRL", der), "DER": string(der), "two": certify.Block("X509 CRL", der) + certify.Block("X509 CRL", revoked(t, other, now.AddDate(0, 1, 0)))} {
 		lists, warnings, err := material.ReadRevocationLists(text("crl", given), authorities, now)
 		if err != nil || len(lists) != max(1, strings.Count(given, "BEGIN")) || lists[0].RevokedCertificateEntries[0].SerialNumber.Cmp(bad.SerialNumber) != 0 || len(warnings) > 0 {
 			t.Errorf("%s: %v, %v, %v", what, lists, warnings, err)
 		}
 	}
-	among, err := material.ReadAuthorities(text("cas", block("X509 CRL", der)+chainText(root)), now)
-	if err != nil || len(among.Revocations) != 1 || !bytes.Equal(among.Revocations[0].Raw, der) || string(among.PEM()) != chainText(root)+block("X509 CRL", der) {
+	among, err := material.ReadAuthorities(text("cas", certify.Block("X509 CRL", der)+certify.Chain(root)), now)
+	if err != nil || len(among.Revocations) != 1 || !bytes.Equal(among.Revocations[0].Raw, der) || string(among.PEM()) != certify.Chain(root)+certify.Block("X509 CRL", der) {
 		t.Errorf("among the authorities: %v", err)
 	}
 	_, stale, err := material.ReadRevocationLists(text("crl", string(revoked(t, root, now.Add(-time.Minute)))), authorities, now)
 	if err != nil || !material.Has(stale, material.Stale) {
 		t.Errorf("a stale one: %v, %v", stale, err)
 	}
-	noLists := issue(t, "No lists", newKey(t), nil, authority)
+	noLists := issue(t, "No lists", certify.P256(t), nil, certify.Authority)
 	signed := revoked(t, noLists, now.AddDate(0, 1, 0))
 	noLists.KeyUsage = x509.KeyUsageCertSign
 	for what, c := range map[string]struct {
@@ -214,12 +215,12 @@ func TestRevocationLists(t *testing.T) {
 		by   []*x509.Certificate
 		says string
 	}{
-		"a certificate":              {chainText(root), authorities, "a certificate, at line 1, expected a revocation list"},
-		"a key":                      {keyText(t, root.key), authorities, "a private key"},
+		"a certificate":              {certify.Chain(root), authorities, "a certificate, at line 1, expected a revocation list"},
+		"a key":                      {certify.Key(t, root.Key), authorities, "a private key"},
 		"another's":                  {string(der), authorities[1:], "none of the CA certificates"},
 		"of one that may not revoke": {string(signed), []*x509.Certificate{noLists.Certificate}, "none of the CA certificates"},
 		"nothing":                    {"", authorities, "is empty"},
-		"too many":                   {strings.Repeat(block("X509 CRL", der), material.MostLists+1), authorities, "33 revocation lists"},
+		"too many":                   {strings.Repeat(certify.Block("X509 CRL", der), material.MostLists+1), authorities, "33 revocation lists"},
 	} {
 		_, _, err := material.ReadRevocationLists(text("crl", c.text), c.by, now)
 		refused(t, what, err, c.says, c.text)

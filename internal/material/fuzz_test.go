@@ -10,6 +10,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 func seeds(f *testing.F) {
@@ -29,8 +30,8 @@ func seeds(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	root := issue(f, "Root", newKey(f), nil, authority)
-	f.Add([]byte(chainText(root) + block("X509 CRL", revoked(f, root, now))))
+	root := issue(f, "Root", certify.P256(f), nil, certify.Authority)
+	f.Add([]byte(certify.Chain(root) + certify.Block("X509 CRL", revoked(f, root, now))))
 	f.Add([]byte("-----BEGIN -----END "))
 	f.Add([]byte("-----BEGIN A-----\nB: C\n\nAAAA-----END A-----"))
 }

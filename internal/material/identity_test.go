@@ -9,6 +9,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 func read(chain, key string, passphrase postern.Secret) (*material.Identity, error) {
@@ -16,29 +17,29 @@ func read(chain, key string, passphrase postern.Secret) (*material.Identity, err
 }
 
 func TestIdentity(t *testing.T) {
-	root := issue(t, "Root", ecdsaKey(t, elliptic.P384()), nil, authority)
-	middle := issue(t, "Middle", rsaKey(t, 2048), root, authority)
-	leaf := issue(t, "www.example.com", ed25519Key(t), middle)
-	other := issue(t, "Other", newKey(t), nil, authority)
-	key := keyText(t, leaf.key)
+	root := issue(t, "Root", certify.ECDSA(t, elliptic.P384()), nil, certify.Authority)
+	middle := issue(t, "Middle", certify.RSA(t, 2048), root, certify.Authority)
+	leaf := issue(t, "www.example.com", certify.Ed25519(t), middle)
+	other := issue(t, "Other", certify.P256(t), nil, certify.Authority)
+	key := certify.Key(t, leaf.Key)
 	for what, c := range map[string]struct {
 		chain, key, sent string
 		warned           material.Defect
 	}{
-		"in order":                  {chainText(leaf, middle, root), key, chainText(leaf, middle, root), ""},
-		"without the root":          {chainText(leaf, middle), key, chainText(leaf, middle), ""},
-		"alone":                     {chainText(leaf), key, chainText(leaf), ""},
-		"the other way round":       {chainText(root, middle, leaf), key, chainText(leaf, middle, root), material.Order},
-		"the leaf in the middle":    {chainText(middle, leaf, root), key, chainText(leaf, middle, root), material.Order},
-		"one twice":                 {chainText(leaf, leaf, middle), key, chainText(leaf, middle), ""},
-		"one that does not belong":  {chainText(leaf, middle, other), key, chainText(leaf, middle), material.Superfluous},
-		"one left out":              {chainText(leaf, root), key, chainText(leaf), material.Superfluous},
-		"both in one file":          {chainText(leaf, middle) + key, "", chainText(leaf, middle), ""},
-		"one file twice":            {chainText(leaf, middle) + key, chainText(leaf, middle) + key, chainText(leaf, middle), ""},
-		"the key's file has both":   {chainText(leaf, middle), key + chainText(leaf), chainText(leaf, middle), ""},
-		"Windows lines and a BOM":   {"\ufeff" + strings.ReplaceAll(chainText(leaf), "\n", "\r\n"), "\ufeff" + strings.ReplaceAll(key, "\n", "\r\n"), chainText(leaf), ""},
-		"DER":                       {string(leaf.Raw), derOf(t, key), chainText(leaf), ""},
-		"parameters before the key": {chainText(leaf), block("EC PARAMETERS", []byte{5, 0}) + key, chainText(leaf), ""},
+		"in order":                  {certify.Chain(leaf, middle, root), key, certify.Chain(leaf, middle, root), ""},
+		"without the root":          {certify.Chain(leaf, middle), key, certify.Chain(leaf, middle), ""},
+		"alone":                     {certify.Chain(leaf), key, certify.Chain(leaf), ""},
+		"the other way round":       {certify.Chain(root, middle, leaf), key, certify.Chain(leaf, middle, root), material.Order},
+		"the leaf in the middle":    {certify.Chain(middle, leaf, root), key, certify.Chain(leaf, middle, root), material.Order},
+		"one twice":                 {certify.Chain(leaf, leaf, middle), key, certify.Chain(leaf, middle), ""},
+		"one that does not belong":  {certify.Chain(leaf, middle, other), key, certify.Chain(leaf, middle), material.Superfluous},
+		"one left out":              {certify.Chain(leaf, root), key, certify.Chain(leaf), material.Superfluous},
+		"both in one file":          {certify.Chain(leaf, middle) + key, "", certify.Chain(leaf, middle), ""},
+		"one file twice":            {certify.Chain(leaf, middle) + key, certify.Chain(leaf, middle) + key, certify.Chain(leaf, middle), ""},
+		"the key's file has both":   {certify.Chain(leaf, middle), key + certify.Chain(leaf), certify.Chain(leaf, middle), ""},
+		"Windows lines and a BOM":   {"\ufeff" + strings.ReplaceAll(certify.Chain(leaf), "\n", "\r\n"), "\ufeff" + strings.ReplaceAll(key, "\n", "\r\n"), certify.Chain(leaf), ""},
+		"DER":                       {string(leaf.Raw), derOf(t, key), certify.Chain(leaf), ""},
+		"parameters before the key": {certify.Chain(leaf), certify.Block("EC PARAMETERS", []byte{5, 0}) + key, certify.Chain(leaf), ""},
 	} {
 		id, err := read(c.chain, c.key, "")
 		if err != nil {
@@ -56,27 +57,27 @@ func TestIdentity(t *testing.T) {
 }
 
 func TestIdentityIsRefused(t *testing.T) {
-	ca := issue(t, "CA", newKey(t), nil, authority)
-	leaf, client := issue(t, "server", rsaKey(t, 2048), ca), issue(t, "client", newKey(t), ca)
-	chain, key := chainText(leaf), keyText(t, leaf.key)
+	ca := issue(t, "CA", certify.P256(t), nil, certify.Authority)
+	leaf, client := issue(t, "server", certify.RSA(t, 2048), ca), issue(t, "client", certify.P256(t), ca)
+	chain, key := certify.Chain(leaf), certify.Key(t, leaf.Key)
 	for what, c := range map[string]struct{ chain, key, says string }{
-		"S1-45: the client's with the server's key": {chainText(client), key, `key does not belong to crt: the key (RSA, 2048 bits) is not that of the certificate "client" (ECDSA, P-256)`},
+		"S1-45: the client's with the server's key": {certify.Chain(client), key, `key does not belong to crt: the key (RSA, 2048 bits) is not that of the certificate "client" (ECDSA, P-256)`},
 		"the guide's files mixed":                   {file(t, "guide/client-crt.pem"), file(t, "guide/server-key.pem"), "key does not belong to crt"},
 		"the wrong way round":                       {key, chain, "crt is a private key and key is a certificate"},
 		"two keys":                                  {key, key, "crt is a private key, expected a certificate"},
 		"two certificates":                          {chain, chain, "key is a certificate, expected its private key"},
 		"no key":                                    {chain, "", "key is empty; the private key of crt belongs there"},
 		"no certificate":                            {"", key, "crt is empty"},
-		"several keys":                              {chain, key + keyText(t, client.key), "2 private keys"},
+		"several keys":                              {chain, key + certify.Key(t, client.Key), "2 private keys"},
 		"a request for the certificate":             {file(t, "guide/server-csr.pem"), key, "a certificate signing request"},
 		"a public key for the key":                  {chain, file(t, "public.pem"), "a public key, expected a private key"},
-		"an OpenSSH key":                            {chain, block("OPENSSH PRIVATE KEY", []byte("x")), "ssh-keygen"},
-		"parameters alone":                          {chain, block("EC PARAMETERS", []byte{5, 0}), "the parameters of a key and not the key itself"},
-		"a damaged key":                             {chain, block("PRIVATE KEY", []byte("hello")), "cannot be read"},
-		"a curve of old":                            {chain, keyText(t, ecdsaKey(t, elliptic.P224())), "the curve P-224"},
+		"an OpenSSH key":                            {chain, certify.Block("OPENSSH PRIVATE KEY", []byte("x")), "ssh-keygen"},
+		"parameters alone":                          {chain, certify.Block("EC PARAMETERS", []byte{5, 0}), "the parameters of a key and not the key itself"},
+		"a damaged key":                             {chain, certify.Block("PRIVATE KEY", []byte("hello")), "cannot be read"},
+		"a curve of old":                            {chain, certify.Key(t, certify.ECDSA(t, elliptic.P224())), "the curve P-224"},
 		"a key cut off":                             {chain, key[:200], "has no end"},
 		"a PKCS #12 file for the key":               {chain, file(t, "bundle.p12"), "PKCS #12"},
-		"a revocation list":                         {block("X509 CRL", revoked(t, ca, now.AddDate(0, 1, 0))), key, "crt has no certificate"},
+		"a revocation list":                         {certify.Block("X509 CRL", revoked(t, ca, now.AddDate(0, 1, 0))), key, "crt has no certificate"},
 		"too long a chain":                          {longChain(t), key, "17 certificates"},
 	} {
 		_, err := read(c.chain, c.key, "")
@@ -86,12 +87,12 @@ func TestIdentityIsRefused(t *testing.T) {
 
 func longChain(t *testing.T) string {
 	t.Helper()
-	var all []*made
-	key := newKey(t)
+	var all []*certify.Made
+	key := certify.P256(t)
 	for range material.MostChain + 1 {
-		all = append(all, issue(t, "link", key, nil, authority))
+		all = append(all, issue(t, "link", key, nil, certify.Authority))
 	}
-	return chainText(all...)
+	return certify.Chain(all...)
 }
 
 // The keys are what openssl has written, all of them of one certificate.
@@ -120,7 +121,7 @@ func TestEncryptedKeys(t *testing.T) {
 	traditional := file(t, "traditional.pem")
 	for what, text1 := range map[string]string{
 		"another cipher": strings.Replace(traditional, "AES-256-CBC", "RC2-64-CBC", 1), "no IV": strings.Replace(traditional, "AES-256-CBC,", "AES-256-CBC,x", 1),
-		"half a header": strings.Replace(traditional, "DEK-Info", "Dek", 1), "damaged": block("ENCRYPTED PRIVATE KEY", []byte("hello")),
+		"half a header": strings.Replace(traditional, "DEK-Info", "Dek", 1), "damaged": certify.Block("ENCRYPTED PRIVATE KEY", []byte("hello")),
 	} {
 		if _, err := material.ReadKey(text("key", text1), "sesame"); !postern.HasCode(err, postern.CodeMaterialInvalid) {
 			t.Errorf("%s: %v", what, err)
@@ -142,23 +143,23 @@ func TestDefectsOfIdentities(t *testing.T) {
 			t.Errorf("without the line that replaces it: %s", w)
 		}
 	}
-	ca := issue(t, "CA", newKey(t), nil, authority)
-	old := issue(t, "Old", newKey(t), ca, authority, expired)
+	ca := issue(t, "CA", certify.P256(t), nil, certify.Authority)
+	old := issue(t, "Old", certify.P256(t), ca, certify.Authority, expired)
 	for what, c := range map[string]struct {
-		chain []*made
+		chain []*certify.Made
 		want  material.Defect
 	}{
-		"expired":             {[]*made{issue(t, "x", newKey(t), ca, expired)}, material.Expired},
-		"an expired middle":   {[]*made{issue(t, "x", newKey(t), old), old}, material.Expired},
-		"of tomorrow":         {[]*made{issue(t, "x", newKey(t), ca, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) })}, material.NotYetValid},
-		"for clients":         {[]*made{issue(t, "x", newKey(t), ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}, material.WrongUsage},
-		"a short key":         {[]*made{issue(t, "x", rsaKey(t, 1024), ca)}, material.WeakKey},
-		"an old signature":    {[]*made{issue(t, "x", newKey(t), issue(t, "RSA", rsaKey(t, 2048), nil, authority), func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })}, material.WeakSignature},
-		"without names":       {[]*made{issue(t, "x", newKey(t), ca, func(c *x509.Certificate) { c.DNSNames = nil })}, material.NoNames},
-		"for ten years":       {[]*made{issue(t, "x", newKey(t), ca, func(c *x509.Certificate) { c.NotAfter = now.AddDate(10, 0, 0) })}, material.LongLife},
-		"named as who signed": {[]*made{issue(t, "CA", newKey(t), ca)}, material.SameSubject},
+		"expired":             {[]*certify.Made{issue(t, "x", certify.P256(t), ca, expired)}, material.Expired},
+		"an expired middle":   {[]*certify.Made{issue(t, "x", certify.P256(t), old), old}, material.Expired},
+		"of tomorrow":         {[]*certify.Made{issue(t, "x", certify.P256(t), ca, func(c *x509.Certificate) { c.NotBefore = now.AddDate(0, 0, 1) })}, material.NotYetValid},
+		"for clients":         {[]*certify.Made{issue(t, "x", certify.P256(t), ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })}, material.WrongUsage},
+		"a short key":         {[]*certify.Made{issue(t, "x", certify.RSA(t, 1024), ca)}, material.WeakKey},
+		"an old signature":    {[]*certify.Made{issue(t, "x", certify.P256(t), issue(t, "RSA", certify.RSA(t, 2048), nil, certify.Authority), func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })}, material.WeakSignature},
+		"without names":       {[]*certify.Made{issue(t, "x", certify.P256(t), ca, func(c *x509.Certificate) { c.DNSNames = nil })}, material.NoNames},
+		"for ten years":       {[]*certify.Made{issue(t, "x", certify.P256(t), ca, func(c *x509.Certificate) { c.NotAfter = now.AddDate(10, 0, 0) })}, material.LongLife},
+		"named as who signed": {[]*certify.Made{issue(t, "CA", certify.P256(t), ca)}, material.SameSubject},
 	} {
-		id, err := read(chainText(c.chain...), keyText(t, c.chain[0].key), "")
+		id, err := read(certify.Chain(c.chain...), certify.Key(t, c.chain[0].Key), "")
 		if err != nil || len(id.Warnings) != 1 || id.Warnings[0].Defect != c.want {
 			t.Errorf("%s: %v, %v", what, id, err)
 			continue
@@ -168,7 +169,7 @@ func TestDefectsOfIdentities(t *testing.T) {
 			t.Errorf("%s: alive: %v", what, err)
 		}
 	}
-	id, err := read(chainText(issue(t, "www.example.com", ca.key, nil)), keyText(t, ca.key), "")
+	id, err := read(certify.Chain(issue(t, "www.example.com", ca.Key, nil)), certify.Key(t, ca.Key), "")
 	if err != nil || len(id.Covers("www.example.com")) != 0 || len(id.Covers("example.com")) != 1 || len(guide.Covers("x.customer1.example.com")) != 0 {
 		t.Errorf("names: %v, %v", id, err)
 	}

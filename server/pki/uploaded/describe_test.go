@@ -1,18 +1,18 @@
 package uploaded_test
 
 import (
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
 	"slices"
 	"testing"
 
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki/uploaded"
 )
 
 func TestDescriptions(t *testing.T) {
-	c := issue(t, "x", ecdsaKey(t, elliptic.P256()), nil, func(c *x509.Certificate) {
+	c := issue(t, "x", certify.P256(t), nil, func(c *x509.Certificate) {
 		c.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageDecipherOnly
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
 		c.UnknownExtKeyUsage = []asn1.ObjectIdentifier{{1, 3, 6, 1, 4, 1, 311, 20, 2, 2}}
@@ -23,7 +23,7 @@ func TestDescriptions(t *testing.T) {
 	if got := uploaded.ExtendedKeyUsages(c); !slices.Equal(got, []string{"clientAuth", "serverAuth", "1.3.6.1.4.1.311.20.2.2"}) {
 		t.Errorf("extended key usages %q", got)
 	}
-	none := issue(t, "x", ecdsaKey(t, elliptic.P256()), nil, func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }).Certificate
+	none := issue(t, "x", certify.P256(t), nil, func(c *x509.Certificate) { c.KeyUsage, c.ExtKeyUsage = 0, nil }).Certificate
 	if usages, extended := uploaded.KeyUsages(none), uploaded.ExtendedKeyUsages(none); usages == nil || extended == nil || len(usages)+len(extended) != 0 {
 		t.Errorf("of no usages: %#v, %#v", usages, extended)
 	}

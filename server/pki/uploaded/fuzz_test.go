@@ -1,25 +1,25 @@
 package uploaded_test
 
 import (
-	"crypto/elliptic"
 	"encoding/pem"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki/uploaded"
 )
 
 // FuzzChain: what is accepted consists of the certificates that came out, and of nothing
 // else that would be shown to others.
 func FuzzChain(f *testing.F) {
-	root := issue(f, "Root", ecdsaKey(f, elliptic.P256()), nil, authority)
-	leaf := issue(f, "www.example.com", ed25519Key(f), root)
-	good, key := chainText(leaf, root), keyText(f, leaf.key)
+	root := issue(f, "Root", certify.P256(f), nil, certify.Authority)
+	leaf := issue(f, "www.example.com", certify.Ed25519(f), root)
+	good, key := certify.Chain(leaf, root), certify.Key(f, leaf.Key)
 	for _, text := range []string{
-		good, chainText(root, leaf), strings.ReplaceAll(good, "\n", "\r\n"), good + key, key, "x" + good, good + "x", good[:200], "\n \n" + good,
-		block("CERTIFICATE", leaf.Raw, "a", "b"), block("EC PARAMETERS", nil) + key, block("ENCRYPTED PRIVATE KEY", leaf.Raw), "-----BEGIN -----END ",
+		good, certify.Chain(root, leaf), strings.ReplaceAll(good, "\n", "\r\n"), good + key, key, "x" + good, good + "x", good[:200], "\n \n" + good,
+		certify.Block("CERTIFICATE", leaf.Raw, "a", "b"), certify.Block("EC PARAMETERS", nil) + key, certify.Block("ENCRYPTED PRIVATE KEY", leaf.Raw), "-----BEGIN -----END ",
 	} {
 		f.Add(text)
 	}
@@ -48,10 +48,10 @@ func FuzzChain(f *testing.F) {
 
 // FuzzKey: what is accepted is a key that can be a server's, and what is not is not quoted.
 func FuzzKey(f *testing.F) {
-	key := keyText(f, ecdsaKey(f, elliptic.P256()))
+	key := certify.Key(f, certify.P256(f))
 	for _, text := range []string{
-		key, keyText(f, ed25519Key(f)), "x" + key, key + key, key[:80], block("EC PARAMETERS", []byte{5, 0}) + key,
-		block("PRIVATE KEY", []byte{1}, "Proc-Type", "4,ENCRYPTED"), block("OPENSSH PRIVATE KEY", nil), block("CERTIFICATE", nil),
+		key, certify.Key(f, certify.Ed25519(f)), "x" + key, key + key, key[:80], certify.Block("EC PARAMETERS", []byte{5, 0}) + key,
+		certify.Block("PRIVATE KEY", []byte{1}, "Proc-Type", "4,ENCRYPTED"), certify.Block("OPENSSH PRIVATE KEY", nil), certify.Block("CERTIFICATE", nil),
 	} {
 		f.Add(text)
 	}

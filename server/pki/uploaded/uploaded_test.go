@@ -2,15 +2,14 @@ package uploaded_test
 
 import (
 	"crypto/ecdh"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"strings"
 	"testing"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki/uploaded"
 )
 
@@ -29,15 +28,15 @@ func refused(t *testing.T, what string, err error, code postern.Code, says, text
 }
 
 func TestChain(t *testing.T) {
-	root := issue(t, "Root", ecdsaKey(t, elliptic.P384()), nil, authority)
-	middle := issue(t, "Middle", rsaKey(t, 2048), root, authority)
-	leaf := issue(t, "www.example.com", ed25519Key(t), middle)
-	stranger := issue(t, "Middle", ecdsaKey(t, elliptic.P256()), nil, authority)
-	nameless := issue(t, "", ecdsaKey(t, elliptic.P224()), nil)
-	key := keyText(t, leaf.key)
-	good := chainText(leaf, middle, root)
+	root := issue(t, "Root", certify.ECDSA(t, elliptic.P384()), nil, certify.Authority)
+	middle := issue(t, "Middle", certify.RSA(t, 2048), root, certify.Authority)
+	leaf := issue(t, "www.example.com", certify.Ed25519(t), middle)
+	stranger := issue(t, "Middle", certify.P256(t), nil, certify.Authority)
+	nameless := issue(t, "", certify.ECDSA(t, elliptic.P224()), nil)
+	key := certify.Key(t, leaf.Key)
+	good := certify.Chain(leaf, middle, root)
 	for what, text := range map[string]string{
-		"a chain": good, "without the root": chainText(leaf, middle), "alone": chainText(leaf),
+		"a chain": good, "without the root": certify.Chain(leaf, middle), "alone": certify.Chain(leaf),
 		"Windows lines": strings.ReplaceAll(good, "\n", "\r\n"), "empty lines": "\n\n" + strings.ReplaceAll(good, "-----BEGIN", "\n  \n-----BEGIN"),
 		"no last newline": strings.TrimSpace(good),
 	} {
@@ -58,25 +57,25 @@ func TestChain(t *testing.T) {
 		"too long":           {strings.Repeat(good, 65536/len(good)+1), postern.CodeCertificateTooLong, "at most 65536"},
 		"the key":            {key, postern.CodeCertificateIsKey, "line 1"},
 		"with the key":       {good + key, postern.CodeCertificateIsKey, "private key, at line"},
-		"the key encrypted":  {block("ENCRYPTED PRIVATE KEY", []byte{1}), postern.CodeCertificateIsKey, "private key"},
-		"a request":          {block("CERTIFICATE REQUEST", leaf.Raw), postern.CodePEMTypeWrong, `"CERTIFICATE REQUEST"`},
-		"a public key":       {good + block("PUBLIC KEY", leaf.Raw), postern.CodePEMTypeWrong, `"PUBLIC KEY"`},
-		"headers":            {block("CERTIFICATE", leaf.Raw, "Subject", "me"), postern.CodePEMHeaders, "line 1"},
+		"the key encrypted":  {certify.Block("ENCRYPTED PRIVATE KEY", []byte{1}), postern.CodeCertificateIsKey, "private key"},
+		"a request":          {certify.Block("CERTIFICATE REQUEST", leaf.Raw), postern.CodePEMTypeWrong, `"CERTIFICATE REQUEST"`},
+		"a public key":       {good + certify.Block("PUBLIC KEY", leaf.Raw), postern.CodePEMTypeWrong, `"PUBLIC KEY"`},
+		"headers":            {certify.Block("CERTIFICATE", leaf.Raw, "Subject", "me"), postern.CodePEMHeaders, "line 1"},
 		"openssl's text":     {"Certificate:\n    Data:\n" + good, postern.CodeCertificateUnreadable, "outside of its PEM blocks, at line 1"},
-		"pkcs12's text":      {chainText(leaf) + "Bag Attributes\n" + chainText(middle), postern.CodeCertificateUnreadable, "outside"},
+		"pkcs12's text":      {certify.Chain(leaf) + "Bag Attributes\n" + certify.Chain(middle), postern.CodeCertificateUnreadable, "outside"},
 		"text at the end":    {good + "\nthe end", postern.CodeCertificateUnreadable, "outside"},
 		"text behind a line": {strings.TrimSpace(good) + " x", postern.CodeCertificateUnreadable, "damaged"},
 		"cut off":            {good[:len(good)-40], postern.CodeCertificateUnreadable, "has no end"},
 		"cut in the middle":  {good[:100] + "\n" + good, postern.CodeCertificateUnreadable, "line 1 and has no end"},
 		"not base64":         {strings.Replace(good, "MII", "?II", 1), postern.CodeCertificateUnreadable, "line 1 that is damaged"},
-		"not a certificate":  {block("CERTIFICATE", []byte("hello")), postern.CodeCertificateUnreadable, "line 1 cannot be read"},
-		"wrong order":        {chainText(middle, leaf), postern.CodeChainOrder, `"Middle", "www.example.com", in this order, but "Middle" was not signed by "www.example.com"`},
-		"one left out":       {chainText(leaf, root), postern.CodeChainOrder, `"www.example.com" was not signed by "Root"`},
-		"another's":          {chainText(leaf, stranger), postern.CodeChainOrder, "not signed"},
-		"twice":              {chainText(leaf, leaf), postern.CodeChainOrder, "not signed"},
-		"a small curve":      {chainText(nameless), postern.CodeCertificateUnreadable, "P-224"},
-		"an RSA key of 1024": {chainText(issue(t, "x", rsaKey(t, 1024), nil)), postern.CodeCertificateUnreadable, "1024 bits"},
-		"too many":           {strings.Repeat(chainText(root), 17), postern.CodeCertificateUnreadable, "17 certificates"},
+		"not a certificate":  {certify.Block("CERTIFICATE", []byte("hello")), postern.CodeCertificateUnreadable, "line 1 cannot be read"},
+		"wrong order":        {certify.Chain(middle, leaf), postern.CodeChainOrder, `"Middle", "www.example.com", in this order, but "Middle" was not signed by "www.example.com"`},
+		"one left out":       {certify.Chain(leaf, root), postern.CodeChainOrder, `"www.example.com" was not signed by "Root"`},
+		"another's":          {certify.Chain(leaf, stranger), postern.CodeChainOrder, "not signed"},
+		"twice":              {certify.Chain(leaf, leaf), postern.CodeChainOrder, "not signed"},
+		"a small curve":      {certify.Chain(nameless), postern.CodeCertificateUnreadable, "P-224"},
+		"an RSA key of 1024": {certify.Chain(issue(t, "x", certify.RSA(t, 1024), nil)), postern.CodeCertificateUnreadable, "1024 bits"},
+		"too many":           {strings.Repeat(certify.Chain(root), 17), postern.CodeCertificateUnreadable, "17 certificates"},
 	} {
 		_, err := uploaded.Chain(c.text)
 		refused(t, what, err, c.code, c.says, c.text)
@@ -84,11 +83,11 @@ func TestChain(t *testing.T) {
 }
 
 func TestAuthority(t *testing.T) {
-	root := issue(t, "Root", ecdsaKey(t, elliptic.P256()), nil, authority)
-	other := issue(t, "Other", ecdsaKey(t, elliptic.P256()), nil, authority)
-	leaf := issue(t, "www.example.com", ecdsaKey(t, elliptic.P256()), root)
-	old := issue(t, "Version 1", ecdsaKey(t, elliptic.P256()), nil, func(c *x509.Certificate) { c.BasicConstraintsValid = false })
-	if ca, err := uploaded.Authority(chainText(root)); err != nil || !ca.Equal(root.Certificate) {
+	root := issue(t, "Root", certify.P256(t), nil, certify.Authority)
+	other := issue(t, "Other", certify.P256(t), nil, certify.Authority)
+	leaf := issue(t, "www.example.com", certify.P256(t), root)
+	old := issue(t, "Version 1", certify.P256(t), nil, func(c *x509.Certificate) { c.BasicConstraintsValid = false })
+	if ca, err := uploaded.Authority(certify.Chain(root)); err != nil || !ca.Equal(root.Certificate) {
 		t.Errorf("%v, %v", ca, err)
 	}
 	for what, c := range map[string]struct {
@@ -98,14 +97,14 @@ func TestAuthority(t *testing.T) {
 	}{
 		"nothing":              {"", postern.CodeAuthorityMissing, "empty"},
 		"a word":               {"hunter2", postern.CodeAuthorityNotPEM, "not PEM"},
-		"text around it":       {"root:\n" + chainText(root), postern.CodeAuthorityNotPEM, "outside"},
-		"a key":                {keyText(t, root.key), postern.CodePEMTypeWrong, "private key"},
-		"headers":              {block("CERTIFICATE", root.Raw, "a", "b"), postern.CodePEMHeaders, "headers"},
-		"two":                  {chainText(root, other), postern.CodeAuthorityNotOne, `2 certificates ("Root", "Other")`},
-		"a server's":           {chainText(leaf), postern.CodeAuthorityNotCA, `"www.example.com"`},
-		"no basic constraints": {chainText(old), postern.CodeAuthorityNotCA, "CA:TRUE"},
+		"text around it":       {"root:\n" + certify.Chain(root), postern.CodeAuthorityNotPEM, "outside"},
+		"a key":                {certify.Key(t, root.Key), postern.CodePEMTypeWrong, "private key"},
+		"headers":              {certify.Block("CERTIFICATE", root.Raw, "a", "b"), postern.CodePEMHeaders, "headers"},
+		"two":                  {certify.Chain(root, other), postern.CodeAuthorityNotOne, `2 certificates ("Root", "Other")`},
+		"a server's":           {certify.Chain(leaf), postern.CodeAuthorityNotCA, `"www.example.com"`},
+		"no basic constraints": {certify.Chain(old), postern.CodeAuthorityNotCA, "CA:TRUE"},
 		"too long":             {strings.Repeat("x", 65537), postern.CodeCertificateTooLong, "65537"},
-		"damaged":              {block("CERTIFICATE", root.Raw[:50]), postern.CodeCertificateUnreadable, "cannot be read"},
+		"damaged":              {certify.Block("CERTIFICATE", root.Raw[:50]), postern.CodeCertificateUnreadable, "cannot be read"},
 	} {
 		_, err := uploaded.Authority(c.text)
 		refused(t, what, err, c.code, c.says, c.text)
@@ -113,9 +112,8 @@ func TestAuthority(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	ec, _ := ecdsaKey(t, elliptic.P256()).(*ecdsa.PrivateKey)
-	small, _ := rsaKey(t, 1024).(*rsa.PrivateKey)
-	normal, _ := rsaKey(t, 2048).(*rsa.PrivateKey)
+	ec := certify.P256(t)
+	small, normal := certify.RSA(t, 1024), certify.RSA(t, 2048)
 	sec1, err := x509.MarshalECPrivateKey(ec)
 	if err != nil {
 		t.Fatal(err)
@@ -125,13 +123,13 @@ func TestKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	pkcs1 := x509.MarshalPKCS1PrivateKey(normal)
-	parameters := block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7})
-	certificate := chainText(issue(t, "www.example.com", ec, nil))
+	parameters := certify.Block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7})
+	certificate := certify.Chain(issue(t, "www.example.com", ec, nil))
 	for what, c := range map[string]struct{ text, kind string }{
-		"PKCS #8, ECDSA": {keyText(t, ec), "ecdsa"}, "PKCS #8, RSA": {keyText(t, normal), "rsa"}, "PKCS #8, Ed25519": {keyText(t, ed25519Key(t)), "ed25519"},
-		"P-521": {keyText(t, ecdsaKey(t, elliptic.P521())), "ecdsa"}, "SEC 1": {block("EC PRIVATE KEY", sec1), "ecdsa"},
-		"PKCS #1": {block("RSA PRIVATE KEY", pkcs1), "rsa"}, "as openssl ecparam writes it": {parameters + block("EC PRIVATE KEY", sec1), "ecdsa"},
-		"SEC 1 by another name": {block("PRIVATE KEY", sec1), "ecdsa"}, "Windows lines": {strings.ReplaceAll(keyText(t, ec), "\n", "\r\n"), "ecdsa"},
+		"PKCS #8, ECDSA": {certify.Key(t, ec), "ecdsa"}, "PKCS #8, RSA": {certify.Key(t, normal), "rsa"}, "PKCS #8, Ed25519": {certify.Key(t, certify.Ed25519(t)), "ed25519"},
+		"P-521": {certify.Key(t, certify.ECDSA(t, elliptic.P521())), "ecdsa"}, "SEC 1": {certify.Block("EC PRIVATE KEY", sec1), "ecdsa"},
+		"PKCS #1": {certify.Block("RSA PRIVATE KEY", pkcs1), "rsa"}, "as openssl ecparam writes it": {parameters + certify.Block("EC PRIVATE KEY", sec1), "ecdsa"},
+		"SEC 1 by another name": {certify.Block("PRIVATE KEY", sec1), "ecdsa"}, "Windows lines": {strings.ReplaceAll(certify.Key(t, ec), "\n", "\r\n"), "ecdsa"},
 	} {
 		if key, err := uploaded.Key(c.text); err != nil || uploaded.KeyType(key.Public()) != c.kind {
 			t.Errorf("%s: %v", what, err)
@@ -146,20 +144,20 @@ func TestKey(t *testing.T) {
 		"a word":              {"hunter2hunter2hunter2", postern.CodePrivateKeyMissing, "not PEM"},
 		"parameters only":     {parameters, postern.CodePrivateKeyMissing, "no PEM block with a key"},
 		"the certificate":     {certificate, postern.CodePrivateKeyIsCertificate, "line 1"},
-		"both":                {keyText(t, ec) + certificate, postern.CodePrivateKeyIsCertificate, "line 6"},
-		"encrypted, PKCS #8":  {block("ENCRYPTED PRIVATE KEY", sec1), postern.CodePrivateKeyEncrypted, "passphrase"},
-		"encrypted, PKCS #1":  {block("RSA PRIVATE KEY", pkcs1, "Proc-Type", "4,ENCRYPTED"), postern.CodePrivateKeyEncrypted, "passphrase"},
-		"headers":             {block("PRIVATE KEY", sec1, "Comment", "mine"), postern.CodePEMHeaders, "line 1"},
-		"a public key":        {block("PUBLIC KEY", sec1), postern.CodePrivateKeyUnreadable, `"PUBLIC KEY"`},
-		"OpenSSH's":           {block("OPENSSH PRIVATE KEY", sec1), postern.CodePrivateKeyUnreadable, "ssh-keygen -p"},
-		"two":                 {keyText(t, ec) + keyText(t, normal), postern.CodePrivateKeyUnreadable, "2 private keys"},
-		"text around it":      {"Bag Attributes: <No Attributes>\n" + keyText(t, ec), postern.CodePrivateKeyUnreadable, "outside"},
-		"the key as text":     {strings.ReplaceAll(strings.ReplaceAll(keyText(t, ec), "-----BEGIN PRIVATE KEY-----", ""), "-----END PRIVATE KEY-----", ""), postern.CodePrivateKeyMissing, "not PEM"},
-		"cut off":             {keyText(t, normal)[:300], postern.CodePrivateKeyUnreadable, "has no end"},
-		"damaged":             {block("PRIVATE KEY", pkcs1[:200]), postern.CodePrivateKeyUnreadable, "cannot be read"},
-		"of a small curve":    {keyText(t, ecdsaKey(t, elliptic.P224())), postern.CodePrivateKeyUnreadable, "P-224"},
-		"RSA of 1024 bits":    {keyText(t, small), postern.CodePrivateKeyUnreadable, "1024 bits"},
-		"for an exchange":     {keyText(t, exchange), postern.CodePrivateKeyUnreadable, "cannot be read"},
+		"both":                {certify.Key(t, ec) + certificate, postern.CodePrivateKeyIsCertificate, "line 6"},
+		"encrypted, PKCS #8":  {certify.Block("ENCRYPTED PRIVATE KEY", sec1), postern.CodePrivateKeyEncrypted, "passphrase"},
+		"encrypted, PKCS #1":  {certify.Block("RSA PRIVATE KEY", pkcs1, "Proc-Type", "4,ENCRYPTED"), postern.CodePrivateKeyEncrypted, "passphrase"},
+		"headers":             {certify.Block("PRIVATE KEY", sec1, "Comment", "mine"), postern.CodePEMHeaders, "line 1"},
+		"a public key":        {certify.Block("PUBLIC KEY", sec1), postern.CodePrivateKeyUnreadable, `"PUBLIC KEY"`},
+		"OpenSSH's":           {certify.Block("OPENSSH PRIVATE KEY", sec1), postern.CodePrivateKeyUnreadable, "ssh-keygen -p"},
+		"two":                 {certify.Key(t, ec) + certify.Key(t, normal), postern.CodePrivateKeyUnreadable, "2 private keys"},
+		"text around it":      {"Bag Attributes: <No Attributes>\n" + certify.Key(t, ec), postern.CodePrivateKeyUnreadable, "outside"},
+		"the key as text":     {strings.ReplaceAll(strings.ReplaceAll(certify.Key(t, ec), "-----BEGIN PRIVATE KEY-----", ""), "-----END PRIVATE KEY-----", ""), postern.CodePrivateKeyMissing, "not PEM"},
+		"cut off":             {certify.Key(t, normal)[:300], postern.CodePrivateKeyUnreadable, "has no end"},
+		"damaged":             {certify.Block("PRIVATE KEY", pkcs1[:200]), postern.CodePrivateKeyUnreadable, "cannot be read"},
+		"of a small curve":    {certify.Key(t, certify.ECDSA(t, elliptic.P224())), postern.CodePrivateKeyUnreadable, "P-224"},
+		"RSA of 1024 bits":    {certify.Key(t, small), postern.CodePrivateKeyUnreadable, "1024 bits"},
+		"for an exchange":     {certify.Key(t, exchange), postern.CodePrivateKeyUnreadable, "cannot be read"},
 		"longer than allowed": {strings.Repeat("x", 16385), postern.CodePrivateKeyUnreadable, "16385"},
 	} {
 		_, err := uploaded.Key(c.text)
@@ -168,15 +166,15 @@ func TestKey(t *testing.T) {
 }
 
 func TestPair(t *testing.T) {
-	root := issue(t, "Root", ecdsaKey(t, elliptic.P256()), nil, authority)
-	for _, key := range []*made{
-		issue(t, "a.example.com", rsaKey(t, 2048), root), issue(t, "b.example.com", ecdsaKey(t, elliptic.P256()), root), issue(t, "c.example.com", ed25519Key(t), root),
+	root := issue(t, "Root", certify.P256(t), nil, certify.Authority)
+	for _, key := range []*certify.Made{
+		issue(t, "a.example.com", certify.RSA(t, 2048), root), issue(t, "b.example.com", certify.P256(t), root), issue(t, "c.example.com", certify.Ed25519(t), root),
 	} {
 		chain := []*x509.Certificate{key.Certificate, root.Certificate}
-		if err := uploaded.Pair(chain, key.key); err != nil {
+		if err := uploaded.Pair(chain, key.Key); err != nil {
 			t.Error(err)
 		}
-		refused(t, "another key", uploaded.Pair(chain, ed25519Key(t)), postern.CodeKeyMismatch, "(ed25519) is not that of the certificate", "")
-		refused(t, "the authority's key", uploaded.Pair(chain, root.key), postern.CodeKeyMismatch, `that of "Root", which is certificate 2`, "")
+		refused(t, "another key", uploaded.Pair(chain, certify.Ed25519(t)), postern.CodeKeyMismatch, "(ed25519) is not that of the certificate", "")
+		refused(t, "the authority's key", uploaded.Pair(chain, root.Key), postern.CodeKeyMismatch, `that of "Root", which is certificate 2`, "")
 	}
 }
