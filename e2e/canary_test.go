@@ -5,18 +5,14 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 // canaries are secrets that were given to the API, in every form in which somebody could
@@ -164,24 +162,15 @@ func (c *teller) value(whose string, n int) string {
 func (c *teller) pair(n int) (chain, text string) {
 	c.t.Helper()
 	var key crypto.Signer
-	var err error
 	switch n % 3 {
 	case 1:
-		_, key, err = ed25519.GenerateKey(rand.Reader)
+		key = certify.Ed25519(c.t)
 	case 2:
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
+		key = certify.RSA(c.t, 2048)
 	default:
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key = certify.P256(c.t)
 	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(int64(n)), DNSNames: []string{fmt.Sprintf("www%d.example.com", n)}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	chain, text = pairText(c.t, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key})
+	chain, text = certify.Of(c.t, key, fmt.Sprintf("www%d.example.com", n), nil).PEM(c.t)
 	c.told.addKey(fmt.Sprintf("private key %d", n), text, key)
 	return chain, text
 }

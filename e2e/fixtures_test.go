@@ -2,14 +2,8 @@ package e2e_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,32 +11,16 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 // selfSigned makes a certificate for a name and a pool that trusts only it. edit changes
 // it before.
 func selfSigned(t *testing.T, name string, edit ...func(*x509.Certificate)) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	for _, change := range edit {
-		change(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+	made := certify.New(t, name, nil, edit...)
+	return made.TLS(), made.Pool()
 }
 
 // writePair stores a certificate and its key as PEM files.
@@ -62,12 +40,7 @@ func writePair(t *testing.T, certificate tls.Certificate) (certFile, keyFile str
 // pairText is a certificate and its key as PEM text.
 func pairText(t *testing.T, certificate tls.Certificate) (chain, key string) {
 	t.Helper()
-	plain, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	chain = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}))
-	return chain, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
+	return certify.Block("CERTIFICATE", certificate.Certificate[0]), certify.Key(t, certificate.PrivateKey)
 }
 
 // proxyHeaders is an upstream that requires a PROXY header and reports the source

@@ -1,13 +1,9 @@
 package e2e_test
 
 import (
-	"crypto"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -23,6 +19,7 @@ import (
 	ngrokapi "github.com/ngrok/ngrok-api-go/v9"
 
 	"github.com/postern-dev/postern/client"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/resource"
 )
 
@@ -30,31 +27,21 @@ import (
 type clientAuthority struct {
 	t    *testing.T
 	dir  string
-	pair tls.Certificate
-	next int64
+	root *certify.Made
 }
 
 func newClientAuthority(t *testing.T) *clientAuthority {
 	t.Helper()
-	pair, _ := selfSigned(t, "ca.example", func(c *x509.Certificate) {
-		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign, nil
-		c.Subject = pkix.Name{CommonName: "Clients of the site"}
-	})
-	leaf, err := x509.ParseCertificate(pair.Certificate[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	pair.Leaf = leaf
-	a := &clientAuthority{t: t, dir: t.TempDir(), pair: pair, next: 10}
-	a.write("ca.pem", "CERTIFICATE", leaf.Raw)
+	a := &clientAuthority{t: t, dir: t.TempDir(), root: certify.New(t, "Clients of the site", nil, certify.Authority)}
+	a.write("ca.pem", certify.Chain(a.root))
 	return a
 }
 
 func (a *clientAuthority) path(name string) string { return filepath.Join(a.dir, name) }
 
-func (a *clientAuthority) write(name, kind string, der []byte) string {
+func (a *clientAuthority) write(name, text string) string {
 	a.t.Helper()
-	if err := os.WriteFile(a.path(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+	if err := os.WriteFile(a.path(name), []byte(text), 0o600); err != nil {
 		a.t.Fatal(err)
 	}
 	return a.path(name)
@@ -63,27 +50,17 @@ func (a *clientAuthority) write(name, kind string, der []byte) string {
 // client makes NAME.pem and NAME.key, and gives the serial number.
 func (a *clientAuthority) client(name string) *big.Int {
 	a.t.Helper()
-	own, _ := selfSigned(a.t, name)
-	a.next++
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	public, err := x509.ParseCertificate(own.Certificate[0])
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.pair.Leaf, public.PublicKey, a.pair.PrivateKey)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	a.write(name+".pem", "CERTIFICATE", der)
-	a.write(name+".key", "PRIVATE KEY", key)
-	return template.SerialNumber
+	own := certify.New(a.t, name, a.root, certify.Names(), certify.For(x509.ExtKeyUsageClientAuth))
+	chain, key := own.PEM(a.t)
+	a.write(name+".pem", chain)
+	a.write(name+".key", key)
+	return own.SerialNumber
+}
+
+// revoke makes a revocation list that is good for an hour.
+func (a *clientAuthority) revoke(serial *big.Int) string {
+	a.t.Helper()
+	return certify.Block("X509 CRL", a.root.Revoke(a.t, time.Now(), time.Now().Add(time.Hour), 0, serial))
 }
 
 // curl visits a URL of the server's, with the certificate of a client or "" for none. It
@@ -130,14 +107,7 @@ func TestMutualTLSAtTheEdge(t *testing.T) {
 	revoked := a.client("bob")
 	strangers.client("mallory")
 	a.brings(strangers, "mallory")
-	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: revoked, RevocationTime: time.Now().Add(-time.Minute)}},
-	}, a.pair.Leaf, a.pair.PrivateKey.(crypto.Signer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	crl := a.write("crl.pem", "X509 CRL", list)
+	crl := a.write("crl.pem", a.revoke(revoked))
 	port := service(t, func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, r.Header.Get("Postern-Client-Cert-Subject")+" "+r.Header.Get("Postern-Client-Cert-Verified"))
 	})
@@ -221,15 +191,8 @@ func TestMutualTLSWithAnUploadedAuthority(t *testing.T) {
 			t.Errorf("bob's visit %d: %d, resumed %v, %v", i, status, resumed, err)
 		}
 	}
-	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: bob, RevocationTime: time.Now().Add(-time.Minute)}},
-	}, a.pair.Leaf, a.pair.PrivateKey.(crypto.Signer))
-	if err != nil {
-		t.Fatal(err)
-	}
 	lists := client.For(s.api(), resource.CertificateAuthorities())
-	crl := string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}))
+	crl := a.revoke(bob)
 	if changed, err := lists.Update(t.Context(), made.ID, resource.CertificateAuthorityUpdate{CRLPEM: &crl}); err != nil || changed.CRLPEM == nil || *changed.CRLPEM != crl {
 		t.Fatalf("%+v, %v", changed, err)
 	}

@@ -1,10 +1,7 @@
 package e2e_test
 
 import (
-	"crypto"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"math/big"
@@ -14,19 +11,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 // revokes writes a revocation list that should have been replaced an hour ago.
 func (a *clientAuthority) revokes(name string, who *big.Int) string {
 	a.t.Helper()
-	list, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(1), ThisUpdate: time.Now().Add(-2 * time.Hour), NextUpdate: time.Now().Add(-time.Hour),
-		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: who, RevocationTime: time.Now().Add(-90 * time.Minute)}},
-	}, a.pair.Leaf, a.pair.PrivateKey.(crypto.Signer))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return a.write(name, "X509 CRL", list)
+	then := time.Now().Add(-time.Hour)
+	return a.write(name, certify.Block("X509 CRL", a.root.Revoke(a.t, then, then, 0, who)))
 }
 
 // brings puts another authority's client beside ours.

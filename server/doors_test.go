@@ -1,22 +1,17 @@
 package server_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/native"
 	"github.com/postern-dev/postern/resource"
@@ -106,7 +101,7 @@ func TestAgentIngress(t *testing.T) {
 func TestUploadedCertificates(t *testing.T) {
 	n := start(t, testConfig(t), server.Options{})
 	owner := service.Caller{Account: postern.AccountID(n.Keys().AccountID), Role: postern.Owner, Source: service.SourceServer}
-	chain, key := selfSigned(t, "*.customer1.acme-bank.com")
+	chain, key := certify.New(t, "*.customer1.acme-bank.com", nil).PEM(t)
 	certificate, err := n.Service().TLSCertificates().Create(t.Context(), owner, resource.TLSCertificateCreate{CertificatePEM: chain, PrivateKeyPEM: key})
 	if err != nil {
 		t.Fatal(err)
@@ -141,23 +136,4 @@ func TestUploadedCertificates(t *testing.T) {
 		}
 		return nil
 	})
-}
-
-// selfSigned makes a certificate for a name, and its key.
-func selfSigned(t *testing.T, name string) (chain, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
 }

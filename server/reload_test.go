@@ -1,16 +1,10 @@
 package server_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server"
 	"github.com/postern-dev/postern/server/service"
@@ -319,26 +314,10 @@ func TestCertificateFiles(t *testing.T) {
 
 func writeCertificate(t *testing.T, pair server.CertificateFiles, serial int64) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"*." + domain},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		pair.Key:         {Type: "PRIVATE KEY", Bytes: secret},
-		pair.Certificate: {Type: "CERTIFICATE", Bytes: der},
-	} {
+	chain, key := certify.New(t, "*."+domain, nil, certify.Serial(serial)).PEM(t)
+	for path, text := range map[string]string{pair.Key: key, pair.Certificate: chain} {
 		// In one step, as those who renew certificates do.
-		if err := os.WriteFile(path+".new", pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Rename(path+".new", path); err != nil {

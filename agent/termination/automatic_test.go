@@ -14,6 +14,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/termination"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -46,8 +47,8 @@ func (s *signer) Certify(_ context.Context, r link.CertificateRequest) (link.Cer
 	if s.name != "" {
 		names = []string{s.name}
 	}
-	cert := s.ca.sign(&x509.Certificate{DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(s.life)}, request.PublicKey)
-	return link.Certified{Chain: string(certPEM(cert)), After: s.after}, nil
+	cert := certify.Sign(s.ca.t, request.PublicKey, "", s.ca.Made, certify.Names(names...), certify.Valid(time.Now().Add(-time.Hour), time.Now().Add(s.life)))
+	return link.Certified{Chain: certify.Block("CERTIFICATE", cert.Raw), After: s.after}, nil
 }
 
 func (s *signer) set(change func()) {
@@ -93,7 +94,7 @@ func TestObtained(t *testing.T) {
 		s := &signer{ca: newAuthority(t, "ca"), life: 90 * 24 * time.Hour}
 		keep := t.TempDir()
 		ends, _ := automatic(t, keep)
-		visitor := &tls.Config{RootCAs: s.ca.pool(), ServerName: host}
+		visitor := &tls.Config{RootCAs: s.ca.Pool(), ServerName: host}
 		early := make(chan error, 1)
 		go func() {
 			_, err := visit(t, ends.TLS(), visitor)
@@ -161,7 +162,7 @@ func TestServerThatSignsNothing(t *testing.T) {
 		s.set(func() { s.down = nil })
 		time.Sleep(7 * time.Hour)
 		synctest.Wait()
-		if _, err := visit(t, ends.TLS(), &tls.Config{RootCAs: s.ca.pool(), ServerName: host}); err != nil {
+		if _, err := visit(t, ends.TLS(), &tls.Config{RootCAs: s.ca.Pool(), ServerName: host}); err != nil {
 			t.Errorf("once the server signs again: %v", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/termination"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 const host = "api.site.test"
@@ -16,10 +17,10 @@ const host = "api.site.test"
 // given is an endpoint whose certificate lies in files.
 func given(t *testing.T, dir string, ca *authority) config.Endpoint {
 	t.Helper()
-	cert, key := ca.server(host)
+	crt, key := ca.server(host).PEM(t)
 	return config.Endpoint{
 		Name: "api", URL: postern.URLRequest{Scheme: postern.TLS, Host: host}, Termination: config.AtAgent,
-		Certificate: write(t, dir, "crt.pem", certPEM(cert)), Key: write(t, dir, "key.pem", keyPEM(t, key)),
+		Certificate: write(t, dir, "crt.pem", crt), Key: write(t, dir, "key.pem", key),
 	}
 }
 
@@ -46,7 +47,7 @@ func TestChangedFiles(t *testing.T) {
 	dir, ca := t.TempDir(), newAuthority(t, "ca")
 	e := given(t, dir, ca)
 	ends, clock, log := open(t, e)
-	visitor := &tls.Config{RootCAs: ca.pool(), ServerName: host}
+	visitor := &tls.Config{RootCAs: ca.Pool(), ServerName: host}
 	serial := func() int64 {
 		t.Helper()
 		state, err := visit(t, ends.TLS(), visitor)
@@ -56,8 +57,9 @@ func TestChangedFiles(t *testing.T) {
 		return state.PeerCertificates[0].SerialNumber.Int64()
 	}
 	first := serial()
-	cert, key := ca.server(host)
-	write(t, dir, "crt.pem", append([]byte("\n"), certPEM(cert)...)) // before the key has come
+	next := ca.server(host)
+	crt, key := next.PEM(t)
+	write(t, dir, "crt.pem", "\n"+crt) // before the key has come
 	clock.pass()
 	if serial() != first {
 		t.Error("half of a change is in force")
@@ -66,10 +68,10 @@ func TestChangedFiles(t *testing.T) {
 	if serial() != first || strings.Count(log.String(), "cannot be used") != 1 {
 		t.Errorf("the log: %s", log)
 	}
-	write(t, dir, "key.pem", append([]byte("\n"), keyPEM(t, key)...))
+	write(t, dir, "key.pem", "\n"+key)
 	clock.pass()
-	if got := serial(); got != cert.SerialNumber.Int64() {
-		t.Errorf("serial number %d after the change, want %v", got, cert.SerialNumber)
+	if got := serial(); got != next.SerialNumber.Int64() {
+		t.Errorf("serial number %d after the change, want %v", got, next.SerialNumber)
 	}
 }
 
@@ -78,7 +80,7 @@ func TestChangedFiles(t *testing.T) {
 func TestVisitorsWithCertificates(t *testing.T) {
 	dir, ca, other := t.TempDir(), newAuthority(t, "ca"), newAuthority(t, "other")
 	e := given(t, dir, ca)
-	e.MutualTLSCAs, e.Revocations = write(t, dir, "ca-crt.pem", certPEM(ca.cert)), write(t, dir, "ca.crl", ca.revoke())
+	e.MutualTLSCAs, e.Revocations = write(t, dir, "ca-crt.pem", certify.Chain(ca.Made)), write(t, dir, "ca.crl", ca.revoke())
 	ends, clock, _ := open(t, e)
 	good, later, stranger := ca.client("good"), ca.client("later"), other.client("stranger")
 	config := ends.TLS()
@@ -98,7 +100,7 @@ func TestVisitorsWithCertificates(t *testing.T) {
 	if state, err := visit(t, config, returning); err != nil || !state.DidResume {
 		t.Fatalf("%v, resumed: %v", err, state.DidResume)
 	}
-	write(t, dir, "ca.crl", append([]byte("\n\n"), ca.revoke(later.Leaf)...))
+	write(t, dir, "ca.crl", "\n\n"+ca.revoke(later.Leaf.SerialNumber))
 	clock.pass()
 	if _, err := visit(t, config, returning); err == nil {
 		t.Error("a session of before its certificate was revoked is resumed")
@@ -112,20 +114,20 @@ func TestVisitorsWithCertificates(t *testing.T) {
 func TestWhatIsGiven(t *testing.T) {
 	dir, ca := t.TempDir(), newAuthority(t, "ca")
 	good := given(t, dir, ca)
-	_, otherKey := ca.server("other.test")
-	caKey := write(t, dir, "ca-key.pem", keyPEM(t, ca.key))
+	_, otherKey := ca.server("other.test").PEM(t)
+	caKey := write(t, dir, "ca-key.pem", certify.Key(t, ca.Key))
 	for name, try := range map[string]struct {
 		change func(*config.Endpoint)
 		code   postern.Code
 		text   string
 	}{
 		"a key for a CA":     {func(e *config.Endpoint) { e.MutualTLSCAs = caKey }, postern.CodeMaterialInvalid, "is a private key, expected a CA certificate"},
-		"another's key":      {func(e *config.Endpoint) { e.Key = write(t, dir, "server-key.pem", keyPEM(t, otherKey)) }, postern.CodeMaterialInvalid, "does not belong to"},
+		"another's key":      {func(e *config.Endpoint) { e.Key = write(t, dir, "server-key.pem", otherKey) }, postern.CodeMaterialInvalid, "does not belong to"},
 		"the two swapped":    {func(e *config.Endpoint) { e.Certificate, e.Key = e.Key, e.Certificate }, postern.CodeMaterialInvalid, "the wrong way round"},
 		"no such file":       {func(e *config.Endpoint) { e.Certificate = "absent.pem" }, postern.CodeFileUnreadable, "absent.pem: no such file"},
 		"no passphrase file": {func(e *config.Endpoint) { e.PassphraseFile = "absent" }, postern.CodeFileUnreadable, "key_passphrase_file"},
 		"a list of another": {func(e *config.Endpoint) {
-			e.MutualTLSCAs, e.Revocations = string(certPEM(ca.cert)), string(newAuthority(t, "x").revoke())
+			e.MutualTLSCAs, e.Revocations = certify.Chain(ca.Made), newAuthority(t, "x").revoke()
 		}, postern.CodeMaterialInvalid, "none of the CA certificates"},
 	} {
 		e := good
@@ -134,11 +136,11 @@ func TestWhatIsGiven(t *testing.T) {
 			t.Errorf("%s: %v, want %s %q", name, err, try.code, try.text)
 		}
 	}
-	cert, key := ca.server(host)
+	other := ca.server(host)
 	e := good
-	e.Certificate, e.Key = string(certPEM(ca.cert, cert)), string(keyPEM(t, key))
+	e.Certificate, e.Key = certify.Chain(ca.Made, other), certify.Key(t, other.Key)
 	ends, _, log := open(t, e)
-	if _, err := visit(t, ends.TLS(), &tls.Config{RootCAs: ca.pool(), ServerName: host}); err != nil || !strings.Contains(log.String(), "defect=order") {
+	if _, err := visit(t, ends.TLS(), &tls.Config{RootCAs: ca.Pool(), ServerName: host}); err != nil || !strings.Contains(log.String(), "defect=order") {
 		t.Errorf("a chain in another order: %v, and the log says %s", err, log)
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/termination"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 // showing is a visitor who shows a certificate, whether or not its authority is asked for.
 func showing(ca *authority, c *tls.Certificate) *tls.Config {
-	v := &tls.Config{RootCAs: ca.pool(), ServerName: host, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	v := &tls.Config{RootCAs: ca.Pool(), ServerName: host, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
 	if c != nil {
 		v.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
 	}
@@ -25,7 +26,7 @@ func TestModes(t *testing.T) {
 	dir, ca, other := t.TempDir(), newAuthority(t, "ca"), newAuthority(t, "other")
 	e := given(t, dir, ca)
 	good, revoked, stranger := ca.client("good"), ca.client("revoked"), other.client("stranger")
-	e.MutualTLSCAs, e.Revocations = string(certPEM(ca.cert)), string(ca.revoke(revoked.Leaf))
+	e.MutualTLSCAs, e.Revocations = certify.Chain(ca.Made), ca.revoke(revoked.Leaf.SerialNumber)
 	who := map[string]*tls.Certificate{"none": nil, "good": &good, "revoked": &revoked, "stranger": &stranger}
 	const in, verified = "let in", "let in as verified"
 	for mode, want := range map[postern.ClientCertificateMode]map[string]string{
@@ -77,7 +78,7 @@ func TestStaleLists(t *testing.T) {
 	dir, ca := t.TempDir(), newAuthority(t, "ca")
 	e := given(t, dir, ca)
 	good, revoked := ca.client("good"), ca.client("revoked")
-	e.MutualTLSCAs, e.Revocations = write(t, dir, "ca.pem", certPEM(ca.cert)), write(t, dir, "ca.crl", ca.revoke(revoked.Leaf))
+	e.MutualTLSCAs, e.Revocations = write(t, dir, "ca.pem", certify.Chain(ca.Made)), write(t, dir, "ca.crl", ca.revoke(revoked.Leaf.SerialNumber))
 	for stale, want := range map[bool]string{false: "bad certificate", true: ""} {
 		e.MutualTLSStaleCRL = stale
 		ends, clock, _ := open(t, e)

@@ -1,13 +1,9 @@
 package mutualtls_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 	"os"
@@ -21,61 +17,38 @@ import (
 	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/internal/mutualtls"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 var now = time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 
+// made is a certificate with its key, and with that of who signed it where that is no root.
 type made struct {
 	tls.Certificate
-	key *ecdsa.PrivateKey
+	whole *certify.Made
 }
 
-func issue(t testing.TB, name string, by *made, change ...func(*x509.Certificate)) *made {
+func issue(t testing.TB, name string, by *made, change ...certify.Edit) *made {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+	edits := append([]certify.Edit{certify.Valid(now.Add(-time.Hour), now.AddDate(0, 1, 0)), certify.Names(), nothing}, change...)
+	if by == nil {
+		whole := certify.New(t, name, nil, edits...)
+		return &made{whole.TLS(), whole}
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(int64(len(name))), Subject: pkix.Name{CommonName: name},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 1, 0), BasicConstraintsValid: true,
-	}
-	for _, f := range change {
-		f(template)
-	}
-	parent, signer := template, key
-	if by != nil {
-		parent, signer = by.Leaf, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &made{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, key}
-	if by != nil {
-		m.Certificate.Certificate = append(m.Certificate.Certificate, by.Certificate.Certificate...)
-	}
+	m := &made{whole: certify.New(t, name, by.whole, edits...)}
+	m.Certificate = m.whole.TLS()
+	m.Certificate.Certificate = append(m.Certificate.Certificate, by.Certificate.Certificate...)
 	return m
 }
 
 // crossed is by's certificate for the name and the key of m.
 func (m *made) crossed(t testing.TB, by *made) *made {
 	t.Helper()
-	template := *m.Leaf
-	template.SerialNumber = big.NewInt(99)
-	der, err := x509.CreateCertificate(rand.Reader, &template, by.Leaf, &m.key.PublicKey, by.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &made{tls.Certificate{Certificate: append([][]byte{der}, by.Certificate.Certificate...), PrivateKey: m.key, Leaf: leaf}, m.key}
+	template := func(c *x509.Certificate) { *c = *m.Leaf }
+	other := &made{whole: certify.Of(t, m.whole.Key, "", by.whole, template, certify.Serial(99))}
+	other.Certificate = other.whole.TLS()
+	other.Certificate.Certificate = append(other.Certificate.Certificate, by.Certificate.Certificate...)
+	return other
 }
 
 // over is m's certificate with another chain behind it.
@@ -85,26 +58,19 @@ func (m *made) over(chain *made) *made {
 	return &other
 }
 
-func authority(c *x509.Certificate) {
-	c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign
-}
+// nothing is said of what the key is for.
+func nothing(c *x509.Certificate) { c.KeyUsage = 0 }
 
 func (m *made) revokes(t testing.TB, until time.Time, reason int, who ...*made) string {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: now.Add(-time.Hour), NextUpdate: until}
-	for _, c := range who {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.Leaf.SerialNumber, RevocationTime: now, ReasonCode: reason})
+	serials := make([]*big.Int, len(who))
+	for i, c := range who {
+		serials[i] = c.Leaf.SerialNumber
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, m.Leaf, m.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	return certify.Block("X509 CRL", m.whole.Revoke(t, now, until, reason, serials...))
 }
 
-func (m *made) pem() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.Leaf.Raw}))
-}
+func (m *made) pem() string { return certify.Chain(m.whole) }
 
 func compile(t testing.TB, m postern.MutualTLS) *mutualtls.Policy {
 	t.Helper()
@@ -164,7 +130,7 @@ func clientConfig(shown ...*made) *tls.Config {
 
 // A ticket that can be read is no way past what has happened since.
 func TestResumedSessions(t *testing.T) {
-	root := issue(t, "root", nil, authority)
+	root := issue(t, "root", nil, certify.Authority)
 	client := issue(t, "client", root)
 	for version, name := range map[uint16]string{tls.VersionTLS12: "TLS 1.2", tls.VersionTLS13: "TLS 1.3"} {
 		for what, c := range map[string]struct {
@@ -195,14 +161,14 @@ func TestResumedSessions(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
-	root, other := issue(t, "root", nil, authority), issue(t, "other", nil, authority)
-	middle := issue(t, "middle", root, authority)
+	root, other := issue(t, "root", nil, certify.Authority), issue(t, "other", nil, certify.Authority)
+	middle := issue(t, "middle", root, certify.Authority)
 	client, below := issue(t, "a client", root), issue(t, "below a middle", middle)
 	old := issue(t, "old", root, func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) })
 	server := issue(t, "for servers", root, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} })
 	alone := issue(t, "on its own", nil)
 	sixth := issue(t, "number", middle) // the middle has the same number, of another authority
-	narrow := issue(t, "narrow", nil, authority, func(c *x509.Certificate) {
+	narrow := issue(t, "narrow", nil, certify.Authority, func(c *x509.Certificate) {
 		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"inside.example"}
 	})
 	inside := issue(t, "inside", narrow, func(c *x509.Certificate) { c.DNSNames = []string{"ann.inside.example"} })
@@ -215,7 +181,7 @@ func TestReasons(t *testing.T) {
 	later, earlier := now.Add(time.Hour), now.Add(-time.Second)
 	many := strings.Builder{}
 	for i := range material.MostAuthorities - 1 {
-		many.WriteString(issue(t, fmt.Sprintf("%d %s", i, strings.Repeat("long", 43)), nil, authority).pem())
+		many.WriteString(issue(t, fmt.Sprintf("%d %s", i, strings.Repeat("long", 43)), nil, certify.Authority).pem())
 	}
 	for what, c := range map[string]struct {
 		cas    string
@@ -345,7 +311,7 @@ func TestDescribe(t *testing.T) {
 }
 
 func BenchmarkHandshake(b *testing.B) {
-	root := issue(b, "root", nil, authority)
+	root := issue(b, "root", nil, certify.Authority)
 	listed := root.pem() + root.revokes(b, now.Add(time.Hour), 0, issue(b, "somebody else", root))
 	for _, c := range []struct {
 		name   string

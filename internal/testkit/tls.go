@@ -1,16 +1,12 @@
 package testkit
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net"
 	"testing"
-	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 // TLSName is the name that the certificate of TLSPair and Certificate is for.
@@ -43,39 +39,11 @@ func TLSPair(t testing.TB, a, b net.Conn, alpn string) (client, server *tls.Conn
 }
 
 // Certificate makes a fresh self-signed certificate for the names (host names or IP
-// addresses), valid for a day around now, and a pool that trusts it.
+// addresses), valid as those of package certify are, and a pool that trusts it.
 func Certificate(t testing.TB, names ...string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatalf("making a key: %v", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "Postern tests"},
-		NotBefore:             time.Now().Add(-12 * time.Hour),
-		NotAfter:              time.Now().Add(12 * time.Hour),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-	}
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, name)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatalf("making a certificate: %v", err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatalf("reading our own certificate: %v", err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, roots
+	made := certify.New(t, "Postern tests", nil, certify.Names(names...), certify.For(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth), func(c *x509.Certificate) {
+		c.IsCA, c.KeyUsage = true, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign
+	})
+	return made.TLS(), made.Pool()
 }

@@ -1,13 +1,7 @@
 package sessionmsg_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"net/netip"
 	"strings"
 	"testing"
@@ -16,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/link/sessionmsg"
 )
@@ -122,7 +117,7 @@ func TestRequestRefuses(t *testing.T) {
 
 // A guard is never dropped: what cannot be one of the endpoint's is refused.
 func TestMutualTLSIsRefused(t *testing.T) {
-	certificate, key := pair(t)
+	certificate, key := certify.New(t, "a.test", nil).PEM(t)
 	encoded := func(text string) string {
 		raw, _ := json.Marshal([]byte(text))
 		return string(raw)
@@ -199,7 +194,7 @@ func TestUnsupportedOutsideOpts(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	certificate, key := pair(t)
+	certificate, key := certify.New(t, "a.test", nil).PEM(t)
 	encoded := func(text string) string {
 		raw, _ := json.Marshal([]byte(text))
 		return string(raw)
@@ -252,24 +247,4 @@ func TestRequestCarriesTheRest(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-}
-
-// pair makes a certificate and its key in PEM.
-func pair(t *testing.T) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"a.test"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 }

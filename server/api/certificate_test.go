@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"maps"
 	"math/big"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -27,37 +27,21 @@ import (
 // certificate makes one that signs itself, and its key, as PEM text.
 func certificate(t *testing.T, edit ...func(*x509.Certificate)) (chain, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificateOf(t, private, edit...)
+	return certificateOf(t, certify.P256(t), edit...)
 }
 
 func certificateOf(t *testing.T, private crypto.Signer, edit ...func(*x509.Certificate)) (chain, key string) {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(0x054ba7), BasicConstraintsValid: true,
-		Subject: pkix.Name{
+	full := func(c *x509.Certificate) {
+		c.SerialNumber, c.ExtKeyUsage = big.NewInt(0x054ba7), []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+		c.Subject = pkix.Name{
 			CommonName: "www.example.org", Organization: []string{"Acme", "Sons"}, OrganizationalUnit: []string{"IT"},
 			Locality: []string{"Köln"}, Province: []string{"NRW"}, Country: []string{"DE"},
-		},
-		NotBefore: time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: []string{"www.example.org", "*.example.org"}, IPAddresses: []net.IP{net.ParseIP("2001:db8::1")},
+		}
+		c.NotBefore, c.NotAfter = time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
-	for _, change := range edit {
-		change(template)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: plain}))
+	names := certify.Names("www.example.org", "*.example.org", "2001:db8::1")
+	return certify.Of(t, private, "", nil, append([]certify.Edit{full, names}, edit...)...).PEM(t)
 }
 
 func TestTLSCertificates(t *testing.T) {

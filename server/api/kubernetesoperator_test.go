@@ -2,8 +2,6 @@ package api_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/pki"
 	"github.com/postern-dev/postern/server/service"
@@ -39,16 +38,10 @@ func newClusterWorld(t *testing.T, now *clock) (*world, *x509.CertPool) {
 // signingRequest is that of a new key, with names that the certificate must not have.
 func signingRequest(t *testing.T) (string, *ecdsa.PrivateKey) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: pkix.Name{CommonName: "admin", Organization: []string{"Evil"}}, DNSNames: []string{"api.example.com"}}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), key
+	key := certify.P256(t)
+	der := certify.Request(t, key, x509.CertificateRequest{
+		Subject: pkix.Name{CommonName: "admin", Organization: []string{"Evil"}}, DNSNames: []string{"api.example.com"}})
+	return certify.Block("CERTIFICATE REQUEST", der), key
 }
 
 // certified sees that an operator has a certificate for a key, and returns it.

@@ -2,15 +2,13 @@ package control_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/control"
 )
@@ -31,15 +29,7 @@ func (certificates) Directory(name postern.Hostname) *link.ACMEDirectory {
 
 func csr(t *testing.T, template x509.CertificateRequest) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.CreateCertificateRequest(rand.Reader, &template, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
+	return certify.Request(t, certify.P256(t), template)
 }
 
 // A session is given certificates for the names that it has online and whose TLS it ends,

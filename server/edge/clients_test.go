@@ -1,13 +1,9 @@
 package edge_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
 	"math/big"
@@ -18,6 +14,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -26,49 +23,29 @@ type clients struct{ authority }
 
 func newClients(t testing.TB) clients {
 	t.Helper()
-	a := newAuthority(t)
-	template := *a.root
-	template.KeyUsage |= x509.KeyUsageCRLSign
-	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &a.key.PublicKey, a.key)
-	must(t, err)
-	a.root, err = x509.ParseCertificate(der)
-	must(t, err)
-	return clients{a}
+	return clients{newAuthority(t)}
 }
 
 // client makes a certificate; change changes it before.
 func (c clients) client(t testing.TB, serial int64, change ...func(*x509.Certificate)) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "Ann, Müller", Organization: []string{"Acme"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"ann.example", "a,b\\.example"}, EmailAddresses: []string{"ann@example.com"}, IPAddresses: []net.IP{net.IPv4(192, 0, 2, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	for _, f := range change {
-		f(leaf)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, c.root, &key.PublicKey, c.key)
-	must(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	edits := append([]certify.Edit{certify.Serial(serial), certify.For(x509.ExtKeyUsageClientAuth), func(c *x509.Certificate) {
+		c.Subject = pkix.Name{CommonName: "Ann, Müller", Organization: []string{"Acme"}}
+		c.DNSNames, c.EmailAddresses, c.IPAddresses = []string{"ann.example", "a,b\\.example"}, []string{"ann@example.com"}, []net.IP{net.IPv4(192, 0, 2, 1)}
+	}}, change...)
+	return certify.New(t, "", c.root, edits...).TLS()
 }
 
-func (c clients) pem() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.root.Raw}))
-}
+func (c clients) pem() string { return certify.Chain(c.root) }
 
 // crl is a revocation list.
 func (c clients) crl(t testing.TB, until time.Time, serials ...int64) string {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: until}
-	for _, serial := range serials {
-		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: big.NewInt(serial), RevocationTime: time.Now().Add(-time.Minute)})
+	all := make([]*big.Int, len(serials))
+	for i, serial := range serials {
+		all[i] = big.NewInt(serial)
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, list, c.root, c.key)
-	must(t, err)
-	return string(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+	return certify.Block("X509 CRL", c.root.Revoke(t, time.Now(), until, 0, all...))
 }
 
 func withCAs(c clients) postern.MutualTLS { return postern.MutualTLS{AuthoritiesPEM: c.pem()} }

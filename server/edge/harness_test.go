@@ -3,8 +3,6 @@ package edge_test
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
@@ -63,29 +62,17 @@ type session struct {
 
 // authority is a CA made for one test.
 type authority struct {
-	key   *ecdsa.PrivateKey
-	root  *x509.Certificate
+	root  *certify.Made
 	roots *x509.CertPool
 }
 
 func newAuthority(t testing.TB) authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, root, root, &key.PublicKey, key)
-	must(t, err)
-	parsed, err := x509.ParseCertificate(der)
-	must(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return authority{key, parsed, pool}
+	root := certify.New(t, "Test CA", nil, certify.Authority)
+	return authority{root, root.Pool()}
 }
 
-// issue makes a certificate for a name or address.
+// issue makes a certificate for a name or address, also during a handshake.
 func (a authority) issue(name string) (*tls.Certificate, error) {
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
@@ -97,8 +84,8 @@ func (a authority) issue(name string) (*tls.Certificate, error) {
 	} else {
 		leaf.DNSNames = []string{name}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, a.root, &a.key.PublicKey, a.key)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.key}, err
+	der, err := x509.CreateCertificate(rand.Reader, leaf, a.root.Certificate, a.root.Key.Public(), a.root.Key)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.root.Key}, err
 }
 
 // certificate is for names below test and for no server name at all.

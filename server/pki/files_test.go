@@ -2,8 +2,6 @@ package pki_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/testkit"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki"
 )
 
@@ -19,16 +17,9 @@ import (
 func written(t testing.TB, dir, stem string, names ...string) pki.Pair {
 	t.Helper()
 	pair := pki.Pair{Certificate: filepath.Join(dir, stem+".pem"), Key: filepath.Join(dir, stem+".key")}
-	cert, _ := testkit.Certificate(t, names...)
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{
-		pair.Certificate: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]},
-		pair.Key:         {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+	cert, key := certify.New(t, "", nil, certify.Names(names...)).PEM(t)
+	for path, text := range map[string]string{pair.Certificate: cert, pair.Key: key} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

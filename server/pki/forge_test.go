@@ -2,14 +2,12 @@ package pki_test
 
 import (
 	"crypto/ecdsa"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"testing"
-	"time"
+
+	"github.com/postern-dev/postern/internal/testkit/certify"
 )
 
 func readKey(t testing.TB, path string) *ecdsa.PrivateKey {
@@ -29,29 +27,5 @@ func readKey(t testing.TB, path string) *ecdsa.PrivateKey {
 // forge makes a certificate for the host with a CA's key, as a thief would.
 func forge(t testing.TB, ca *x509.Certificate, key *ecdsa.PrivateKey, host string) *x509.Certificate {
 	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(7),
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-	}
-	if ip := net.ParseIP(host); ip != nil {
-		if four := ip.To4(); four != nil {
-			ip = four
-		}
-		template.IPAddresses = []net.IP{ip}
-	} else {
-		template.DNSNames = []string{host}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return certify.New(t, host, &certify.Made{Certificate: ca, Key: key}, certify.For(x509.ExtKeyUsageServerAuth)).Certificate
 }

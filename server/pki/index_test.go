@@ -6,11 +6,8 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"runtime"
 	"sync"
@@ -18,58 +15,34 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki"
 )
 
 // issuer signs certificates for tests.
 type issuer struct {
-	key    *ecdsa.PrivateKey
-	cert   *x509.Certificate
-	text   []byte
+	*certify.Made
 	serial int64
 }
 
 func newIssuer(t testing.TB) *issuer {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Intermediate of the authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issuer{key: key, cert: cert, text: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+	return &issuer{Made: certify.New(t, "Intermediate of the authority", nil, certify.Authority)}
 }
 
 // entry is a certificate for names, with a key that is made anew if key is nil.
 func (i *issuer) entry(t testing.TB, key *ecdsa.PrivateKey, names ...string) pki.Entry {
 	t.Helper()
 	if key == nil {
-		var err error
-		if key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-			t.Fatal(err)
-		}
+		key = certify.P256(t)
 	}
 	i.serial++
-	template := &x509.Certificate{SerialNumber: big.NewInt(i.serial + 1), DNSNames: names, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 3, 0),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, i.cert, key.Public(), i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := certify.Of(t, key, "", i.Made, certify.Names(names...), certify.Valid(time.Now().Add(-time.Hour), time.Now().AddDate(0, 3, 0)), certify.For(x509.ExtKeyUsageServerAuth))
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), i.text...)
-	return pki.Entry{ID: fmt.Sprint("cert_", i.serial), Chain: string(chain), Key: func() ([]byte, error) { return encoded, nil }}
+	return pki.Entry{ID: fmt.Sprint("cert_", i.serial), Chain: certify.Chain(made, i.Made), Key: func() ([]byte, error) { return encoded, nil }}
 }
 
 func set(t testing.TB, x *pki.Index, name postern.Hostname, e pki.Entry) {
@@ -239,8 +212,7 @@ func BenchmarkHandshake(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(ca.cert)
+	roots := ca.Pool()
 	for name, config := range map[string]*tls.Config{
 		"alone": {Certificates: []tls.Certificate{*single}},
 		"index": {GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {

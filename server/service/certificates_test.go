@@ -1,16 +1,11 @@
 package service_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/pki/acme"
 	"github.com/postern-dev/postern/server/service"
@@ -20,20 +15,8 @@ import (
 // issue makes what an authority would.
 func (w *world) issue(t *testing.T, name string, serial int64) acme.Issued {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{name}, NotBefore: w.clock.Now(), NotAfter: w.clock.Now().AddDate(0, 3, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return acme.Issued{Directory: "https://ca", Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Leaf: leaf, Key: key}
+	made := certify.New(t, name, nil, certify.Serial(serial), certify.Valid(w.clock.Now(), w.clock.Now().AddDate(0, 3, 0)))
+	return acme.Issued{Directory: "https://ca", Chain: []byte(certify.Chain(made)), Leaf: made.Certificate, Key: made.Key}
 }
 
 // claim leases the only job that is due.

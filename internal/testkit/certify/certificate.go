@@ -30,7 +30,7 @@ func New(t testing.TB, name string, by *Made, edits ...Edit) *Made {
 }
 
 // Of makes a certificate for a key. by has signed it, the key itself where by is nil. It is
-// good from an hour ago until tomorrow, and says nothing of what it is for, unless edits
+// good from an hour ago and for twelve more, and says nothing of what it is for, unless edits
 // say otherwise.
 func Of(t testing.TB, key crypto.Signer, name string, by *Made, edits ...Edit) *Made {
 	t.Helper()
@@ -51,7 +51,7 @@ func sign(t testing.TB, public crypto.PublicKey, name string, by *Made, self cry
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature,
 	}
 	Names(name)(template)

@@ -2,19 +2,14 @@ package acme_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/certify"
 	"github.com/postern-dev/postern/server/pki/acme"
 	"github.com/postern-dev/postern/server/store"
 )
@@ -135,8 +130,7 @@ func (t *table) job(id string) store.CertificateJob {
 type authority struct {
 	t    *testing.T
 	url  string
-	key  *ecdsa.PrivateKey
-	root *x509.Certificate
+	root *certify.Made
 	life time.Duration
 
 	mu     sync.Mutex
@@ -148,21 +142,8 @@ type authority struct {
 
 func newAuthority(t *testing.T, url string, life time.Duration) *authority {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: url}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now(), NotAfter: time.Now().AddDate(20, 0, 0)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{t: t, url: url, key: key, root: root, life: life}
+	root := certify.New(t, url, nil, certify.Authority, certify.Valid(time.Now(), time.Now().AddDate(20, 0, 0)))
+	return &authority{t: t, url: url, root: root, life: life}
 }
 
 func (a *authority) URL() string { return a.url }
@@ -177,18 +158,9 @@ func (a *authority) Obtain(_ context.Context, r acme.Request) (acme.Issued, erro
 		}
 	}
 	a.serial++
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return acme.Issued{}, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(a.serial + 1), DNSNames: []string{string(r.Names[0])},
-		NotBefore: time.Now().Truncate(time.Second), NotAfter: time.Now().Truncate(time.Second).Add(a.life)}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.root, key.Public(), a.key)
-	if err != nil {
-		return acme.Issued{}, err
-	}
-	leaf, err := x509.ParseCertificate(der)
-	return acme.Issued{Directory: a.url, Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), Leaf: leaf, Key: key}, err
+	from := time.Now().Truncate(time.Second)
+	made := certify.New(a.t, string(r.Names[0]), a.root, certify.Serial(a.serial+1), certify.Valid(from, from.Add(a.life)))
+	return acme.Issued{Directory: a.url, Chain: []byte(certify.Chain(made)), Leaf: made.Certificate, Key: made.Key}, nil
 }
 
 func (a *authority) Renewal(_ context.Context, leaf *x509.Certificate) (acme.Window, error) {
