@@ -28,11 +28,12 @@ type clientAuthority struct {
 	t    *testing.T
 	dir  string
 	root *certify.Made
+	next int64 // serial number, from 11
 }
 
 func newClientAuthority(t *testing.T) *clientAuthority {
 	t.Helper()
-	a := &clientAuthority{t: t, dir: t.TempDir(), root: certify.New(t, "Clients of the site", nil, certify.Authority)}
+	a := &clientAuthority{t: t, dir: t.TempDir(), root: certify.New(t, "Clients of the site", nil, certify.Authority), next: 10}
 	a.write("ca.pem", certify.Chain(a.root))
 	return a
 }
@@ -50,7 +51,8 @@ func (a *clientAuthority) write(name, text string) string {
 // client makes NAME.pem and NAME.key, and gives the serial number.
 func (a *clientAuthority) client(name string) *big.Int {
 	a.t.Helper()
-	own := certify.New(a.t, name, a.root, certify.Names(), certify.For(x509.ExtKeyUsageClientAuth))
+	a.next++
+	own := certify.New(a.t, name, a.root, certify.Serial(a.next), certify.Names(), certify.For(x509.ExtKeyUsageClientAuth))
 	chain, key := own.PEM(a.t)
 	a.write(name+".pem", chain)
 	a.write(name+".key", key)
