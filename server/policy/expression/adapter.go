@@ -22,9 +22,13 @@ func (a adapter) NativeToValue(value any) ref.Val {
 		return &mapValue{adapter: a, source: v}
 	case map[string][]string:
 		return types.NewMap(a, v)
+	case map[string][]Object:
+		return types.NewMap(a, v)
+	case map[string]any:
+		return types.NewMap(a, v)
 	case []Object:
 		return types.NewList(a, v)
-	case []map[string]any:
+	case []any:
 		return types.NewList(a, v)
 	case *Scope:
 		return scopeValue{v}

@@ -49,16 +49,28 @@ func isOwn(name string) bool {
 	return own
 }
 
-const mostUnbounded = 64 // nodes of an expression that is not watched
+// What an expression that is not counted may be.
+const (
+	mostUncounted = 64 // nodes
+	mostMatches   = 2  // regular expressions
+)
 
 // bounded tells an expression that cannot take long, whatever the values are: it is
 // small, it has no loops, and all that it does with a value is to compare it, look into it
 // or search in it once. Those are evaluated without counting, which is three times as fast.
 func (r *resolver) bounded() bool {
-	if r.loops || ast.NodeCount(r.tree) > mostUnbounded {
+	if r.loops || ast.NodeCount(r.tree) > mostUncounted {
 		return false
 	}
-	return !slices.ContainsFunc(r.calls, func(name string) bool { return !slices.Contains(harmless, name) })
+	matches := 0
+	for _, name := range r.calls {
+		if name == "matches" {
+			matches++
+		} else if !slices.Contains(harmless, name) {
+			return false
+		}
+	}
+	return matches <= mostMatches && !r.workedOut
 }
 
 // harmless are the functions of expressions that need no counting.

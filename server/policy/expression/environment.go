@@ -67,12 +67,23 @@ var functionNames = sync.OnceValue(func() []string {
 	}
 	names = append(names, slices.Collect(maps.Keys(lookups))...)
 	for name := range all[Connect].Functions() {
-		if !strings.ContainsAny(name, "@_!?-<>+*/%=&|") || name == "basic_auth.encode" {
+		if name != "in" && !strings.ContainsAny(name, "@_!?-<>+*/%=&|") || name == "basic_auth.encode" {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+})
+
+// namespaces stand before the dot of functions like hash.md5.
+var namespaces = sync.OnceValue(func() []string {
+	var all []string
+	for _, name := range functionNames() {
+		if namespace, _, ok := strings.Cut(name, "."); ok {
+			all = append(all, namespace)
+		}
+	}
+	return slices.Compact(all)
 })
 
 // expandHas is has of a field, or of an element of a map or a list.
@@ -98,3 +109,7 @@ func expandSortBy(make parser.ExprHelper, list ast.Expr, args []ast.Expr) (ast.E
 	}
 	return make.NewCall("@sortPairs", pairs), nil
 }
+
+// Functions lists the functions and macros that expressions may use, as they are written:
+// hash.md5 is one of a namespace, md5 a method.
+func Functions() []string { return slices.Clone(functionNames()) }

@@ -16,6 +16,7 @@ import (
 // Expression is compiled, never changes, and may be evaluated by many at the same time.
 type Expression struct {
 	program cel.Program
+	text    string
 	info    *ast.SourceInfo
 	bounded bool // its size bounds what it may take
 }
@@ -28,8 +29,7 @@ func Compile(p Phase, text string) (*Expression, *Problem) {
 		return nil, problem
 	}
 	if k := result.Kind(); k != types.BoolKind && k != types.DynKind {
-		return nil, &Problem{1, 1, "an expression must be true or false, and this is a " + plainTypes(result.String()) +
-			"; compare it with something, as in " + clip(strings.TrimSpace(text)) + " == …"}
+		return nil, &Problem{1, 1, "an expression must be true or false, and this gives " + typeName(result) + "; compare it with something"}
 	}
 	return x, nil
 }
@@ -51,12 +51,15 @@ func compile(p Phase, text string) (*Expression, *types.Type, *Problem) {
 	if utf8.RuneCountInString(text) > mostText {
 		return nil, nil, &Problem{1, 1, "the expression is too long: 8,192 characters are the most; split it in several"}
 	}
+	if strings.TrimSpace(text) == "" {
+		return nil, nil, &Problem{1, 1, "the expression is empty"}
+	}
 	environment := all[p]
 	parsed, issues := environment.Parse(text)
 	if issues.Err() != nil {
 		return nil, nil, problemOf(issues, text)
 	}
-	r := &resolver{phase: p, schema: known(), tree: parsed.NativeRep()}
+	r := &resolver{phase: p, schema: known(), tree: parsed.NativeRep(), text: text}
 	if problem := r.run(); problem != nil {
 		return nil, nil, problem
 	}
@@ -64,7 +67,7 @@ func compile(p Phase, text string) (*Expression, *types.Type, *Problem) {
 	if issues.Err() != nil {
 		return nil, nil, problemOf(issues, text)
 	}
-	x := &Expression{info: checked.NativeRep().SourceInfo(), bounded: r.bounded()}
+	x := &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded()}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns())}
 	if !x.bounded {
 		options = append(options, cel.CostLimit(mostCost), cel.CostTracking(costs{}), cel.MemoryTracking(
@@ -132,6 +135,8 @@ func (x *Expression) failure(s *Scope, err error) *Failure {
 		f = &copied
 	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded, strings.Contains(message, "limit exceeded"):
 		f = exceeded("it took more than an expression may")
+	case strings.HasPrefix(message, "internal error"): // CEL has caught a panic
+		f = unfit("the evaluation broke off, which is a mistake of the server")
 	case strings.HasPrefix(message, "no such key"):
 		f = absent("there is no such key")
 	case strings.HasPrefix(message, "no such attribute"):
@@ -146,8 +151,8 @@ func (x *Expression) failure(s *Scope, err error) *Failure {
 	}
 	var positioned *types.Err
 	if errors.As(err, &positioned) && positioned.NodeID() != 0 {
-		at := x.info.GetStartLocation(positioned.NodeID())
-		f.Line, f.Column = max(at.Line(), 1), max(at.Column(), 0)+1
+		at := problemAt(x.text, x.info.GetStartLocation(positioned.NodeID()), "")
+		f.Line, f.Column = at.Line, at.Column
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/decls"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
@@ -49,6 +50,11 @@ func (f function) option() cel.EnvOption {
 	overloads := make([]cel.FunctionOpt, len(f.forms))
 	for i, form := range f.forms {
 		overloads[i] = form.overload(f.name)
+	}
+	if len(f.forms) == 1 {
+		// All functions look at the types of what they are given. CEL would look into
+		// lists and maps as well, and have them made whole for it.
+		overloads = append(overloads, decls.DisableTypeGuards(true))
 	}
 	return cel.Function(f.name, overloads...)
 }

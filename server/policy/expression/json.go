@@ -16,10 +16,13 @@ import (
 
 // readJSON reads what is valid JSON, up to mostDepth deep and mostList large.
 func readJSON(s string) (any, error) {
+	if strings.Count(s, ",") > mostList { // before anything is made of it
+		return nil, exceeded("the JSON has more than %d values", mostList)
+	}
 	decoder := json.NewDecoder(strings.NewReader(s))
 	decoder.UseNumber()
 	var value any
-	if err := decoder.Decode(&value); err != nil {
+	if err := decoder.Decode(&value); err != nil || strings.TrimSpace(s[decoder.InputOffset():]) != "" {
 		return nil, unfit("the text is not JSON")
 	}
 	elements := 0

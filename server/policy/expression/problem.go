@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
@@ -23,10 +24,34 @@ func (p *Problem) String() string {
 
 func (r *resolver) fail(e ast.Expr, message string, args ...any) {
 	if r.problem == nil {
-		at := r.tree.SourceInfo().GetStartLocation(e.ID())
-		r.problem = &Problem{Line: max(at.Line(), 1), Column: max(at.Column(), 0) + 1, Message: fmt.Sprintf(message, args...)}
+		r.problem = problemAt(r.text, r.tree.SourceInfo().GetStartLocation(e.ID()), fmt.Sprintf(message, args...))
 	}
 }
+
+// problemAt is a problem with the name that CEL means by a place: it gives that of the
+// dot before a field, and of the parenthesis behind a function.
+func problemAt(text string, at common.Location, message string) *Problem {
+	p := &Problem{Line: max(at.Line(), 1), Column: max(at.Column()+1, 1), Message: message}
+	lines := strings.Split(text, "\n")
+	if p.Line > len(lines) {
+		return p
+	}
+	line := []rune(lines[p.Line-1])
+	if p.Column > len(line) {
+		return p
+	}
+	switch line[p.Column-1] {
+	case '.':
+		p.Column++
+	case '(':
+		for p.Column > 1 && isNamePart(line[p.Column-2]) {
+			p.Column--
+		}
+	}
+	return p
+}
+
+func isNamePart(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode.IsDigit(c) }
 
 func (r *resolver) failField(e ast.Expr, of *structure, name string) {
 	hint := ""
@@ -36,7 +61,6 @@ func (r *resolver) failField(e ast.Expr, of *structure, name string) {
 		hint = "; there are " + strings.Join(of.fieldNames(), ", ")
 	}
 	r.fail(e, "there is no %s.%s%s", of.path, name, hint)
-	r.problem.Column++ // behind the dot
 }
 
 func (r *resolver) unknownName(name string) string {
@@ -48,7 +72,7 @@ func (r *resolver) unknownName(name string) string {
 	if name == "time" {
 		return "time has one field, time.now"
 	}
-	if near := nearest(name, r.schema.names(r.phase)); near != "" {
+	if near := nearest(name, append(namespaces(), r.schema.names(r.phase)...)); near != "" {
 		return fmt.Sprintf("there is no %s; did you mean %s?", name, near)
 	}
 	if slices.Contains(functionNames(), name) || isNamespace(name) {
@@ -71,94 +95,5 @@ func problemOf(issues *cel.Issues, text string) *Problem {
 	if len(found) == 0 {
 		return &Problem{1, 1, issues.Err().Error()}
 	}
-	first := found[0]
-	p := &Problem{Line: 1, Column: 1, Message: inPlain(first)}
-	if first.Location != common.NoLocation && first.Location.Line() > 0 {
-		p.Line, p.Column = first.Location.Line(), first.Location.Column()+1
-	}
-	if strings.TrimSpace(text) == "" {
-		p.Message = "the expression is empty"
-	}
-	return p
-}
-
-// inPlain says what CEL says, for those who do not know it.
-func inPlain(found *common.Error) string {
-	message := found.Message
-	if field, ok := strings.CutPrefix(message, "undefined field '"); ok {
-		name := strings.TrimSuffix(field, "'")
-		for _, s := range known().structures {
-			if near := nearest(name, s.fieldNames()); near != "" && (s.name == "Cookie" || s.name == "Extension") {
-				return fmt.Sprintf("there is no field %s; did you mean %s?", name, near)
-			}
-		}
-		return fmt.Sprintf("there is no field %s", name)
-	}
-	if applied, ok := strings.CutPrefix(message, "found no matching overload for '"); ok {
-		if name, types, ok := strings.Cut(applied, "' applied to '"); ok {
-			return misapplied(name, strings.TrimSuffix(types, "'"))
-		}
-	}
-	if strings.Contains(message, "recursion") || strings.Contains(message, "expression node") {
-		return "the expression is too large; split it in several"
-	}
-	message = strings.TrimPrefix(message, "Syntax error: ")
-	return clip("the expression cannot be read: " + message)
-}
-
-// operators as they are written, by their names in CEL.
-var operators = map[string]string{
-	"_==_": "==", "_!=_": "!=", "_<_": "<", "_<=_": "<=", "_>_": ">", "_>=_": ">=", "_+_": "+", "_-_": "-", "_*_": "*", "_/_": "/",
-	"_%_": "%", "_&&_": "&&", "_||_": "||", "!_": "!", "-_": "-", "@in": "in", "_[_]": "[ ]", "_?_:_": "? :", matchesName: "matches",
-}
-
-// misapplied says that an operator or a function does not take values of these types.
-func misapplied(name, applied string) string {
-	written, isOperator := operators[name]
-	for lookup, as := range lookups {
-		if as.function == name {
-			return fmt.Sprintf("%s takes a name in quotes, such as %s('x-name')", lookup, lookup)
-		}
-	}
-	if !isOperator {
-		written = strings.ReplaceAll(strings.TrimPrefix(name, "@"), "secret", "secrets.get")
-		return fmt.Sprintf("%s cannot be called with %s", written, plainTypes(applied))
-	}
-	hint := ""
-	switch {
-	case strings.Contains(applied, "list(string), string"):
-		hint = "; this is a list of texts: write [0] behind it for the first, or 'text' in list"
-	case strings.Contains(applied, "int, string") || strings.Contains(applied, "string, int"):
-		hint = "; write the number without quotes, or int(text) for the number in a text"
-	case strings.Contains(applied, "timestamp, string") || strings.Contains(applied, "string, timestamp"):
-		hint = "; write timestamp(text) for the time in a text"
-	case name == "_&&_" || name == "_||_" || name == "!_":
-		hint = "; both sides must be true or false: compare them with something"
-	}
-	return fmt.Sprintf("%s cannot be used with %s%s", written, plainTypes(applied), hint)
-}
-
-// plainTypes names types as the documentation does.
-func plainTypes(applied string) string {
-	target, args, isMethod := strings.Cut(applied, ".(")
-	if !isMethod {
-		args = strings.TrimPrefix(applied, "(")
-	}
-	args = strings.TrimSuffix(args, ")")
-	replacer := strings.NewReplacer("google.protobuf.", "", "Timestamp", "timestamp", "Duration", "duration")
-	switch {
-	case isMethod && args == "":
-		return replacer.Replace(target)
-	case isMethod:
-		return replacer.Replace("(" + args + ") on " + target)
-	}
-	return replacer.Replace("(" + args + ")")
-}
-
-func clip(message string) string {
-	const most = 300
-	if len(message) <= most {
-		return message
-	}
-	return strings.ToValidUTF8(message[:most], "") + "…"
+	return problemAt(text, found[0].Location, inPlain(found[0].Message))
 }

@@ -16,12 +16,15 @@ type resolver struct {
 	phase   Phase
 	schema  *schema
 	tree    *ast.AST
+	text    string
 	make    ast.ExprFactory
 	last    int64 // id of a node
 	locals  []string
 	problem *Problem
 	loops   bool // there is a macro that loops
 	calls   []string
+
+	workedOut bool // there is a regular expression that is no constant
 }
 
 // lookups are the functions that look into a map which their names say.
@@ -76,11 +79,13 @@ func (r *resolver) each(all ...ast.Expr) {
 }
 
 func (r *resolver) name(e ast.Expr) {
-	name := e.AsIdent()
-	if slices.Contains(r.locals, name) || slices.Contains(r.schema.names(r.phase), name) || slices.Contains(typeNames, name) || strings.HasPrefix(name, "@") {
-		return
+	if name := e.AsIdent(); !r.isName(name) {
+		r.fail(e, "%s", r.unknownName(name))
 	}
-	r.fail(e, "%s", r.unknownName(name))
+}
+
+func (r *resolver) isName(name string) bool {
+	return slices.Contains(r.locals, name) || slices.Contains(r.schema.names(r.phase), name) || slices.Contains(typeNames, name) || strings.HasPrefix(name, "@")
 }
 
 // typeNames may be compared with what type() gives.
@@ -143,6 +148,9 @@ func (r *resolver) call(e ast.Expr) {
 			}
 		}
 	}
+	if name == "_-_" && r.isHyphen(args) {
+		r.fail(args[1], "a name with a hyphen stands in brackets and quotes, as in req.headers['user-agent']")
+	}
 	r.each(args...)
 	if r.problem != nil {
 		return
@@ -151,6 +159,8 @@ func (r *resolver) call(e ast.Expr) {
 	switch look, isLookup := lookups[name]; {
 	case isLookup:
 		r.lookUp(e, look.root, look.function, args, look.field, look.inner)
+	case name == "secrets.get" && len(args) != 2:
+		r.fail(e, "secrets.get takes a vault and a name, as in secrets.get('vault', 'name')")
 	case name == "secrets.get":
 		e.SetKindCase(r.make.NewCall(e.ID(), "@secret", append([]ast.Expr{r.make.NewIdent(r.id(e), scopeName)}, args...)...))
 	case name == "matches":
@@ -161,10 +171,19 @@ func (r *resolver) call(e ast.Expr) {
 	}
 }
 
+// isHyphen tells req.headers.user-agent, which is a subtraction.
+func (r *resolver) isHyphen(args []ast.Expr) bool {
+	return len(args) == 2 && args[0].Kind() == ast.SelectKind && args[1].Kind() == ast.IdentKind && !r.isName(args[1].AsIdent())
+}
+
 // lookUp makes @has(req.headers, name) of hasReqHeader(name), and so on.
 func (r *resolver) lookUp(e ast.Expr, root, function string, args []ast.Expr, path ...string) {
 	if !slices.Contains(r.schema.names(r.phase), root) {
 		r.fail(e, "%s cannot be used in %s: there is no %s yet", e.AsCall().FunctionName(), r.phase, map[string]string{"req": "request", "res": "response"}[root])
+		return
+	}
+	if !isText(args) {
+		r.fail(e, "%[1]s takes one name in quotes, such as %[1]s('x-name')", e.AsCall().FunctionName())
 		return
 	}
 	container := r.make.NewIdent(r.id(e), root)
@@ -176,8 +195,20 @@ func (r *resolver) lookUp(e ast.Expr, root, function string, args []ast.Expr, pa
 	e.SetKindCase(r.make.NewCall(e.ID(), function, append([]ast.Expr{container}, args...)...))
 }
 
+// isText tells one argument that may be a text.
+func isText(args []ast.Expr) bool {
+	if len(args) != 1 {
+		return false
+	}
+	if args[0].Kind() == ast.LiteralKind {
+		return args[0].AsLiteral().Type() == types.StringType
+	}
+	return args[0].Kind() != ast.ListKind && args[0].Kind() != ast.MapKind
+}
+
 func (r *resolver) checkPattern(args []ast.Expr) {
 	if len(args) != 2 || args[1].Kind() != ast.LiteralKind {
+		r.workedOut = true
 		return
 	}
 	if text, ok := args[1].AsLiteral().(types.String); ok {
@@ -212,9 +243,7 @@ func (r *resolver) id(e ast.Expr) int64 {
 }
 
 // isNamespace tells what stands before the dot of functions like hash.md5.
-func isNamespace(name string) bool {
-	return slices.ContainsFunc(functionNames(), func(f string) bool { return strings.HasPrefix(f, name+".") })
-}
+func isNamespace(name string) bool { return slices.Contains(namespaces(), name) }
 
 // isFunction also knows operators, and what macros become.
 func isFunction(name string) bool {

@@ -11,9 +11,9 @@ import (
 //
 // Field gives nil for what is absent. Otherwise a string, bool, int64, uint64, float64,
 // int, []byte, time.Time, time.Duration, []string, map[string]string,
-// map[string][]string, map[string]any, []any, []Object, a Map, or an Object. It is asked
-// at most once for each time that the expression names the field, must not block, and is
-// not asked for fields that docs/policy-expressions.md does not have.
+// map[string][]string, map[string]any, []any, []Object, map[string][]Object, a Map, or an
+// Object. It must not block, and is not asked for fields that docs/policy-expressions.md
+// does not have.
 type Object interface{ Field(name string) any }
 
 // Text is an Object that is a text as well, like conn.client_ip: named alone it is its
