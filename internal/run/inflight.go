@@ -31,6 +31,13 @@ func (f *InFlight) Finish() {
 	}
 }
 
+// Count is how much runs now.
+func (f *InFlight) Count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count
+}
+
 // Wait blocks until nothing runs and returns 0, or how much still does when ctx ends.
 func (f *InFlight) Wait(ctx context.Context) int {
 	for {

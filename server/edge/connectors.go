@@ -98,9 +98,9 @@ func (e *Edge) beginConnector(v *visitor, host postern.Hostname, serve func(cont
 	if e.stopping {
 		return false
 	}
-	e.agents.Add(1)
+	e.agents.Start()
 	e.all.Go(func() {
-		defer e.agents.Add(-1)
+		defer e.agents.Finish()
 		defer v.Close()
 		serve(link.WithServerNames(e.ctx, v.serverName, host))
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/run"
 	"github.com/postern-dev/postern/relay/flow"
 )
 
@@ -35,7 +36,7 @@ type Edge struct {
 	patient       atomic.Int64 // visitors who wait for an address to come back
 	pressure      atomic.Int32
 	agentGate     gate
-	agents        atomic.Int64 // connections that are agents'
+	agents        run.InFlight // connections that are agents'
 	retired       atomic.Bool  // another process accepts
 	refusals      refusals
 	restrictions  refusals    // of addresses
@@ -153,8 +154,13 @@ func (e *Edge) untrack(ln net.Listener) {
 	delete(e.listeners, ln)
 }
 
-// afterwards is how long Shutdown waits for goroutines whose connections it has cut.
-const afterwards = 5 * time.Second
+const (
+	// lastWords is how long agents may take to end by themselves before they are cut: a
+	// connection that is cut loses what its agent has not read yet, such as why.
+	lastWords = time.Second
+	// afterwards is how long Shutdown waits for goroutines whose connections it has cut.
+	afterwards = 5 * time.Second
+)
 
 // Drain stops accepting, and lets requests and relayed connections finish until ctx ends,
 // of which it then returns the error. HTTP/2 visitors get GOAWAY, idle connections are
@@ -183,7 +189,8 @@ func (e *Edge) Drain(ctx context.Context) error {
 	return err
 }
 
-// Shutdown is Drain, then cuts what is left, agents included. It returns ctx's error when
+// Shutdown is Drain, then ends what is left, agents included: their context ends, and who
+// still is there a second later is cut. It returns ctx's error when something had to be cut
 // that was somebody's request or relayed connection.
 func (e *Edge) Shutdown(ctx context.Context) error {
 	err := e.Drain(ctx)
@@ -209,6 +216,9 @@ func (e *Edge) closeListeners(stopping bool) {
 // cut ends everything that is left, agents included, and waits for our goroutines.
 func (e *Edge) cut(all []*fronts) {
 	e.cancel()
+	leaving, stop := context.WithTimeout(context.Background(), lastWords)
+	defer stop()
+	e.agents.Wait(leaving)
 	e.mu.Lock()
 	left := make([]*visitor, 0, len(e.visitors))
 	for v := range e.visitors {

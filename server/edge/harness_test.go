@@ -140,6 +140,7 @@ func start(t testing.TB, change ...func(*edge.Config)) *site {
 // serveAgent notes what it was called with and echoes.
 func (s *site) serveAgent(ctx context.Context, conn net.Conn, alpn string) {
 	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	var first [1]byte
 	if _, err := io.ReadFull(conn, first[:]); err != nil {
 		return

@@ -103,7 +103,7 @@ func (p *ports) closeAdopted() {
 func (e *Edge) Visitors() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.visitors) - int(e.agents.Load()) + int(e.flows.Open.Load())
+	return len(e.visitors) - e.agents.Count() + int(e.flows.Open.Load())
 }
 
 // lastAnswers tells whether each answer is to be its connection's last.

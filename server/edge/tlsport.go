@@ -249,8 +249,8 @@ func (e *Edge) agentHandshake(v *visitor, first sniffed, config *tls.Config) (*t
 // inside are the names that it has come by besides the one of its TLS connection.
 func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string, inside ...postern.Hostname) {
 	v.unmanaged()
-	e.agents.Add(1)
-	defer e.agents.Add(-1)
+	e.agents.Start()
+	defer e.agents.Finish()
 	defer v.Close()
 	e.config.Agents(link.WithServerNames(e.ctx, append(inside, v.serverName)...), conn, alpn)
 }
