@@ -832,7 +832,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeMemoryShort:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
 	case CodeClientCertificateRefused:
-		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "The visitor's client certificate was refused", Fix: "Show a certificate that one of the endpoint's authorities has signed, that is valid today and not revoked; the server's log names the reason."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "The visitor's client certificate was refused", Fix: "Show a certificate that one of the endpoint's authorities has signed, that is valid today and not revoked; the log of who ends its TLS, the server or the agent, names the reason."}, true
 	case CodeConnectionLimit:
 		return Entry{Code: c, Wire: "ERR_NGROK_703", Status: 429, Title: "The endpoint has as many connections as it may", Fix: "Try again in a moment; the server's operator can raise the account's limit."}, true
 	case CodePasswordRequired:
