@@ -313,10 +313,8 @@ func TestSDKErrorsHaveCodes(t *testing.T) {
 		_, err := s.sdk().Listen(sdkContext(t), ngrok.WithURL(address))
 		wantCode(t, err, code)
 	}
-	_, err := s.sdk().Listen(sdkContext(t), ngrok.WithTrafficPolicy(`{"on_http_request":[{"actions":[{"type":"deny"}]}]}`))
-	if err == nil {
-		t.Error("a traffic policy that nobody enforces was accepted")
-	}
+	_, err := s.sdk().Listen(sdkContext(t), ngrok.WithTrafficPolicy(`{"on_http_request":[{"actions":[{"type":"oauth"}]}]}`))
+	wantCode(t, err, "ERR_NGROK_2201") // an action that nobody does is not passed over
 }
 
 func TestSDKBadTokenIsRefused(t *testing.T) {

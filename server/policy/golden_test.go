@@ -14,14 +14,6 @@ import (
 	"github.com/postern-dev/postern/server/policy/trial"
 )
 
-// golden is a file of testdata/golden: a policy, and what becomes of requests.
-type golden struct {
-	Target postern.Scheme `yaml:"target"`
-	Last   bool           `yaml:"last"`
-	Policy string         `yaml:"policy"`
-	Cases  []trial.Case   `yaml:"cases"`
-}
-
 func target(scheme postern.Scheme, last bool) policy.Target {
 	framing := func(name string) string {
 		if strings.EqualFold(name, "content-length") {
@@ -49,8 +41,10 @@ func TestGolden(t *testing.T) {
 	files, _ := filepath.Glob("testdata/golden/*/*.yaml")
 	for _, file := range files {
 		t.Run(strings.TrimPrefix(file, "testdata/golden/"), func(t *testing.T) {
-			var g golden
-			read(t, file, &g)
+			g, err := trial.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
 			at := target(g.Target, g.Last)
 			program, err := policy.Compile(g.Policy, at)
 			if err != nil {
