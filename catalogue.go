@@ -245,6 +245,10 @@ const (
 	CodeRequestTimeout             Code = "ERR_POSTERN_307" // The request did not arrive in time
 	CodeHeadInvalid                Code = "ERR_POSTERN_308" // A rule of the endpoint made a message that cannot be sent
 	CodeHungUp                     Code = "ERR_POSTERN_309" // A rule of the endpoint ended the connection
+	CodeCloudUnanswered            Code = "ERR_POSTERN_340" // The policy of the cloud endpoint gave no answer
+	CodeInternalOffline            Code = "ERR_POSTERN_341" // The internal endpoint that this one sends visitors to is offline
+	CodeForwardInvalid             Code = "ERR_POSTERN_342" // The endpoint cannot send visitors where its policy says
+	CodeForwardLoop                Code = "ERR_POSTERN_343" // Internal endpoints send visitors on to each other too often
 	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
 	CodeClientCertificateRefused   Code = "ERR_POSTERN_312" // The visitor's client certificate was refused
 	CodeConnectionLimit            Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
@@ -829,6 +833,14 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 500, Title: "A rule of the endpoint made a message that cannot be sent", Fix: "Correct the header, target or status that the message names."}, true
 	case CodeHungUp:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "A rule of the endpoint ended the connection", Fix: "Nothing was sent to the visitor; look at the endpoint's rules if that was not meant."}, true
+	case CodeCloudUnanswered:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The policy of the cloud endpoint gave no answer", Fix: "Have the last rule of the endpoint's policy answer whatever comes to it, by custom-response, deny or forward-internal."}, true
+	case CodeInternalOffline:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The internal endpoint that this one sends visitors to is offline", Fix: "Start the agent that serves it, or correct the URL in the endpoint's policy; the server's log has it."}, true
+	case CodeForwardInvalid:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The endpoint cannot send visitors where its policy says", Fix: "Use the URL of an internal endpoint of the same account, http or https for http and https endpoints, tcp or tls for tcp and tls endpoints."}, true
+	case CodeForwardLoop:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 508, Title: "Internal endpoints send visitors on to each other too often", Fix: "Have the policies of at most five internal endpoints in a row use forward-internal."}, true
 	case CodeMemoryShort:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
 	case CodeClientCertificateRefused:
@@ -1273,6 +1285,10 @@ func Codes() []Code {
 		CodeRequestTimeout,
 		CodeHeadInvalid,
 		CodeHungUp,
+		CodeCloudUnanswered,
+		CodeInternalOffline,
+		CodeForwardInvalid,
+		CodeForwardLoop,
 		CodeMemoryShort,
 		CodeClientCertificateRefused,
 		CodeConnectionLimit,

@@ -17,6 +17,12 @@ const retryStore = time.Second
 // after every change that records of the types tell of, until ctx ends. problem says what
 // it means that the store does not answer.
 func (s *Server) follow(ctx context.Context, problem string, read func(context.Context) error, types ...postern.EventType) error {
+	return s.followEvery(ctx, 0, problem, read, types...)
+}
+
+// followEvery is follow that reads anew after a time, too, whatever records tell; 0 is
+// never.
+func (s *Server) followEvery(ctx context.Context, every time.Duration, problem string, read func(context.Context) error, types ...postern.EventType) error {
 	changes := s.bus.Subscribe(1, types...) // what changed meanwhile is read together
 	defer changes.Close()
 	for {
@@ -24,7 +30,7 @@ func (s *Server) follow(ctx context.Context, problem string, read func(context.C
 			return nil
 		}
 		// What a record says is read from the store, and so is what was missed.
-		_, err := changes.Next(ctx)
+		err := next(ctx, changes, every)
 		switch {
 		case ctx.Err() != nil || errors.Is(err, event.ErrClosed):
 			return nil
@@ -32,6 +38,21 @@ func (s *Server) follow(ctx context.Context, problem string, read func(context.C
 			return err
 		}
 	}
+}
+
+// next waits for a record, or for the time to pass.
+func next(ctx context.Context, changes *event.Subscription, every time.Duration) error {
+	if every == 0 {
+		_, err := changes.Next(ctx)
+		return err
+	}
+	timed, cancel := context.WithTimeout(ctx, every)
+	defer cancel()
+	_, err := changes.Next(timed)
+	if timed.Err() != nil && ctx.Err() == nil && !errors.Is(err, event.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // retry does something until it works; an error says that ctx has ended. The problem is

@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/cloud"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/policy"
@@ -14,7 +15,16 @@ func newPolicies() *policy.Library {
 
 // compilePolicy compiles the policy of an endpoint that an agent has.
 func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
-	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL.Scheme))
+	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL.Scheme, e.URL.Internal()))
+	if err != nil {
+		return nil, policy.Coded(err)
+	}
+	return p, nil
+}
+
+// compileCloud compiles the policy of a cloud endpoint.
+func (s *Server) compileCloud(e cloud.Endpoint) (*policy.Program, error) {
+	p, err := s.policies.Compile(string(e.ID), e.Policy, policy.Target{Scheme: e.URL.Scheme, Internal: e.URL.Internal(), Last: true})
 	if err != nil {
 		return nil, policy.Coded(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/api"
+	"github.com/postern-dev/postern/server/cloud"
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
@@ -68,6 +69,7 @@ type Server struct {
 	socket      net.Listener // bootstrap's
 	bus         *event.Bus
 	cluster     *cluster.Local
+	clouds      clouds
 	routes      *route.Current
 	builder     *routebuild.Builder
 	edge        *edge.Edge
@@ -193,7 +195,6 @@ func (s *Server) assembleTraffic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Current: s.routes, Logger: s.log})
 	if err := s.openGateways(ctx, access); err != nil {
 		return err
 	}
@@ -201,6 +202,8 @@ func (s *Server) assembleTraffic(ctx context.Context) error {
 		return err
 	}
 	s.edge = edge.New(s.edgeConfig(access))
+	s.clouds.Endpoints = cloud.New(cloud.Config{Ports: s.edge, Compile: s.compileCloud, Meters: s.meters, Logger: s.log})
+	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Cloud: s.clouds.Endpoints, Current: s.routes, Logger: s.log})
 	s.control = control.New(s.controlConfig(key))
 	s.registerMemory()
 	return nil

@@ -134,6 +134,9 @@ func (s *Server) prepare(ctx context.Context) error {
 		s.edge.AdoptPorts(edge.PortSockets{TCP: ports.TCP, UDP: ports.UDP})
 		s.gateways.Adopt(adoptedSockets(ports.Gateways))
 	}
+	if err := s.readClouds(ctx); err != nil {
+		return err
+	}
 	if handover.Supported() != nil {
 		return s.builder.Sync(ctx) // nobody can have been before
 	}

@@ -115,6 +115,13 @@ func (p *pool) suits(e postern.Endpoint) bool {
 		of.MutualTLS == p.route.MutualTLS
 }
 
+// Len is how many members there are.
+func (p *pool) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.members)
+}
+
 func (p *pool) lives() []Live {
 	p.mu.Lock()
 	defer p.mu.Unlock()

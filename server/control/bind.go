@@ -32,12 +32,11 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err := s.checkAuthorities(ctx, r.Options.MutualTLS); err != nil {
 		return link.Bound{}, err
 	}
-	var err error
-	if r.Options.Policy, err = s.control.policyOf(r); err != nil {
-		return link.Bound{}, err
-	}
 	wish, err := s.wish(r)
 	if err != nil {
+		return link.Bound{}, err
+	}
+	if r.Options.Policy, err = s.control.policyOf(r, PolicyTarget(wish.url.Scheme, wish.url.Internal())); err != nil {
 		return link.Bound{}, err
 	}
 	if r.ID == "" {

@@ -11,11 +11,13 @@ import (
 )
 
 // PolicyTarget is the endpoint that a policy is for.
-func PolicyTarget(scheme postern.Scheme) policy.Target { return policy.Target{Scheme: scheme} }
+func PolicyTarget(scheme postern.Scheme, internal bool) policy.Target {
+	return policy.Target{Scheme: scheme, Internal: internal}
+}
 
 // policyOf is the text of the policy that a request asks for, "" for none. It has been
 // found to be usable.
-func (c *Control) policyOf(r link.BindRequest) (postern.Secret, error) {
+func (c *Control) policyOf(r link.BindRequest, t policy.Target) (postern.Secret, error) {
 	raw, asked := r.Middleware[sessionmsg.TrafficPolicy]
 	if !asked {
 		return "", nil
@@ -27,15 +29,15 @@ func (c *Control) policyOf(r link.BindRequest) (postern.Secret, error) {
 	if strings.TrimSpace(text) == "" {
 		return "", nil
 	}
-	return postern.Secret(text), c.checkPolicy(text, r.URL.Scheme)
+	return postern.Secret(text), c.checkPolicy(text, t)
 }
 
 // checkPolicy refuses a policy that cannot be held to.
-func (c *Control) checkPolicy(text string, scheme postern.Scheme) error {
-	if c.config.Policies == nil || scheme == postern.UDP {
-		return postern.Errorf(postern.CodePolicyPhaseProtocol, "%s endpoints have no traffic policies; leave traffic_policy out", scheme)
+func (c *Control) checkPolicy(text string, t policy.Target) error {
+	if c.config.Policies == nil || t.Scheme == postern.UDP {
+		return postern.Errorf(postern.CodePolicyPhaseProtocol, "%s endpoints have no traffic policies; leave traffic_policy out", t.Scheme)
 	}
-	if err := c.config.Policies.Check(text, PolicyTarget(scheme)); err != nil {
+	if err := c.config.Policies.Check(text, t); err != nil {
 		return policy.Coded(err)
 	}
 	return nil

@@ -28,6 +28,7 @@ type Source interface {
 // Config says what a Builder works with. Source, Current and Logger are required.
 type Config struct {
 	Source  Source
+	Cloud   Source         // of cloud endpoints; nil: there are none
 	Current *route.Current // where tables are put in force
 	Logger  *slog.Logger
 
@@ -45,8 +46,10 @@ type Builder struct {
 	config Config
 	tables run.Rounds[struct{}]
 
+	joints map[pair]*joint // those in the table in force; only build uses it
+
 	mu    sync.Mutex
-	built <-chan struct{} // closed when the table in force is out of date
+	built [2]<-chan struct{} // closed when the table in force is out of date
 }
 
 // New returns a Builder; it makes nothing before Sync or Run is called.
@@ -67,21 +70,23 @@ func (b *Builder) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		_ = b.Sync(ctx) // has logged its error
+		agents, clouds := b.outdated()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-		case <-b.outdated():
+		case <-agents:
+		case <-clouds:
 		}
 	}
 }
 
-// outdated returns a channel that is closed when the table in force does not show
-// what is online. A Sync that saw the latest change replaces it.
-func (b *Builder) outdated() <-chan struct{} {
+// outdated returns channels of which one is closed when the table in force does not show
+// what is online. A Sync that saw the latest change replaces them.
+func (b *Builder) outdated() (agents, clouds <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.built
+	return b.built[0], b.built[1]
 }
 
 // Sync returns once a table is in force that includes everything that was online
@@ -100,13 +105,19 @@ func (b *Builder) Sync(ctx context.Context) error {
 // build makes a table. It does not look at ctx's end, because others wait for the table
 // too; it takes milliseconds.
 func (b *Builder) build(ctx context.Context) error {
-	changed := b.config.Source.Changed()
+	changed := [2]<-chan struct{}{b.config.Source.Changed()}
+	if b.config.Cloud != nil {
+		changed[1] = b.config.Cloud.Changed()
+	}
 	b.mu.Lock()
 	b.built = changed
 	b.mu.Unlock()
 
 	started := time.Now()
 	routes := b.config.Source.Owners()
+	if b.config.Cloud != nil {
+		routes = b.join(routes, b.config.Cloud.Owners())
+	}
 	table, err := b.check(routes)
 	if err != nil {
 		b.config.Logger.ErrorContext(ctx, "the route table was not replaced",

@@ -83,7 +83,7 @@ func (s *Service) setURL(row *store.CloudEndpoint, text string, bindings []strin
 	case asked.Scheme == postern.TCP && asked.Port == 0:
 		return postern.Errorf(postern.CodeCloudPortInvalid, "the URL %q has no port, and tcp has none by itself", clip(text))
 	}
-	if row.Binding, err = readBinding(asked.Host, bindings); err != nil {
+	if row.Binding, err = readBinding(asked.Host, bindings, s.internalName(asked.Host)); err != nil {
 		return err
 	}
 	row.Scheme, row.Host, row.Port = asked.Scheme, asked.Host, asked.Port
@@ -99,11 +99,18 @@ func (s *Service) setURL(row *store.CloudEndpoint, text string, bindings []strin
 	return s.checkPublicPort(row)
 }
 
-func readBinding(host postern.Hostname, given []string) (string, error) {
+// internalName tells whether a name is below .internal, and not below a domain of the
+// server's own.
+func (s *Service) internalName(host postern.Hostname) bool {
+	return host.Internal() && !slices.ContainsFunc(s.domains, func(own postern.Hostname) bool { return host == own || host.Under(own) })
+}
+
+// readBinding gives the one that was asked for; internal tells what follows from the name.
+func readBinding(host postern.Hostname, given []string, internal bool) (string, error) {
 	switch {
 	case len(given) > 1:
 		return "", postern.Errorf(postern.CodeCloudFieldInvalid, "the field \"bindings\" has %d bindings; one is allowed", len(given))
-	case len(given) == 0 && host.Internal():
+	case len(given) == 0 && internal:
 		return bindingInternal, nil
 	case len(given) == 0:
 		return bindingPublic, nil
@@ -111,7 +118,7 @@ func readBinding(host postern.Hostname, given []string) (string, error) {
 		return "", postern.Errorf(postern.CodeCloudFieldInvalid, "the field \"bindings\" has %q; there are public, internal and kubernetes", clip(given[0]))
 	case given[0] == bindingInternal && !host.Internal():
 		return "", postern.Errorf(postern.CodeInternalNameInvalid, "%s does not end in .internal", host)
-	case given[0] != bindingInternal && host.Internal():
+	case given[0] != bindingInternal && internal:
 		return "", postern.Errorf(postern.CodeCloudFieldInvalid, "the field \"bindings\" has %q; the binding of %s is internal", given[0], host)
 	}
 	return given[0], nil
@@ -188,6 +195,8 @@ func (s *Service) placeCloudEndpoint(d *draft, row *store.CloudEndpoint) error {
 				others = append(others, neighbour{at, false, "the private gateway " + gateway.ID})
 			}
 		}
+	}
+	if row.Binding != bindingKubernetes {
 		for _, e := range s.holders(row.URL()) {
 			others = append(others, neighbour{e.URL, e.Pooling && e.Account == row.Account, "an agent's endpoint"})
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/postern-dev/postern/server/store"
 )
 
-// clouds are the public cloud endpoints, and the domains of private gateways, by what visitors are told apart by, in memory:
+// clouds are the public and internal cloud endpoints, and the domains of private gateways, by what visitors are told apart by, in memory:
 // agents that bind are held against them without asking the store.
 //
 // A cloud endpoint is here before the live ones are looked at, and an agent's endpoint is
@@ -17,18 +17,18 @@ import (
 // the other.
 type clouds struct {
 	mu    sync.RWMutex
-	at    map[route.Key]map[string]cloud
+	at    map[route.Key]map[string]occupant
 	homes map[string]route.Key // of each entry
 }
 
-type cloud struct {
+type occupant struct {
 	account postern.AccountID
 	url     postern.URL
 	pooling bool
 }
 
 func newClouds() *clouds {
-	return &clouds{at: make(map[route.Key]map[string]cloud), homes: make(map[string]route.Key)}
+	return &clouds{at: make(map[route.Key]map[string]occupant), homes: make(map[string]route.Key)}
 }
 
 // provisional marks the entry of what is not committed yet; ids have no such character.
@@ -36,7 +36,7 @@ const provisional = "?"
 
 // hold enters row for the time of a transaction, and from then on if that is committed.
 func (c *clouds) hold(d *draft, row *store.CloudEndpoint) {
-	if row.Binding != bindingPublic {
+	if row.Binding == bindingKubernetes {
 		d.committed = append(d.committed, func() { c.forget(row.ID) })
 		return
 	}
@@ -55,9 +55,9 @@ func (c *clouds) put(name string, row *store.CloudEndpoint) {
 	c.remove(name)
 	key := route.KeyOf(row.URL())
 	if c.at[key] == nil {
-		c.at[key] = make(map[string]cloud)
+		c.at[key] = make(map[string]occupant)
 	}
-	c.at[key][name] = cloud{account: row.Account, url: row.URL(), pooling: row.Pooling}
+	c.at[key][name] = occupant{account: row.Account, url: row.URL(), pooling: row.Pooling}
 	c.homes[name] = key
 }
 
@@ -122,7 +122,7 @@ func (s *Service) recallClouds(ctx context.Context, tx store.Tx) error {
 		}
 		for i := range rows {
 			before = rows[i].ID
-			if rows[i].Binding == bindingPublic {
+			if rows[i].Binding != bindingKubernetes {
 				s.clouds.put(rows[i].ID, &rows[i])
 			}
 		}

@@ -14,7 +14,12 @@ type CloudEndpoint struct {
 	CreatedBy     postern.UserID
 }
 
-// URL is the endpoint's, without a port that the scheme says.
+// URL is the endpoint's, without a port that the scheme says; with its account where it is
+// internal.
 func (e *CloudEndpoint) URL() postern.URL {
-	return postern.URL{Scheme: e.Scheme, Host: e.Host, Port: e.Port}
+	u := postern.URL{Scheme: e.Scheme, Host: e.Host, Port: e.Port}
+	if e.Binding == "internal" {
+		return u.Within(e.Account)
+	}
+	return u
 }

@@ -73,6 +73,7 @@ func foundations() []room {
 		{path: "inspect/view", level: 4},
 		{path: "server/pki", level: 4},
 		{path: "server/cluster", level: 5},
+		{path: "server/cloud", level: 5},
 		{path: "server/feed", level: 4},
 		{path: "server/cluster/nats", level: 6},
 		{path: "server/service", level: 5},
