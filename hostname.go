@@ -103,10 +103,4 @@ func (h Hostname) Covers(name Hostname) bool {
 func (h Hostname) String() string { return string(h) }
 
 // clip shortens untrusted text for a message.
-func clip(s string) string {
-	const most = 120
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+func clip(text string) string { return Clip(text, 120) }

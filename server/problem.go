@@ -55,13 +55,7 @@ func (p Problems) err() error {
 }
 
 // clip shortens text from outside for a message.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+func clip(text string) string { return postern.Clip(text, 80) }
 
 // nearest finds the candidate that a typing error of key most likely meant; "" when
 // none is close.

@@ -215,10 +215,4 @@ func (e *Endpoint) SetSchemes(schemes []postern.Scheme) {
 	e.URL.Scheme, e.Also = schemes[0], schemes[1:]
 }
 
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+func clip(text string) string { return postern.Clip(text, 80) }

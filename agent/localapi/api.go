@@ -151,10 +151,4 @@ func (r *recorded) WriteHeader(status int) {
 // Unwrap lets http.ResponseController through.
 func (r *recorded) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-func clip(text string) string {
-	const most = 200
-	if len(text) <= most {
-		return text
-	}
-	return text[:most] + "…"
-}
+func clip(text string) string { return postern.Clip(text, 200) }

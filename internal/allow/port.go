@@ -189,10 +189,4 @@ func tooLong(rule string) error {
 }
 
 // clip shortens what somebody wrote for a message.
-func clip(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return postern.Clip(text, 80) }

@@ -236,10 +236,4 @@ func isASCII(text string) bool {
 }
 
 // clip shortens what somebody typed for a message.
-func clip(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return postern.Clip(text, 80) }

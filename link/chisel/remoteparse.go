@@ -343,10 +343,4 @@ func (r Remote) String() string {
 }
 
 // clipped keeps a text from a command line short enough for an error.
-func clipped(text string) string {
-	const most = 120
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
-}
+func clipped(text string) string { return postern.Clip(text, 120) }

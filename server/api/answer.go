@@ -74,10 +74,4 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, status int, body any
 }
 
 // clip shortens what a stranger sent for a message.
-func clip(s string) string {
-	const most = 120
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+func clip(text string) string { return postern.Clip(text, 120) }

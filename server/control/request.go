@@ -194,10 +194,5 @@ func (c *Control) ports(scheme postern.Scheme) PortRange {
 	return c.config.TCPPorts
 }
 
-func shorten(s string) string {
-	const most = 100
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
-}
+// shorten keeps what an agent sent from filling a message.
+func shorten(text string) string { return postern.Clip(text, 100) }

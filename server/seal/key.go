@@ -166,9 +166,4 @@ func check(keys []Key) error {
 }
 
 // clip shortens what is quoted in messages.
-func clip(text string) string {
-	if len(text) > 40 {
-		return text[:40] + "…"
-	}
-	return text
-}
+func clip(text string) string { return postern.Clip(text, 40) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"reflect"
-	"strings"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
@@ -278,10 +277,4 @@ func set[V any](field *V, to *V) {
 }
 
 // clip shortens what somebody sent for a message.
-func clip(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return postern.Clip(text, 80) }

@@ -257,19 +257,10 @@ func parseEmail(text string) (string, error) {
 	}
 	parsed, err := mail.ParseAddress(text)
 	if err != nil || parsed.Address != text || len(text) > maxEmail {
-		return "", postern.Errorf(postern.CodeFieldInvalid, "email %q is not an address such as name@example.com", shorten(text))
+		return "", postern.Errorf(postern.CodeFieldInvalid, "email %q is not an address such as name@example.com", clip(text))
 	}
 	text = strings.ToLower(text)
 	return text, checkText("email", text, maxEmail)
-}
-
-// shorten keeps a stranger's text from filling a message.
-func shorten(text string) string {
-	const most = 80
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // hashOf is the hash of a password, "" for none.

@@ -140,10 +140,4 @@ func kindOf(key ssh.PublicKey) (string, error) {
 }
 
 // clip shortens what somebody sent for a message.
-func clip(text string) string {
-	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func clip(text string) string { return postern.Clip(text, 60) }
