@@ -65,6 +65,25 @@ func (o objectValue) Equal(other ref.Val) ref.Val {
 	return types.Bool(other == types.String(text.Text()))
 }
 
+// Get is a field, where the type of the Object was not known when the expression was
+// compiled: vars.x.y.
+func (o objectValue) Get(name ref.Val) ref.Val {
+	if field := o.field(name); field != nil {
+		return values.NativeToValue(field)
+	}
+	return types.WrapErr(absent("the object has no such field"))
+}
+
+// IsSet is has of such a field.
+func (o objectValue) IsSet(name ref.Val) ref.Val { return types.Bool(o.field(name) != nil) }
+
+func (o objectValue) field(name ref.Val) any {
+	if text, ok := name.(types.String); ok {
+		return o.Field(string(text))
+	}
+	return nil
+}
+
 func (o objectValue) Type() ref.Type { return kind.object }
 func (o objectValue) Value() any     { return o.Object }
 

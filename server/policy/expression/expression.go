@@ -40,7 +40,13 @@ func CompileValue(p Phase, text string) (*Expression, *Problem) {
 	return x, problem
 }
 
-func compile(p Phase, text string) (*Expression, *types.Type, *Problem) {
+// compile does not panic, whatever the text: what CEL does not expect is a Problem.
+func compile(p Phase, text string) (x *Expression, result *types.Type, problem *Problem) {
+	defer func() {
+		if recover() != nil {
+			x, result, problem = nil, nil, &Problem{1, 1, "the expression cannot be compiled, which is a mistake of the server; write it in another way"}
+		}
+	}()
 	all, err := environments()
 	if err != nil || p >= phases {
 		return nil, nil, &Problem{1, 1, "expressions cannot be compiled in this phase"}
@@ -67,7 +73,10 @@ func compile(p Phase, text string) (*Expression, *types.Type, *Problem) {
 	if issues.Err() != nil {
 		return nil, nil, problemOf(issues, text)
 	}
-	x := &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded()}
+	if problem := r.checkKeys(checked.NativeRep()); problem != nil {
+		return nil, nil, problem
+	}
+	x = &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded()}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns())}
 	if !x.bounded {
 		options = append(options, cel.CostLimit(mostCost), cel.CostTracking(costs{}), cel.MemoryTracking(

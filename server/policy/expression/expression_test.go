@@ -25,6 +25,8 @@ func TestTrue(t *testing.T) {
 		`req.content_type == "text/html"`, `req.content_type.parameters["charset"] == "utf-8"`, `json.encode(req.content_type.parameters) == '{"charset":"utf-8"}'`,
 		`req.user_agent.is_bot && req.user_agent == "curl/8"`, `has(conn.tls)`, `has(conn.tls.sni) && !has(conn.tls.version)`, `!has(conn.k8s)`, `has(conn.client_ip)`,
 		`vars.team == "blue"`, `vars.n == 3`, `vars.yes`, `has(vars.team) && !has(vars.other)`, `vars.list[1] == 1`, `actions.ngrok.rate_limit.limited`,
+		`vars.object.x == "y" && has(vars.object.x) && !has(vars.object.z)`, `vars["object"]["x"] == "y"`, `[vars.object].exists(o, o.x == "y")`,
+		`req.cookies["session"].exists(c, c.value == "s2")`, `req.cookies.session.map(c, c.value) == ["s1", "s2"]`,
 		`timestamp(time.now) > conn.ts.start`, `time.now == "2026-11-22T18:00:00Z"`, `endpoint.port == 443`,
 		`secrets.get("v", "n") == "hunter2-n"`, `json.decode(getReqHeader("x-json")[0])[0] == "first entry"`,
 		`req.ts.header_received.getHours() == 3`, `type(req.method) == string`,

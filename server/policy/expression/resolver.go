@@ -242,6 +242,25 @@ func (r *resolver) id(e ast.Expr) int64 {
 	return r.last
 }
 
+// checkKeys looks at the keys of maps once their types are known. Keys of other types
+// would make CEL panic.
+func (r *resolver) checkKeys(checked *ast.AST) *Problem {
+	ast.PostOrderVisit(checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.MapKind {
+			return
+		}
+		for _, entry := range e.AsMap().Entries() {
+			key := entry.AsMapEntry().Key()
+			switch checked.GetType(key.ID()).Kind() {
+			case types.StringKind, types.IntKind, types.UintKind, types.BoolKind:
+			default:
+				r.fail(key, "a key of a map is a text, a whole number or a boolean; write string(key)")
+			}
+		}
+	}))
+	return r.problem
+}
+
 // isNamespace tells what stands before the dot of functions like hash.md5.
 func isNamespace(name string) bool { return slices.Contains(namespaces(), name) }
 

@@ -119,3 +119,23 @@ func headerMaps(all []field, names ...string) []field {
 	}
 	return all
 }
+
+// Variables lists what expressions may name, with dots; objects and their fields.
+func Variables() []string {
+	all := []string{"time.now", "vars", "actions"}
+	for name, root := range known().roots {
+		all = root.appendVariables(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (s *structure) appendVariables(all []string, path string) []string {
+	for name, f := range s.fields {
+		all = append(all, path+"."+name)
+		if f.object != nil {
+			all = f.object.appendVariables(all, path+"."+name)
+		}
+	}
+	return all
+}

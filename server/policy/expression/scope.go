@@ -12,8 +12,7 @@ import (
 // Field gives nil for what is absent. Otherwise a string, bool, int64, uint64, float64,
 // int, []byte, time.Time, time.Duration, []string, map[string]string,
 // map[string][]string, map[string]any, []any, []Object, map[string][]Object, a Map, or an
-// Object. It must not block, and is not asked for fields that docs/policy-expressions.md
-// does not have.
+// Object. It must not block. Objects of vars and actions may be asked for any name.
 type Object interface{ Field(name string) any }
 
 // Text is an Object that is a text as well, like conn.client_ip: named alone it is its

@@ -56,7 +56,7 @@ func TestTemplatesWithoutValues(t *testing.T) {
 		want, fault string
 		absent      bool
 	}{
-		`a ${vars.none} b ${req.method}`:           {"a  b GET", "line 1, column 9: there is no such key", true},
+		`a ${vars.none} b ${req.method}`:           {"a  b GET", "line 1, column 10: there is no such key", true},
 		"a\nbc ${req.headers['x-none'][0]}!":       {"a\nbc !", "line 2, column 27: there is no such key", true},
 		"${\n vars.none }|${vars.none}":            {"|", "line 2, column 7", true},
 		`${getReqCookie("none").value}`:            {"", "there is no such cookie", true},
