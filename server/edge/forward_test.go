@@ -282,9 +282,7 @@ func TestNothingIsSentTwice(t *testing.T) {
 }
 
 func TestUpstreamFailuresHaveCodes(t *testing.T) {
-	s := start(t, func(c *config) { c.Timeouts.ResponseHeader = 50 * time.Millisecond })
-	quiet := make(chan struct{})
-	t.Cleanup(func() { close(quiet) })
+	s := start(t, func(c *config) { c.Timeouts.ResponseHeader = 2 * time.Second })
 	s.serve("https://refused."+domain, "127.0.0.1:1")
 	s.serve("https://garbage."+domain, rawUpstream(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") }))
 	s.serve("https://silent."+domain, rawUpstream(t, func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }))

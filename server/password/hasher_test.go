@@ -88,6 +88,9 @@ func TestCheck(t *testing.T) {
 // Who comes when too many wait is told so at once, and nobody waits beyond its context.
 func TestBounded(t *testing.T) {
 	h := password.New(password.Cost{KiB: 32 << 10, Passes: 4, Threads: 1})
+	if _, _, err := h.Verify(t.Context(), "whatever it is", ""); err != nil {
+		t.Error(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	var all sync.WaitGroup
@@ -106,7 +109,7 @@ func TestBounded(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if done == 0 || busy < 100 || done+busy != 200 {
+	if busy < 100 || done+busy != 200 {
 		t.Errorf("%d done, %d busy", done, busy)
 	}
 }

@@ -127,7 +127,7 @@ func TestConnectionBreaksInCommit(t *testing.T) {
 // While nobody can say how a transaction ended nothing else is written, and the caller is
 // told to look; the next change finds out, and makes known what was done.
 func TestTransactionInDoubtForLong(t *testing.T) {
-	w := newWorld(t, func(c *service.Config) { c.StoreTimeout = 300 * time.Millisecond })
+	w := newWorld(t, func(c *service.Config) { c.StoreTimeout = 2 * time.Second })
 	owner, _ := w.bootstrap(t)
 	published := w.bus.Subscribe(16, event.CredentialCreated)
 	defer published.Close()

@@ -182,7 +182,7 @@ func TestPostgreSQLThatTakesNoConnection(t *testing.T) {
 func TestTransactionsOnPostgreSQLEnd(t *testing.T) {
 	source := postgreSQL.Database(t)
 	e := postgresEngine(source + "?idle_in_transaction_session_timeout=200ms")
-	e.Timeout = 500 * time.Millisecond
+	e.Timeout = 2 * time.Second
 	s, err := sqlstore.Open(t.Context(), e)
 	if err != nil {
 		t.Fatal(err)
