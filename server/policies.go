@@ -6,6 +6,7 @@ import (
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/policy"
+	"github.com/postern-dev/postern/server/policy/body"
 )
 
 // newPolicies makes what compiles policies: by what the edge can do.
@@ -31,7 +32,11 @@ func (s *Server) compileCloud(e cloud.Endpoint) (*policy.Program, error) {
 	return p, nil
 }
 
+// bodyMemory is what encoders and decoders of bodies may hold, all together: it is enough
+// for some 170 answers that are compressed at the same time.
+const bodyMemory = 256 << 20
+
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
-	return policy.World{Logger: s.log}
+	return policy.World{Logger: s.log, Bodies: body.NewEncoders(body.NewBudget(bodyMemory))}
 }

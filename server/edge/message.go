@@ -130,14 +130,15 @@ func (m *Message) Body() io.Reader {
 // SetBody replaces the body: those behind get what r gives, until io.EOF; an error breaks
 // the message off. length is that of r, -1 for unknown. r is read by another goroutine, as
 // fast as the receiver takes it. Answers that can have no body (to HEAD, 204, 304) keep
-// none. It needs NeedChange.
+// none; that to HEAD then says length. It needs NeedChange.
 func (m *Message) SetBody(r io.Reader, length int64) {
 	if m.sealed {
 		m.fault("a body was replaced by somebody who did not ask for changing bodies")
 		return
 	}
+	m.length, m.changed = max(length, -1), true
 	if !m.empty {
-		m.body, m.length, m.changed = r, max(length, -1), true
+		m.body = r
 	}
 }
 

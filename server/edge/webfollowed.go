@@ -137,7 +137,7 @@ func (x *webExchange) review(response *http.Response) error {
 			io.Closer
 		}{m.body, response.Body}
 	}
-	if m.changed {
+	if m.changed && (!m.empty || !bodiless("", response.StatusCode)) {
 		response.ContentLength = m.length
 		delete(response.Header, "Content-Length")
 		if m.length >= 0 {

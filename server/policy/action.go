@@ -34,6 +34,9 @@ type kind struct {
 	authenticates bool
 	// ends tells whether nothing behind the action is ever reached; nil: never.
 	ends func(config *node) bool
+	// arrives and leaves have actions of later phases deal with a request: before all rules
+	// for requests, and behind them, once for each kind; nil: nothing.
+	arrives, leaves func(e *Evaluation)
 	// build reads the configuration. What is wrong it reports to c.
 	build func(c *config) action
 }
@@ -50,31 +53,28 @@ func in(phases ...[]expression.Phase) []expression.Phase { return slices.Concat(
 // kinds is every action that there is.
 func kinds() []kind {
 	return []kind{
-		addHeaders(), closeConnection(), customResponse(), deny(), forwardInternal(), logAction(), redirect(), removeHeaders(), setVars(), urlRewrite(),
+		addHeaders(), closeConnection(), compressResponse(), customResponse(), deny(), forwardInternal(), logAction(), redirect(), removeHeaders(),
+		requestBodyFindReplace(), responseBodyFindReplace(), setVars(), sseFindReplace(), urlRewrite(),
 	}
 }
 
 // absent are ngrok's actions that are not built, with what to use instead.
 func absent() map[string]string {
 	return map[string]string{
-		"oauth":                      "",
-		"openid-connect":             "",
-		"saml":                       "",
-		"verify-webhook":             "",
-		"owasp-crs-request":          "",
-		"owasp-crs-response":         "",
-		"ai-gateway":                 "",
-		"basic-auth":                 "",
-		"circuit-breaker":            "",
-		"compress-response":          "",
-		"http-request":               "",
-		"jwt-validation":             "",
-		"rate-limit":                 "",
-		"restrict-ips":               "",
-		"terminate-tls":              "",
-		"request-body-find-replace":  "",
-		"response-body-find-replace": "",
-		"sse-find-replace":           "",
+		"oauth":              "",
+		"openid-connect":     "",
+		"saml":               "",
+		"verify-webhook":     "",
+		"owasp-crs-request":  "",
+		"owasp-crs-response": "",
+		"ai-gateway":         "",
+		"basic-auth":         "",
+		"circuit-breaker":    "",
+		"http-request":       "",
+		"jwt-validation":     "",
+		"rate-limit":         "",
+		"restrict-ips":       "",
+		"terminate-tls":      "",
 	}
 }
 

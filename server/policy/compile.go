@@ -220,6 +220,9 @@ func (c *compiler) action(p phase, r *rule, where string, n *node) {
 	r.actions = append(r.actions, step{kind: k.name, action: made})
 	r.ends = k.ends != nil && k.ends(given)
 	c.program.needs |= k.needs
+	if (k.arrives != nil || k.leaves != nil) && !slices.ContainsFunc(c.program.used, func(u kind) bool { return u.name == k.name }) {
+		c.program.used = append(c.program.used, k)
+	}
 	if k.authenticates {
 		r.authenticating++
 	}

@@ -19,10 +19,16 @@ type config struct {
 	at       *node // the action
 	node     *node // its configuration; nil for none
 	where    string
+	within   bool // another one
 	known    []string
 }
 
-func (c *config) place(name string) string { return c.where + ".config." + name }
+func (c *config) place(name string) string {
+	if c.within {
+		return c.where + "." + name
+	}
+	return c.where + ".config." + name
+}
 
 // fault reports that a field's value cannot be used.
 func (c *config) fault(name, format string, args ...any) {
@@ -163,7 +169,7 @@ func (c *config) inside(n *node, where string) *config {
 	if n != nil {
 		at = n
 	}
-	return &config{compiler: c.compiler, phase: c.phase, at: at, node: n, where: strings.TrimSuffix(where, ".config")}
+	return &config{compiler: c.compiler, phase: c.phase, at: at, node: n, where: where, within: true}
 }
 
 // template reads a text with ${…} in it; nil where it is missing.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/body/eventstream"
 	"github.com/postern-dev/postern/server/policy/expression"
 )
 
@@ -21,6 +22,8 @@ type Evaluation struct {
 	scope    expression.Scope
 	trace    func(Step) // nil for none
 	endings  []func(status int)
+	accepted accepted
+	event    *eventstream.Event // that is asked about
 }
 
 // Step is what a rule has come to, for those who want to know.
@@ -54,7 +57,24 @@ func (e *Evaluation) Connect() (Verdict, error) {
 func (e *Evaluation) Request(r Request) (Verdict, error) {
 	e.request = r
 	e.scope.Request = requestFacts{e}
-	return e.run(expression.Request)
+	for _, k := range e.program.used {
+		if k.arrives != nil {
+			k.arrives(e)
+		}
+	}
+	verdict, err := e.run(expression.Request)
+	if err != nil || verdict.Decision == Respond || verdict.Decision == Close {
+		return verdict, err
+	}
+	for _, k := range e.program.used {
+		if k.leaves != nil {
+			k.leaves(e)
+		}
+	}
+	if e.program.outlives() {
+		e.request = &keptRequest{keep(r), r.Method(), r.Host(), r.Target()}
+	}
+	return verdict, nil
 }
 
 // Response asks about a request's answer, which actions may edit until it returns. The
@@ -62,7 +82,11 @@ func (e *Evaluation) Request(r Request) (Verdict, error) {
 func (e *Evaluation) Response(r Response) (Verdict, error) {
 	e.response = r
 	e.scope.Response = responseFacts{e}
-	return e.run(expression.Response)
+	verdict, err := e.run(expression.Response)
+	if err == nil && verdict.Decision == Continue {
+		err = e.follow()
+	}
+	return verdict, err
 }
 
 // State is what an evaluation has found so far, for another one to go on with.

@@ -8,6 +8,7 @@ type Program struct {
 	text   string
 	phases [phaseCount][]rule
 	needs  Needs
+	used   []kind // by phases behind that of requests, each once
 }
 
 type rule struct {
@@ -55,6 +56,11 @@ func (p *Program) Needs() Needs {
 		needs |= NeedChange
 	}
 	return needs
+}
+
+// outlives tells whether anything is asked about a request once it went on.
+func (p *Program) outlives() bool {
+	return len(p.phases[expression.Response]) > 0 || len(p.phases[expression.Message]) > 0
 }
 
 // Terminates tells whether the program has the last word on whatever comes to t: the last

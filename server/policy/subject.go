@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/body"
 )
 
 // Connection is a visitor's connection, as a policy sees it.
@@ -87,9 +88,22 @@ type World struct {
 	Secret func(ctx context.Context, account postern.AccountID, vault, name string) (postern.Secret, error)
 	// Log takes what the action log writes.
 	Log func(ctx context.Context, l Logged)
+	// Bodies has the memory for changing bodies; nil gives each exchange its own.
+	Bodies *body.Encoders
 	// Logger is told of evaluations that fail.
 	Logger *slog.Logger
 }
+
+// bodies is what changes bodies.
+func (w *World) bodies() *body.Encoders {
+	if w.Bodies != nil {
+		return w.Bodies
+	}
+	return body.NewEncoders(body.NewBudget(ownMemory))
+}
+
+// ownMemory is what an exchange may hold for changing a body where nothing is shared.
+const ownMemory = 32 << 20
 
 // Logged is what the action log has written.
 type Logged struct {

@@ -25,6 +25,9 @@ func (b *Budget) take(n int64) bool {
 	return false
 }
 
+// Left is how much may be reserved yet.
+func (b *Budget) Left() int64 { return b.left.Load() }
+
 func (b *Budget) give(n int64) { b.left.Add(n) }
 
 // lease is something that a reader holds. It is given back once the reader has ended or

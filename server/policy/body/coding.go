@@ -53,9 +53,9 @@ type Header interface {
 	Remove(name string)
 }
 
-// transformed takes off a header what is no longer true of a changed body: digests of it,
+// Transformed takes off a header what is no longer true of a changed body: digests of it,
 // parts that could be asked for. A strong validator becomes a weak one (RFC 9110 §8.8.1).
-func transformed(h Header) {
+func Transformed(h Header) {
 	for _, name := range []string{"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges"} {
 		if len(h.Values(name)) > 0 {
 			h.Remove(name)

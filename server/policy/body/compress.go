@@ -55,8 +55,9 @@ type Answer struct {
 // edits the header accordingly. It gives nil where the body stays as it is: where it was
 // encoded already, is one part of something, is short, is of a kind that does not get
 // smaller, is a stream of events, or must not be transformed; where the visitor takes no
-// coding; and where no memory is left. The answer to HEAD tells nothing of the coding. Who gets a body must Close it in the end, and may do
-// so at any time.
+// coding; and where no memory is left. Who gets a body must Close it in the end, and may do
+// so at any time. For HEAD it is none: the answer's length is not known any more, and its
+// coding, which depends on the length, is not told.
 //
 // A body of unknown length goes on as it comes.
 func (e *Encoders) Compress(a Answer, offer Offer, body io.Reader) io.ReadCloser {
@@ -76,13 +77,13 @@ func (e *Encoders) Compress(a Answer, offer Offer, body io.Reader) io.ReadCloser
 		return nil
 	case a.Method == http.MethodHead:
 		weaken(h)
-		return nil
+		return http.NoBody
 	}
 	encoded, ok := e.encode(body, c, a.Length < 0)
 	if !ok {
 		return nil
 	}
-	transformed(h)
+	Transformed(h)
 	h.Set("Content-Encoding", string(c))
 	return encoded
 }

@@ -26,6 +26,9 @@ func NewEncoders(budget *Budget) *Encoders {
 	return e
 }
 
+// Budget is what the memory is taken from.
+func (e *Encoders) Budget() *Budget { return e.budget }
+
 // encodings are the codings that can be applied.
 func encodings() []Coding { return []Coding{Gzip, Deflate, Brotli, Zstd} }
 

@@ -31,7 +31,7 @@ func Events(h Header, body io.Reader, budget *Budget, change func(*eventstream.E
 		return Changed{}, err
 	}
 	c.reader = eventstream.NewReader(c.reader, change)
-	transformed(h)
+	Transformed(h)
 	return Changed{c, -1}, nil
 }
 

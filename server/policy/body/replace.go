@@ -42,7 +42,7 @@ func Replace(h Header, body io.Reader, length int64, replacements []Replacement,
 	for _, r := range replacements {
 		changed.reader = pattern.NewReader(changed.reader, r.From, r.To)
 	}
-	transformed(h)
+	Transformed(h)
 	if !whole {
 		return Changed{changed, -1}, nil
 	}
