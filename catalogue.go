@@ -347,6 +347,8 @@ const (
 	CodeBodyUndecodable            Code = "ERR_POSTERN_680" // A policy changes the body, and it cannot be decoded
 	CodeBodyUnchangeable           Code = "ERR_POSTERN_681" // A policy cannot change the body as it is told to
 	CodeBodyMemory                 Code = "ERR_POSTERN_682" // The server has no memory left for changing bodies
+	CodePolicyCircuitOpen          Code = "ERR_NGROK_3202"  // The endpoint's service is given time to recover
+	CodePolicyRateLimited          Code = "ERR_POSTERN_665" // The endpoint takes no more of these requests for now
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -1037,6 +1039,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 422, Title: "A policy cannot change the body as it is told to", Fix: "Make the pattern that the policy looks for simpler, or let the rule apply to other bodies only; the log tells more."}, true
 	case CodeBodyMemory:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server has no memory left for changing bodies", Fix: "Try again; if it lasts, fewer endpoints should decode or compress bodies on this server."}, true
+	case CodePolicyCircuitOpen:
+		return Entry{Code: c, Wire: "ERR_NGROK_3202", Status: 503, Title: "The endpoint's service is given time to recover", Fix: "Try again soon; the owner of the endpoint should see why its service fails."}, true
+	case CodePolicyRateLimited:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 429, Title: "The endpoint takes no more of these requests for now", Fix: "Try again after the time that the header Retry-After says."}, true
 	}
 	return Entry{}, false
 }
@@ -1387,5 +1393,7 @@ func Codes() []Code {
 		CodeBodyUndecodable,
 		CodeBodyUnchangeable,
 		CodeBodyMemory,
+		CodePolicyCircuitOpen,
+		CodePolicyRateLimited,
 	}
 }

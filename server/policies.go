@@ -38,5 +38,5 @@ const bodyMemory = 256 << 20
 
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
-	return policy.World{Logger: s.log, Bodies: body.NewEncoders(body.NewBudget(bodyMemory))}
+	return policy.World{Logger: s.log, Addresses: s.doors.List, Bodies: body.NewEncoders(body.NewBudget(bodyMemory))}
 }

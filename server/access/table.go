@@ -56,8 +56,8 @@ type door struct {
 }
 
 type guard struct {
-	enforced    bool
-	allow, deny networks
+	enforced bool
+	list     *List
 }
 
 // NewTable makes a table; nil without restrictions.
@@ -67,15 +67,7 @@ func NewTable(all []Restriction) *Table {
 	}
 	t := &Table{parts: make(map[door]*guard, len(all))}
 	for _, r := range all {
-		g := &guard{enforced: r.Enforced}
-		for _, rule := range r.Rules {
-			if rule.Deny {
-				g.deny.add(rule.Network)
-			} else {
-				g.allow.add(rule.Network)
-			}
-		}
-		t.parts[door{r.Account, r.Part}] = g
+		t.parts[door{r.Account, r.Part}] = &guard{r.Enforced, NewList(r.Rules)}
 	}
 	return t
 }
@@ -89,9 +81,9 @@ func (t *Table) Check(account postern.AccountID, part Part, addr netip.Addr) Ver
 	if g == nil {
 		return Passes
 	}
-	addr = addr.Unmap().WithZone("")
+	allowed, denied := g.list.Match(addr)
 	switch {
-	case addr.IsValid() && g.allow.contain(addr) && !g.deny.contain(addr):
+	case allowed.IsValid() && !denied.IsValid():
 		return Passes
 	case g.enforced:
 		return Refused
@@ -99,53 +91,12 @@ func (t *Table) Check(account postern.AccountID, part Part, addr netip.Addr) Ver
 	return Noted
 }
 
-// networks is a set of networks. To look an address up costs a step for each length of
-// prefix in the set, however many networks there are.
-type networks struct {
-	lengths [2][]int // of IPv4 and IPv6 prefixes
-	have    map[netip.Prefix]struct{}
-}
-
-func (n *networks) add(network netip.Prefix) {
-	network = network.Masked()
-	if n.have == nil {
-		n.have = make(map[netip.Prefix]struct{})
-	}
-	n.have[network] = struct{}{}
-	lengths := &n.lengths[family(network.Addr())]
-	for _, length := range *lengths {
-		if length == network.Bits() {
-			return
-		}
-	}
-	*lengths = append(*lengths, network.Bits())
-}
-
-func (n *networks) contain(addr netip.Addr) bool {
-	for _, length := range n.lengths[family(addr)] {
-		around, err := addr.Prefix(length)
-		if err != nil {
-			continue
-		}
-		if _, in := n.have[around]; in {
-			return true
-		}
-	}
-	return false
-}
-
-func family(addr netip.Addr) int {
-	if addr.Is4() {
-		return 0
-	}
-	return 1
-}
-
 // Current is the table in force. The zero value restricts nothing. It may be used
 // concurrently.
 type Current struct {
 	table     atomic.Pointer[Table]
 	ingresses atomic.Pointer[Ingresses]
+	policies  atomic.Pointer[Policies]
 }
 
 // Set puts a table into force.

@@ -71,6 +71,38 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A list tells by which of its networks it decides: the narrowest one.
+func TestListMatches(t *testing.T) {
+	list := access.NewList([]access.Rule{rule("0.0.0.0/0", false), rule("10.0.0.0/8", false), rule("10.1.0.0/16", false), rule("10.1.2.0/24", true), rule("10.1.0.0/17", true), rule("2001:db8::/32", false)})
+	for addr, want := range map[string][2]string{
+		"192.0.2.1": {"0.0.0.0/0", ""}, "10.2.0.1": {"10.0.0.0/8", ""}, "10.1.2.3": {"10.1.0.0/16", "10.1.2.0/24"}, "::ffff:10.1.3.3": {"10.1.0.0/16", "10.1.0.0/17"},
+		"2001:db8::1%eth0": {"2001:db8::/32", ""}, "2001:db9::1": {"", ""},
+	} {
+		allowed, denied := list.Match(netip.MustParseAddr(addr))
+		for i, got := range []netip.Prefix{allowed, denied} {
+			if want := want[i]; got.IsValid() != (want != "") || got.IsValid() && got.String() != want {
+				t.Errorf("%s: %v, want %q", addr, got, want)
+			}
+		}
+	}
+}
+
+// A policy is found by its account alone.
+func TestPolicies(t *testing.T) {
+	var current access.Current
+	if _, found := current.List("ac_1", "ipp_1"); found {
+		t.Error("found without any")
+	}
+	current.SetPolicies(access.NewPolicies([]access.Policy{{Account: "ac_1", ID: "ipp_1", Rules: []access.Rule{rule("10.0.0.0/8", false)}}, {Account: "ac_2", ID: "ipp_2"}}))
+	list, found := current.List("ac_1", "ipp_1")
+	if allowed, _ := list.Match(netip.MustParseAddr("10.1.2.3")); !found || !allowed.IsValid() {
+		t.Errorf("%v %v", found, allowed)
+	}
+	if _, found := current.List("ac_1", "ipp_2"); found {
+		t.Error("another account's is found")
+	}
+}
+
 // The set of networks decides as looking at each rule does.
 func TestCheckAgreesWithEachRule(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // reproducible

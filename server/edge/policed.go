@@ -79,7 +79,7 @@ func answerOf(v policy.Verdict, err error) (*Answer, error) {
 	case v.Decision == policy.Close:
 		return nil, ErrHangUp
 	case v.Decision == policy.Respond:
-		return &Answer{Status: v.Answer.Status, Header: v.Answer.Header, Body: v.Answer.Body}, nil
+		return &Answer{Status: v.Answer.Status, Header: v.Answer.Header, Body: v.Answer.Body, Failure: v.Answer.Failure}, nil
 	}
 	return nil, nil
 }

@@ -53,8 +53,23 @@ func in(phases ...[]expression.Phase) []expression.Phase { return slices.Concat(
 // kinds is every action that there is.
 func kinds() []kind {
 	return []kind{
-		addHeaders(), closeConnection(), compressResponse(), customResponse(), deny(), forwardInternal(), logAction(), redirect(), removeHeaders(),
-		requestBodyFindReplace(), responseBodyFindReplace(), setVars(), sseFindReplace(), urlRewrite(),
+		addHeaders(),
+		circuitBreaker(),
+		closeConnection(),
+		compressResponse(),
+		customResponse(),
+		deny(),
+		forwardInternal(),
+		logAction(),
+		rateLimit(),
+		redirect(),
+		removeHeaders(),
+		requestBodyFindReplace(),
+		responseBodyFindReplace(),
+		restrictIPs(),
+		setVars(),
+		sseFindReplace(),
+		urlRewrite(),
 	}
 }
 
@@ -69,11 +84,8 @@ func absent() map[string]string {
 		"owasp-crs-response": "",
 		"ai-gateway":         "",
 		"basic-auth":         "",
-		"circuit-breaker":    "",
 		"http-request":       "",
 		"jwt-validation":     "",
-		"rate-limit":         "",
-		"restrict-ips":       "",
 		"terminate-tls":      "",
 	}
 }

@@ -24,6 +24,7 @@ type Evaluation struct {
 	endings  []func(status int)
 	accepted accepted
 	event    *eventstream.Event // that is asked about
+	settled  bool               // the policy itself has answered the request
 }
 
 // Step is what a rule has come to, for those who want to know.
@@ -63,7 +64,7 @@ func (e *Evaluation) Request(r Request) (Verdict, error) {
 		}
 	}
 	verdict, err := e.run(expression.Request)
-	if err != nil || verdict.Decision == Respond || verdict.Decision == Close {
+	if e.settled = err != nil || verdict.Decision == Respond || verdict.Decision == Close; e.settled {
 		return verdict, err
 	}
 	for _, k := range e.program.used {

@@ -15,11 +15,11 @@ func (f connFacts) Field(name string) any {
 	c := f.subject.Connection
 	switch name {
 	case "client_ip":
-		return addressFacts{c.Client()}
+		return addressFacts{c.Client(), f.world.Places}
 	case "client_port":
 		return int64(c.Peer().Port())
 	case "server_ip":
-		return addressFacts{c.Local().Addr()}
+		return addressFacts{c.Local().Addr(), f.world.Places}
 	case "server_port":
 		return int64(c.Local().Port())
 	case "server_region":
@@ -30,6 +30,11 @@ func (f connFacts) Field(name string) any {
 	case "bytes_out":
 		_, out := c.Moved()
 		return out
+	case "geo":
+		if f.world.Places == nil {
+			return nil
+		}
+		return originFacts{addressFacts{c.Client(), f.world.Places}}.Field("location")
 	case "ts":
 		return connTimes{f.Evaluation}
 	case "tls":
@@ -51,13 +56,25 @@ func (f connTimes) Field(name string) any {
 }
 
 // addressFacts is an address: its text, and what is known of it.
-type addressFacts struct{ addr netip.Addr }
+type addressFacts struct {
+	addr   netip.Addr
+	places Places // nil: nothing is known
+}
 
 // Text implements expression.Text.
 func (f addressFacts) Text() string { return f.addr.Unmap().String() }
 
 // Field implements expression.Object.
-func (f addressFacts) Field(string) any { return nil }
+func (f addressFacts) Field(name string) any {
+	switch {
+	case f.places == nil:
+	case name == "geo":
+		return originFacts{f}
+	case name == "as":
+		return systemFacts{f}
+	}
+	return nil
+}
 
 // endpointFacts is endpoint.
 type endpointFacts struct{ *Evaluation }

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/policy"
+	"github.com/postern-dev/postern/server/policy/geo"
 	"github.com/postern-dev/postern/server/policy/trial"
 )
 
@@ -35,6 +38,37 @@ func read(t *testing.T, file string, into any) {
 	}
 }
 
+// world is what the policies of golden files find.
+func world() *policy.World {
+	office := access.NewList([]access.Rule{{Network: netip.MustParsePrefix("192.0.2.0/24")}, {Network: netip.MustParsePrefix("192.0.2.13/32"), Deny: true}})
+	return &policy.World{
+		Addresses: func(_ postern.AccountID, id string) (*access.List, bool) { return office, id == "ipp_office" },
+		Places:    places{},
+	}
+}
+
+// places knows one network.
+type places struct{}
+
+func (places) knows(addr netip.Addr) bool {
+	return netip.MustParsePrefix("192.0.2.0/24").Contains(addr)
+}
+
+func (p places) Place(addr netip.Addr) (at, registered geo.Place) {
+	if !p.knows(addr) {
+		return at, registered
+	}
+	return geo.Place{City: "Berlin", Country: "Germany", CountryCode: "DE", Subdivision: "Berlin", EU: true, Timezone: "Europe/Berlin",
+		Latitude: "52.5", Longitude: "13.4", Radius: "20"}, geo.Place{CountryCode: "PT"}
+}
+
+func (p places) System(addr netip.Addr) geo.System {
+	if !p.knows(addr) {
+		return geo.System{}
+	}
+	return geo.System{Number: 64496, Organization: "Example Net"}
+}
+
 // Every action does what testdata/golden says; each has three cases at least.
 func TestGolden(t *testing.T) {
 	cases := map[string]int{}
@@ -52,7 +86,7 @@ func TestGolden(t *testing.T) {
 			}
 			for _, c := range g.Cases {
 				cases[filepath.Base(filepath.Dir(file))]++
-				got, err := trial.Run(t.Context(), program, at, &policy.World{}, c)
+				got, err := trial.Run(t.Context(), program, at, world(), c)
 				if err != nil || c.Want == nil {
 					t.Errorf("%s: %v", c.Name, err)
 					continue

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/policy/body"
 )
 
@@ -86,6 +87,10 @@ type World struct {
 	Now func() time.Time
 	// Secret gives a vault's secret.
 	Secret func(ctx context.Context, account postern.AccountID, vault, name string) (postern.Secret, error)
+	// Addresses gives an IP policy of an account's, as it is now.
+	Addresses func(account postern.AccountID, id string) (*access.List, bool)
+	// Places knows about addresses; nil: nothing.
+	Places Places
 	// Log takes what the action log writes.
 	Log func(ctx context.Context, l Logged)
 	// Bodies has the memory for changing bodies; nil gives each exchange its own.

@@ -1,6 +1,10 @@
 package policy
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/postern-dev/postern"
+)
 
 // Verdict is what is to become of a connection or exchange. The zero value lets it go on.
 type Verdict struct {
@@ -33,4 +37,6 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	// Failure has a page with its code sent, with Header: Body does not matter.
+	Failure *postern.Error
 }

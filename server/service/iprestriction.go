@@ -109,6 +109,20 @@ func (s *Service) Restrictions(ctx context.Context) ([]access.Restriction, error
 	return all, err
 }
 
+// AddressPolicies returns the IP policies of all accounts with their rules.
+func (s *Service) AddressPolicies(ctx context.Context) ([]access.Policy, error) {
+	var all []access.Policy
+	err := s.read(ctx, func(ctx context.Context, tx store.Tx) error {
+		all = nil
+		return eachRow(ctx, tx.IPPolicies(), nil, func(row *store.IPPolicy) error {
+			rules, err := readRules(ctx, tx, row.ID)
+			all = append(all, access.Policy{Account: row.Account, ID: row.ID, Rules: rules})
+			return err
+		})
+	})
+	return all, err
+}
+
 // readRules returns the rules of one policy.
 func readRules(ctx context.Context, tx store.Tx, policy string) ([]access.Rule, error) {
 	rules := []access.Rule{}

@@ -55,7 +55,7 @@ func (b *Breaker) State() State {
 	return b.state
 }
 
-// Enter asks whether a request may pass. If ok, Leave is told how it ended; a trial that
+// Enter asks whether a request may pass. If ok, Leave is told how it ended, or Abandon; a trial that
 // nobody hears of again is given up after the time for which the Breaker stays open.
 // Otherwise retryAfter is when to ask again.
 func (b *Breaker) Enter() (p Pass, ok bool, retryAfter time.Duration) {
@@ -94,6 +94,16 @@ func (b *Breaker) Leave(p Pass, failed bool) {
 		if b.well++; b.well == trials {
 			b.become(Closed, now)
 		}
+	}
+}
+
+// Abandon gives back a request that Enter let through and of which nothing can be said:
+// it does not count, and another may be the trial instead.
+func (b *Breaker) Abandon(p Pass) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.term == b.term && b.state == HalfOpen {
+		b.out--
 	}
 }
 

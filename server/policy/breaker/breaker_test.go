@@ -215,6 +215,25 @@ func TestTrialsThatVanish(t *testing.T) {
 	})
 }
 
+// A trial of which nothing can be said is another's turn.
+func TestAbandonedTrial(t *testing.T) {
+	try(t, breaker.Default(), func(b bench) {
+		early, _, _ := b.Enter()
+		b.requests(10, true)
+		time.Sleep(10 * time.Second)
+		for range 10 {
+			p, ok, _ := b.Enter()
+			if !ok {
+				t.Fatal("refused")
+			}
+			b.Abandon(p)
+			b.Abandon(early) // not one of these trials
+		}
+		b.requests(3, false)
+		b.is(breaker.Closed)
+	})
+}
+
 // However many ask at once, only so many trials pass.
 func TestTrialsAreBounded(t *testing.T) {
 	try(t, breaker.Default(), func(b bench) {

@@ -2,14 +2,15 @@ package breaker
 
 import "time"
 
-const buckets = 10
+// Buckets is in how many parts a window is counted.
+const Buckets = 10
 
 // outcomes are those of a sliding window, counted in buckets: what is in a bucket is
 // forgotten together. The zero value is empty.
 type outcomes struct {
 	began  time.Time // the first bucket that there was
 	newest int64     // the number of the newest bucket since then
-	counts [buckets]struct{ all, bad int64 }
+	counts [Buckets]struct{ all, bad int64 }
 }
 
 // add counts one more.
@@ -17,12 +18,12 @@ func (o *outcomes) add(now time.Time, window time.Duration, failed bool) {
 	if o.began.IsZero() {
 		o.began = now
 	}
-	at := max(o.newest, int64(now.Sub(o.began)/(window/buckets)))
-	for passed := min(at-o.newest, buckets); passed > 0; passed-- {
-		o.counts[(at-passed+1)%buckets].all, o.counts[(at-passed+1)%buckets].bad = 0, 0
+	at := max(o.newest, int64(now.Sub(o.began)/(window/Buckets)))
+	for passed := min(at-o.newest, Buckets); passed > 0; passed-- {
+		o.counts[(at-passed+1)%Buckets].all, o.counts[(at-passed+1)%Buckets].bad = 0, 0
 	}
 	o.newest = at
-	bucket := &o.counts[at%buckets]
+	bucket := &o.counts[at%Buckets]
 	bucket.all++
 	if failed {
 		bucket.bad++

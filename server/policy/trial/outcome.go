@@ -12,7 +12,7 @@ import (
 // Outcome is what became of a case. In a wish, what is left empty is not compared.
 type Outcome struct {
 	Decision string    `yaml:"decision"` // continue, respond, close, forward or fail
-	Code     string    `yaml:"code"`     // of the error, with fail
+	Code     string    `yaml:"code"`     // of the error, with fail, or of the page
 	Forward  string    `yaml:"forward"`
 	Request  *Request  `yaml:"request"`  // as the service gets it
 	Response *Response `yaml:"response"` // as the visitor gets it
@@ -74,7 +74,12 @@ func (o *Outcome) take(v policy.Verdict, err error) bool {
 		return true
 	}
 	o.Decision, o.Forward = v.Decision.String(), v.Forward
-	if v.Decision == policy.Respond {
+	switch {
+	case v.Decision != policy.Respond:
+	case v.Answer.Failure != nil:
+		o.Code = string(v.Answer.Failure.Code)
+		o.Response = &Response{Status: v.Answer.Status, Headers: values(v.Answer.Header)}
+	default:
 		o.Response = &Response{v.Answer.Status, values(v.Answer.Header), string(v.Answer.Body)}
 	}
 	return v.Decision != policy.Continue
