@@ -1,6 +1,7 @@
 package expression_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/postern-dev/postern/server/policy/expression"
@@ -40,4 +41,28 @@ func TestTrue(t *testing.T) {
 			t.Errorf("%s: %v, %v", text, got, err)
 		}
 	}
+}
+
+// One expression and one template serve many exchanges at the same time.
+func TestManyAtOnce(t *testing.T) {
+	x := mustCompile(expression.Request, `getReqHeader("user-agent").exists(v, v.matches("(?i)curl")) && vars.n == 3`)
+	tmpl, problem := expression.CompileTemplate(expression.Request, `${req.host} ${[1, 2].map(n, n * vars.n)}`)
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				s := scope()
+				if ok, err := x.True(s); !ok {
+					t.Error(err)
+				}
+				if got, err := tmpl.Text(s); got != "shop.example.com [3,6]" {
+					t.Errorf("%q, %v", got, err)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -26,7 +26,7 @@ func CompileTemplate(p Phase, text string) (*Template, *Problem) {
 	}
 	t := &Template{}
 	scan := scanner{text: text}
-	for {
+	for count := 1; ; count++ {
 		plain, inner, at, problem := scan.next()
 		if problem != nil {
 			return nil, problem
@@ -38,6 +38,9 @@ func CompileTemplate(p Phase, text string) (*Template, *Problem) {
 			return t, nil
 		}
 		line, column := position(text, at)
+		if count > mostParts {
+			return nil, &Problem{line, column, "the text has too many ${ }: 128 are the most"}
+		}
 		if strings.TrimSpace(inner) == "" {
 			return nil, &Problem{line, column, "there is no expression within ${ }; write $${ for ${ itself"}
 		}
@@ -46,9 +49,7 @@ func CompileTemplate(p Phase, text string) (*Template, *Problem) {
 			problem.Line, problem.Column = shift(line, column, problem.Line, problem.Column)
 			return nil, problem
 		}
-		if t.parts = append(t.parts, part{expression: x, line: line, column: column}); len(t.parts) > 2*mostParts {
-			return nil, &Problem{line, column, "the text has too many ${ }: 128 are the most"}
-		}
+		t.parts = append(t.parts, part{expression: x, line: line, column: column})
 	}
 }
 

@@ -85,7 +85,7 @@ func TestTemplateProblems(t *testing.T) {
 		"${res.status_code}":          "there is no res in on_http_request yet",
 		"${hasReqHeader(}":            "column 16: the expression cannot be read",
 		strings.Repeat("a", 64<<10+1): "64 KiB are the most",
-		strings.Repeat("${1}", 300):   "128 are the most",
+		strings.Repeat("${1}", 129):   "128 are the most",
 	} {
 		_, problem := expression.CompileTemplate(expression.Request, text)
 		if problem == nil || !strings.Contains(problem.String(), want) {
