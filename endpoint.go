@@ -42,6 +42,9 @@ type EndpointOptions struct {
 	// Policy is the traffic policy that everything is held to, as text. It is a secret,
 	// for there may be passwords in it.
 	Policy Secret
+	// PolicyBefore is held to before Policy: what the other options of the endpoint mean,
+	// in the language of policies.
+	PolicyBefore Secret
 }
 
 // UpstreamProtocol is the HTTP version spoken to the agent's side.

@@ -16,7 +16,7 @@ func newPolicies() *policy.Library {
 
 // compilePolicy compiles the policy of an endpoint that an agent has.
 func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
-	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL.Scheme, e.URL.Internal()))
+	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL, e.Options))
 	if err != nil {
 		return nil, policy.Coded(err)
 	}

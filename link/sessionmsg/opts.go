@@ -78,26 +78,10 @@ func (p *proxyVersion) UnmarshalJSON(raw []byte) error {
 // silence: whoever asks for an IP restriction and gets an open endpoint has been
 // harmed.
 func (o *opts) unsupported() []string {
-	var names []string
-	if o.Auth != "" {
-		names = append(names, "Auth")
-	}
 	if o.TLSTermination != nil && len(o.TLSTermination.SealedKey) > 0 {
-		names = append(names, "TLSTermination.sealed_key")
+		return []string{"TLSTermination.sealed_key"}
 	}
-	// These two have no fields: that they are there is the request.
-	if present(o.Compression) {
-		names = append(names, "Compression")
-	}
-	if present(o.WebsocketTCPConverter) {
-		names = append(names, "WebsocketTCPConverter")
-	}
-	for _, option := range o.middleware() {
-		if asksForSomething(option.value) {
-			names = append(names, option.name)
-		}
-	}
-	return names
+	return nil
 }
 
 type namedOption struct {
@@ -122,16 +106,30 @@ func (o *opts) middleware() []namedOption {
 	}
 }
 
-// asked is what a policy can be made of, as link.BindRequest has it; nil for nothing.
+// asked is what a policy is to do, as link.BindRequest has it; nil for nothing.
 func (o *opts) asked() map[string]json.RawMessage {
-	if strings.TrimSpace(o.TrafficPolicy) == "" {
+	all := make(map[string]json.RawMessage)
+	for name, text := range map[string]string{"Auth": o.Auth, TrafficPolicy: o.TrafficPolicy} {
+		if strings.TrimSpace(text) != "" {
+			all[name], _ = json.Marshal(text) // a string always can be
+		}
+	}
+	// These two have no fields: that they are there is the request.
+	if present(o.Compression) {
+		all["Compression"] = o.Compression
+	}
+	if present(o.WebsocketTCPConverter) {
+		all["WebsocketTCPConverter"] = o.WebsocketTCPConverter
+	}
+	for _, option := range o.middleware() {
+		if asksForSomething(option.value) {
+			all[option.name] = option.value
+		}
+	}
+	if len(all) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(o.TrafficPolicy)
-	if err != nil { // cannot happen: it is a string
-		return nil
-	}
-	return map[string]json.RawMessage{TrafficPolicy: text}
+	return all
 }
 
 // TrafficPolicy is the option whose value is a traffic policy, as text.

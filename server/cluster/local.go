@@ -49,7 +49,7 @@ func (l *Local) Obey(compile func(postern.Endpoint) (*policy.Program, error)) { 
 // program is the policy of an endpoint, nil for none.
 func (l *Local) program(e postern.Endpoint) (*policy.Program, error) {
 	switch {
-	case e.Options.Policy == "":
+	case e.Options.Policy == "" && e.Options.PolicyBefore == "":
 		return nil, nil
 	case l.compile == nil:
 		return nil, postern.Errorf(postern.CodeOptionUnsupported, "endpoints with a traffic policy are not served here")

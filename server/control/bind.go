@@ -36,7 +36,7 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err != nil {
 		return link.Bound{}, err
 	}
-	if r.Options.Policy, err = s.control.policyOf(r, PolicyTarget(wish.url.Scheme, wish.url.Internal())); err != nil {
+	if err := s.control.usePolicy(&r, wish.url); err != nil {
 		return link.Bound{}, err
 	}
 	if r.ID == "" {

@@ -27,6 +27,7 @@ type lent struct {
 	Endpoint  postern.Endpoint
 	Key       string // Endpoint's KeyPEM, which masks itself
 	Policy    string // Endpoint's, likewise
+	Before    string // Endpoint's PolicyBefore, likewise
 	Client    string
 	Since     time.Duration
 	Transport string
@@ -39,7 +40,8 @@ const (
 )
 
 func lentOf(l cluster.Live) lent {
-	return lent{Endpoint: l.Endpoint, Key: l.Endpoint.Options.KeyPEM.Reveal(), Policy: l.Endpoint.Options.Policy.Reveal(), Client: l.Client, Since: l.Since,
+	return lent{Endpoint: l.Endpoint, Key: l.Endpoint.Options.KeyPEM.Reveal(), Policy: l.Endpoint.Options.Policy.Reveal(), Before: l.Endpoint.Options.PolicyBefore.Reveal(),
+		Client: l.Client, Since: l.Since,
 		Transport: l.Session.Transport(), Remote: l.Session.RemoteAddr()}
 }
 
@@ -162,7 +164,7 @@ func parseNotices(text []byte) ([]notice, error) {
 		}
 		if add := notices[i].Add; add != nil {
 			add.Endpoint.Options.KeyPEM = postern.Secret(add.Key)
-			add.Endpoint.Options.Policy = postern.Secret(add.Policy)
+			add.Endpoint.Options.Policy, add.Endpoint.Options.PolicyBefore = postern.Secret(add.Policy), postern.Secret(add.Before)
 		}
 	}
 	return notices, nil

@@ -19,8 +19,14 @@ const (
 // Compile reads a policy for a target. Its error is Problems. It takes milliseconds, and
 // does not look at anything but the text.
 func Compile(text string, target Target) (*Program, error) {
-	c := &compiler{target: target, program: &Program{text: text}}
+	c := &compiler{target: target, program: &Program{text: text, before: target.Before}}
+	if target.Before != "" {
+		c.fromOptions = true
+		c.compile(target.Before.Reveal())
+		c.fromOptions = false
+	}
 	c.compile(text)
+	c.finish()
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
@@ -31,6 +37,8 @@ type compiler struct {
 	target   Target
 	program  *Program
 	problems Problems
+	// fromOptions says that what is read was written by us, from options.
+	fromOptions bool
 }
 
 func (c *compiler) compile(text string) {
@@ -50,10 +58,29 @@ func (c *compiler) compile(text string) {
 	for _, f := range document.fields {
 		c.phase(f)
 	}
+}
+
+// finish looks at the whole.
+func (c *compiler) finish() {
 	if c.target.Last && len(c.problems) == 0 && !c.program.Terminates(c.target) {
-		c.report(postern.CodePolicyNotTerminating, document, "",
+		c.report(postern.CodePolicyNotTerminating, &node{line: 1, column: 1}, "",
 			"the policy does not end with a rule that answers whatever comes over %s", c.target.Scheme)
 	}
+	for at, rules := range c.program.phases {
+		if n := gates(rules); n > 1 {
+			c.report(postern.CodePolicyTwoGates, nil, expression.Phase(at).String(), "%d actions ask every visitor to sign in; one can", n)
+		}
+	}
+}
+
+// gates counts the actions that every visitor must sign in at.
+func gates(rules []rule) (n int) {
+	for _, r := range rules {
+		if len(r.expressions) == 0 {
+			n += r.authenticating
+		}
+	}
+	return n
 }
 
 func (c *compiler) phase(f field) {
@@ -92,15 +119,6 @@ func (c *compiler) rules(p phase, items []*node) {
 			c.report(postern.CodePolicyUnreachable, items[i+1], fmt.Sprintf("%s[%d]", p.name, i+1), "it is never reached: the rule before answers whatever comes")
 			return
 		}
-	}
-	authenticating := 0
-	for _, r := range c.program.phases[p.at] {
-		if len(r.expressions) == 0 {
-			authenticating += r.authenticating
-		}
-	}
-	if authenticating > 1 {
-		c.report(postern.CodePolicyTwoGates, nil, p.name, "%d actions ask every visitor to sign in; one can", authenticating)
 	}
 }
 

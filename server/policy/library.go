@@ -19,7 +19,7 @@ type Library struct {
 	swept  int // how many were known after the last sweep
 }
 
-type volume struct{ owner, text string }
+type volume struct{ owner, before, text string }
 
 // recentPrograms is how many programs nobody uses are kept.
 const recentPrograms = 1000
@@ -33,7 +33,7 @@ func NewLibrary(e Editable) *Library {
 func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := volume{owner, text}
+	key := volume{owner, t.Before.Reveal(), text}
 	if p := l.known[key].Value(); p != nil {
 		return p, nil
 	}

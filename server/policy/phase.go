@@ -51,6 +51,8 @@ type Target struct {
 	Internal bool // it is reached from other endpoints only
 	// Last says that nobody stands behind: the policy must answer whatever comes.
 	Last bool
+	// Before is a policy of OfOptions that is held to before the text; "" for none.
+	Before postern.Secret
 	// Editable says which headers may be edited; nil functions allow all.
 	Editable Editable
 }

@@ -61,6 +61,9 @@ func (c *compiler) report(code postern.Code, n *node, where, format string, args
 		return
 	}
 	p := Problem{Where: where, Code: code, Message: fmt.Sprintf(format, args...)}
+	if c.fromOptions {
+		p.Where, n = "an option of the endpoint", nil
+	}
 	if n != nil {
 		p.Line, p.Column = n.line, n.column
 	}

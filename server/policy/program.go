@@ -1,11 +1,15 @@
 package policy
 
-import "github.com/postern-dev/postern/server/policy/expression"
+import (
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/expression"
+)
 
 // Program is a compiled policy. It never changes, but for what its actions count, and may
 // be used by all at a time.
 type Program struct {
 	text   string
+	before postern.Secret // what was held to before
 	phases [phaseCount][]rule
 	needs  Needs
 	used   []kind // by phases behind that of requests, each once
@@ -35,7 +39,7 @@ func (p *Program) Text() string { return p.text }
 
 // Same tells whether two programs, which may be nil, do the same.
 func (p *Program) Same(other *Program) bool {
-	return p == other || p != nil && other != nil && p.text == other.text
+	return p == other || p != nil && other != nil && p.text == other.text && p.before.Equal(other.before)
 }
 
 // Connects tells whether there are rules for connections.

@@ -1,0 +1,93 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy"
+	"github.com/postern-dev/postern/server/policy/trial"
+)
+
+func options(t *testing.T, text string) map[string]json.RawMessage {
+	t.Helper()
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Options of older clients do what they did there, before what a policy of today says.
+func TestOfOptions(t *testing.T) {
+	before, err := policy.OfOptions(options(t, `{
+		"RequestHeaders": {"add": ["x-a: 1", "x-a: ${two}"], "remove": ["x-gone"], "addParsed": {"x-parsed": "3"}},
+		"ResponseHeaders": {"add": ["x-from:edge"]},
+		"UserAgentFilter": {"allow": ["^curl/"], "deny": ["bad\"bot"]},
+		"Policy": {"Inbound": [{"Name": "old", "Expressions": ["req.url.path == '/old'"], "Actions": [{"Type": "deny", "Config": {"status_code": 410}}]}]},
+		"TrafficPolicy": "is read elsewhere"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := target(postern.HTTPS, false)
+	at.Before = before
+	program, err := policy.Compile("on_http_request: [{actions: [{type: add-headers, config: {headers: {x-b: \"${req.headers['x-a'][0]}\"}}}]}]", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(path, agent string) *trial.Outcome {
+		c := trial.Case{Request: &trial.Request{URL: "https://app.example.com" + path, Headers: map[string]trial.Values{"User-Agent": {agent}, "X-Gone": {"x"}}}}
+		out, err := trial.Run(t.Context(), program, at, &policy.World{}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for _, miss := range ask("/", "curl/8").Misses(&trial.Outcome{
+		Decision: "continue",
+		Request:  &trial.Request{Headers: map[string]trial.Values{"X-A": {"1", "${two}"}, "X-B": {"1"}, "X-Parsed": {"3"}, "X-Gone": nil}},
+		Response: &trial.Response{Status: 200, Headers: map[string]trial.Values{"X-From": {"edge"}}},
+	}) {
+		t.Error(miss)
+	}
+	for agent, status := range map[string]int{"wget": 403, "curl/8 bad\"bot": 403, "": 403} {
+		if out := ask("/", agent); out.Decision != "respond" || out.Response.Status != status {
+			t.Errorf("%q: %+v", agent, out)
+		}
+	}
+	if out := ask("/old", "curl/8"); out.Decision != "respond" || out.Response.Status != 410 {
+		t.Errorf("the old policy: %+v", out)
+	}
+}
+
+// What cannot be honoured or understood is refused: it may be what keeps strangers out.
+func TestOptionsThatAreRefused(t *testing.T) {
+	for text, code := range map[string]postern.Code{
+		`{"OAuth": {"provider": "google"}}`:              postern.CodeOptionUnsupported,
+		`{"OIDC": {"issuer_url": "https://x"}}`:          postern.CodeOptionUnsupported,
+		`{"WebhookVerification": {"provider": "slack"}}`: postern.CodeOptionUnsupported,
+		`{"MiddlewareBytes": "CgA="}`:                    postern.CodeOptionUnsupported,
+		`{"NeverHeardOf": true}`:                         postern.CodeOptionUnsupported,
+		`{"Auth": "nobody"}`:                             postern.CodeBindInvalid,
+		`{"BasicAuth": {"credentials": "u:p"}}`:          postern.CodeBindInvalid,
+		`{"IPRestriction": []}`:                          postern.CodeBindInvalid,
+		`{"RequestHeaders": {"add": ["no colon"]}}`:      postern.CodeBindInvalid,
+	} {
+		if _, err := policy.OfOptions(options(t, text)); !postern.HasCode(err, code) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	before, err := policy.OfOptions(options(t, `{"UserAgentFilter": {"deny": ["("]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := target(postern.HTTPS, false)
+	at.Before = before
+	if _, err := policy.Compile("", at); err == nil || !strings.Contains(err.Error(), "an option of the endpoint") {
+		t.Errorf("a pattern that is none: %v", err)
+	}
+	if none, err := policy.OfOptions(options(t, `{"BasicAuth": {"credentials": []}, "IPRestriction": {}}`)); none != "" || err != nil {
+		t.Errorf("options that ask for nothing: %v", err)
+	}
+}
