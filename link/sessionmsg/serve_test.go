@@ -165,7 +165,7 @@ func TestBindErrorsAreReplies(t *testing.T) {
 		request any
 		code    postern.Code
 	}{
-		{"an option that we lack", bind("https", `{"Auth":"a:b"}`), postern.CodeOptionUnsupported},
+		{"an option that we lack", bind("tls", `{"TLSTermination":{"cert":"YQ==","sealed_key":"YQ=="}}`), postern.CodeOptionUnsupported},
 		{"a bad name", bind("https", `{"URL":"https://a b.test"}`), postern.CodeHostnameInvalid},
 		{"no message", map[string]any{"Proto": 1}, postern.CodeProtocolViolation},
 	}

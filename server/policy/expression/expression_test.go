@@ -24,7 +24,7 @@ func TestTrue(t *testing.T) {
 		`req.cookies["session"][1].value == "s2"`, `size(req.cookies) == 1`, `hasQueryParam("q") && !hasQueryParam("z")`, `getQueryParam("q") == ["1", "2"]`,
 		`req.url.path.startsWith("/api/")`, `req.url == "https://shop.example.com:8443/api/v1/x?q=1&q=2&a=b"`, `req.url.query_params["a"][0] == "b"`,
 		`req.content_type == "text/html"`, `req.content_type.parameters["charset"] == "utf-8"`, `json.encode(req.content_type.parameters) == '{"charset":"utf-8"}'`,
-		`req.user_agent.is_bot && req.user_agent == "curl/8"`, `has(conn.tls)`, `has(conn.tls.sni) && !has(conn.tls.version)`, `!has(conn.k8s)`, `has(conn.client_ip)`,
+		`req.user_agent.is_bot && req.user_agent == "curl/8"`, `!(req.user_agent.matches("a") || string(req.url).matches("^x"))`, `has(conn.tls)`, `has(conn.tls.sni) && !has(conn.tls.version)`, `!has(conn.k8s)`, `has(conn.client_ip)`,
 		`vars.team == "blue"`, `vars.n == 3`, `vars.yes`, `has(vars.team) && !has(vars.other)`, `vars.list[1] == 1`, `actions.ngrok.rate_limit.limited`,
 		`vars.object.x == "y" && has(vars.object.x) && !has(vars.object.z)`, `vars["object"]["x"] == "y"`, `[vars.object].exists(o, o.x == "y")`,
 		`req.cookies["session"].exists(c, c.value == "s2")`, `req.cookies.session.map(c, c.value) == ["s1", "s2"]`,

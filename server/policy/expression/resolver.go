@@ -94,7 +94,7 @@ var typeNames = []string{"bool", "bytes", "double", "int", "list", "map", "null_
 func (r *resolver) selection(e ast.Expr, selected bool) {
 	selection := e.AsSelect()
 	operand, name := selection.Operand(), selection.FieldName()
-	if r.isNow(e) {
+	if r.isNow(e) || strings.HasPrefix(name, textMark) { // of a call that was looked at before
 		return
 	}
 	if of := r.structureOf(operand); of != nil {
