@@ -46,6 +46,9 @@ func (x *Exchange) attrs() []slog.Attr {
 	if x.route != nil {
 		attrs = append(attrs, slog.String("endpoint", x.route.URL.String()))
 	}
+	if x.forwarded.to != nil {
+		attrs = append(attrs, slog.String("forwarded_to", x.forwarded.to.URL.String()))
+	}
 	if x.member != "" {
 		attrs = append(attrs, slog.String("endpoint_id", string(x.member)))
 	}

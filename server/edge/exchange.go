@@ -33,7 +33,9 @@ type Exchange struct {
 	host   postern.Hostname
 	route  *route.Route
 	client clientFacts
-	member postern.EndpointID // the last that was tried
+
+	forwarded forwarding         // by a policy, to an internal endpoint
+	member    postern.EndpointID // the last that was tried
 
 	// Outcome.
 	status   int   // 0 until the answer's head was sent
@@ -151,7 +153,7 @@ const mostTries = 16
 func (x *Exchange) forward(f forwarder) error {
 	m, err := x.pick()
 	if err != nil {
-		return x.forwardLater(f, offline(x.host), nil)
+		return x.forwardLater(f, x.offline(), nil)
 	}
 	failed := x.offer(m, f)
 	if failed == nil || !unseen(failed) || !f.untouched() {
@@ -165,7 +167,7 @@ func (x *Exchange) forward(f forwarder) error {
 func (x *Exchange) forwardElsewhere(m route.Member, failed error, f forwarder) error {
 	tried := []route.Member{m}
 	for len(tried) < mostTries && unseen(failed) && f.untouched() {
-		m, err := x.route.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
+		m, err := x.serving().Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
 		if err != nil {
 			break // nobody is left: the link's own error says more
 		}
@@ -184,7 +186,7 @@ func (x *Exchange) offer(m route.Member, f forwarder) (err error) {
 	}
 	if !x.obeys(m) {
 		if !f.untouched() {
-			return offline(x.host)
+			return x.offline()
 		}
 		return x.judgeAnew(m)
 	}
@@ -237,9 +239,10 @@ func (x *Exchange) serveRoute(f forwarder, begin func() error) error {
 			return err
 		}
 		if moves == mostMoves {
-			return offline(x.host)
+			return x.offline()
 		}
 		x.account()
+		x.forwarded = forwarding{}
 		x.begun, x.over, x.followers, x.obeyed = false, false, x.followers[:0], nil
 	}
 }
@@ -270,7 +273,7 @@ func (x *Exchange) pick() (route.Member, error) {
 		x.picked = nil
 		return m, nil
 	}
-	return x.route.Owner.Pick(nil)
+	return x.serving().Owner.Pick(nil)
 }
 
 // unseen tells whether the service cannot have seen anything of the request.

@@ -63,19 +63,26 @@ func (x *Exchange) forwardLater(f forwarder, failed error, tried []route.Member)
 	if x.edge.config.Recent == nil {
 		return failed
 	}
-	x.edge.await(x.edge.returning(x.route), func() bool {
+	at := x.serving()
+	x.edge.await(x.edge.returning(at), func() bool {
 		if !f.untouched() {
 			return true
 		}
-		m, r := x.edge.another(x.route, tried)
+		m, r := x.edge.another(at, tried)
 		if m == nil {
 			return false
 		}
-		if r != x.route && (x.begun || x.live.planFor(r).needs&(NeedHead|NeedBytes) != 0) {
+		if r != at && x.forwarded.to != nil {
+			failed = errMoved
+			return true
+		}
+		if r != at && (x.begun || x.live.planFor(r).needs&(NeedHead|NeedBytes) != 0) {
 			x.route, failed = r, errMoved
 			return true
 		}
-		x.route = r
+		if r != at {
+			at, x.route = r, r
+		}
 		failed = x.offer(m, f)
 		tried = append(tried, m)
 		return failed == nil || !away(failed)

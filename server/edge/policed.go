@@ -35,40 +35,61 @@ func (p *policies) Subscribe(r *route.Route) Subscription {
 // policed holds one exchange to the policy of the member that it is for.
 type policed struct {
 	Passive
-	edge       *Edge
-	evaluation *policy.Evaluation // nil where the member has none
+	edge        *Edge
+	evaluations []*policy.Evaluation // of the endpoints on the way, the public one first; those without a policy have none
 }
 
 // Request implements Follower.
 func (p *policed) Request(x *Exchange) (*Answer, error) {
-	x.obeyed = x.policyOf()
-	if x.obeyed == nil {
-		return nil, nil
-	}
 	conn := &visitorFacts{v: x.visitor, client: x.Client()}
-	p.evaluation = x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
-		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.route, x.picked),
-		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started,
-	})
-	verdict, err := x.visitor.connected(p.evaluation, x.obeyed)
-	if err == nil && verdict.Decision == policy.Continue {
-		verdict, err = p.evaluation.Request(&x.request)
+	for {
+		x.obeyed = x.policyOf()
+		if x.obeyed == nil {
+			return nil, nil
+		}
+		verdict, err := p.judge(x, conn)
+		if err != nil || verdict.Decision != policy.Forward {
+			return answerOf(verdict, err)
+		}
 	}
-	return answerOf(verdict, err)
+}
+
+// judge asks the policy that x obeys now.
+func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error) {
+	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
+		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
+		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward,
+	})
+	p.evaluations = append(p.evaluations, evaluation)
+	before := x.forwarded.hops
+	verdict, err := x.visitor.connected(evaluation, x.obeyed)
+	switch {
+	case err != nil:
+		return verdict, err
+	case verdict.Decision == policy.Forward && x.forwarded.hops == before: // said of the connection before
+		if err = x.Forward(verdict.Forward); err == nil || !verdict.Continues {
+			return verdict, err
+		}
+	case verdict.Decision != policy.Continue:
+		return verdict, nil
+	}
+	return evaluation.Request(&x.request)
 }
 
 // Response implements Follower.
 func (p *policed) Response(x *Exchange) (*Answer, error) {
-	if p.evaluation == nil {
-		return nil, nil
+	for _, evaluation := range slices.Backward(p.evaluations) {
+		if answer, err := answerOf(evaluation.Response(&x.response)); answer != nil || err != nil {
+			return answer, err
+		}
 	}
-	return answerOf(p.evaluation.Response(&x.response))
+	return nil, nil
 }
 
 // End implements Follower.
 func (p *policed) End(x *Exchange) {
-	if p.evaluation != nil {
-		p.evaluation.End(x.status)
+	for _, evaluation := range p.evaluations {
+		evaluation.End(x.status)
 	}
 }
 
@@ -88,9 +109,13 @@ func answerOf(v policy.Verdict, err error) (*Answer, error) {
 // right now it is one of the route's: whoever comes is asked by obeys.
 func (x *Exchange) policyOf() *policy.Program {
 	if x.picked == nil {
-		m, err := x.route.Owner.Pick(nil)
+		at := x.serving()
+		m, err := at.Owner.Pick(nil)
+		if err != nil && len(at.Policies) == 0 {
+			return nil
+		}
 		if err != nil {
-			return slices.MaxFunc(x.route.Policies, func(a, b *policy.Program) int { return int(a.Needs()) - int(b.Needs()) })
+			return slices.MaxFunc(at.Policies, func(a, b *policy.Program) int { return int(a.Needs()) - int(b.Needs()) })
 		}
 		x.picked = m
 	}
@@ -105,6 +130,10 @@ func (x *Exchange) obeys(m route.Member) bool {
 // judgeAnew has the request held to the policy of m, which nobody has asked yet. It may
 // have come with a route that the exchange does not know.
 func (x *Exchange) judgeAnew(m route.Member) error {
+	if x.forwarded.to != nil {
+		x.picked = nil
+		return errMoved // from the public endpoint on
+	}
 	x.picked = m
 	if now := x.edge.config.Routes.Load().HTTP(x.host, x.visitor.secure); now != nil {
 		x.route = now
@@ -140,6 +169,9 @@ func (v *visitor) connected(e *policy.Evaluation, program *policy.Program) (poli
 	}
 	j := judgement{program: program}
 	j.verdict, j.err = e.Connect()
+	if isCode(j.err, postern.CodeInternalOffline) {
+		return j.verdict, j.err // it may be online for the next request
+	}
 	j.state = e.State()
 	e.Resume(j.state) // what e sets from now on is its own
 	v.judgements = append(v.judgements, j)

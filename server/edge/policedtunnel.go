@@ -6,10 +6,24 @@ import (
 	"github.com/postern-dev/postern/server/route"
 )
 
-// judge asks the policy of the member that a relayed connection would go to. The result is
-// that policy, which only members that have it may be given the connection of; or why the
-// connection ends.
-func (e *Edge) judge(v *visitor, r *route.Route) (*policy.Program, *postern.Error) {
+// judge asks the policies of those that a relayed connection goes to, from the public
+// endpoint to the one that serves it, which is the first result. The second is that one's
+// policy, which only members that have it may be given the connection of; the last is why
+// the connection ends.
+func (e *Edge) judge(v *visitor, r *route.Route) (*route.Route, *policy.Program, *postern.Error) {
+	var way forwarding
+	for at := r; ; at = way.to {
+		before := way.hops
+		program, refusal := e.judgeOne(v, r, at, &way)
+		if refusal != nil || way.hops == before {
+			return at, program, refusal
+		}
+	}
+}
+
+// judgeOne asks the policy of the member that r's connection would go to at one endpoint
+// on its way.
+func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding) (*policy.Program, *postern.Error) {
 	if len(r.Policies) == 0 {
 		return nil, nil
 	}
@@ -23,12 +37,20 @@ func (e *Edge) judge(v *visitor, r *route.Route) (*policy.Program, *postern.Erro
 	}
 	evaluation := program.Begin(&e.config.Policy, policy.Subject{
 		Context: e.ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m), Started: v.since,
+		Forward: func(to string) error {
+			_, err := way.send(e, public, to)
+			if err == nil {
+				return nil
+			}
+			return e.forwardFailed(public, to, err)
+		},
 	})
 	defer evaluation.End(0)
 	verdict, err := evaluation.Connect()
 	switch {
 	case err != nil:
 		return nil, postern.AsError(err)
+	case verdict.Decision == policy.Forward:
 	case verdict.Decision != policy.Continue:
 		return nil, &postern.Error{Code: postern.CodeHungUp}
 	}

@@ -34,14 +34,17 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		e.tunnelRefused(v, r, refusal)
 		return
 	}
-	program, refusal := e.judge(v, r)
+	to, program, refusal := e.judge(v, r)
 	if refusal != nil {
 		e.tunnelEnded(v, r, relay.Result{Err: refusal})
 		v.abort(refusal)
 		return
 	}
-	header := link.Header{ClientAddr: v.client, Scheme: r.URL.Scheme, PassthroughTLS: passthrough}
-	s, end, err := e.openStream(r, program, header, &visit, func(m route.Member) []byte {
+	if to != r {
+		passthrough = to.URL.Scheme == postern.TLS
+	}
+	header := link.Header{ClientAddr: v.client, Scheme: to.URL.Scheme, PassthroughTLS: passthrough}
+	s, end, err := e.openStream(to, program, header, &visit, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)
 	})
 	if limited(err) {

@@ -215,7 +215,7 @@ func (u *upstream) open(ctx context.Context, x *Exchange, first []byte) (*upstre
 	defer own.Stop()
 	all := time.AfterFunc(5*roomAfter, x.edge.upstreams.closeIdle)
 	defer all.Stop()
-	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.route.URL.Scheme}
+	header := link.Header{ClientAddr: x.visitor.client, Scheme: x.serving().URL.Scheme}
 	relayed := len(first) > 0
 	if u.private {
 		first = append(x.edge.proxyHeader(x.visitor, u.member), first...)

@@ -8,14 +8,11 @@ import (
 // forwardInternal passes what has come on to an internal endpoint of the account.
 func forwardInternal() kind {
 	return kind{
-		name: "forward-internal", phases: in(inTCP, inRequest),
+		name: "forward-internal", phases: in(inTCP, inRequest), needs: NeedChange, // of the endpoint that is forwarded to, whichever that is
 		ends: func(config *node) bool { n := config.get("on_error"); return n.none() || n.text != "continue" },
 		build: func(c *config) action {
 			c.require("url")
 			f := &forwarding{to: c.template("url"), goesOn: c.choice("on_error", "halt", "halt", "continue") == "continue"}
-			if !c.compiler.target.Last {
-				c.compiler.report(postern.CodePolicyActionAbsent, c.at, c.where, "this server has forward-internal for cloud endpoints only")
-			}
 			return f
 		},
 	}
@@ -31,5 +28,19 @@ func (f *forwarding) run(e *Evaluation) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	if e.subject.Forward != nil {
+		if err := e.subject.Forward(to); err != nil {
+			return f.failed(e, postern.AsError(err))
+		}
+	}
 	return Verdict{Decision: Forward, Forward: to, Continues: f.goesOn}, nil
+}
+
+// failed is what follows where nobody can serve what has come.
+func (f *forwarding) failed(e *Evaluation, why *postern.Error) (Verdict, error) {
+	e.result("forward_internal", map[string]any{"error": map[string]any{"code": string(why.Code), "message": why.Text()}})
+	if f.goesOn {
+		return Verdict{}, nil
+	}
+	return Verdict{}, why
 }

@@ -70,6 +70,9 @@ type Subject struct {
 	Scheme     string // "http" or "https", between visitor and server
 	Protocol   string // the request's, as "HTTP/1.1"
 	Started    time.Time
+	// Forward has an internal endpoint serve what has come; an error says that none does.
+	// nil: what actions say is believed.
+	Forward func(url string) error
 }
 
 // Endpoint is the endpoint whose policy it is.
