@@ -117,7 +117,7 @@ func (p *policedService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
 	w.WriteHeader(max(p.answer.Status, http.StatusOK))
-	_, _ = io.WriteString(w, p.answer.Body)
+	_, _ = io.WriteString(w, p.answer.Text())
 }
 
 // exchange sends a case's request.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/postern-dev/postern/server/policy/expression"
@@ -99,6 +100,9 @@ func Kinds() []string {
 	slices.Sort(names)
 	return names
 }
+
+// Absent lists ngrok's actions that are not built, sorted.
+func Absent() []string { return slices.Sorted(maps.Keys(absent())) }
 
 func kindNamed(name string) (kind, bool) {
 	all := kinds()

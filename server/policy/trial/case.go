@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -46,6 +47,15 @@ type Response struct {
 	Status  int               `yaml:"status"`
 	Headers map[string]Values `yaml:"headers"`
 	Body    string            `yaml:"body"`
+	Repeat  int               `yaml:"repeat"` // how often Body stands there; 0 is once
+}
+
+// Text is the whole body.
+func (r *Response) Text() string {
+	if r.Body == "" {
+		return ""
+	}
+	return strings.Repeat(r.Body, min(max(1, r.Repeat), mostBody/len(r.Body)+1))
 }
 
 // Values are those of one header: a text, or a list of them.
@@ -84,7 +94,7 @@ func (r *Request) head() (*request, error) {
 }
 
 func (r *Response) head() *response {
-	return &response{head: newHead(r.Headers, r.Body), status: cmp.Or(r.Status, http.StatusOK)}
+	return &response{head: newHead(r.Headers, r.Text()), status: cmp.Or(r.Status, http.StatusOK)}
 }
 
 // facts are the connection as policies see it.

@@ -45,8 +45,8 @@ func (o *Outcome) Misses(want *Outcome) (all []string) {
 		if want.Response.Status != 0 && want.Response.Status != o.Response.Status {
 			miss("the status", o.Response.Status, want.Response.Status)
 		}
-		if want.Response.Body != "" && want.Response.Body != o.Response.Body {
-			miss("the answer's body", fmt.Sprintf("%q", o.Response.Body), fmt.Sprintf("%q", want.Response.Body))
+		if want.Response.Body != "" && want.Response.Text() != o.Response.Body {
+			miss("the answer's body", fmt.Sprintf("%q", o.Response.Body), fmt.Sprintf("%q", want.Response.Text()))
 		}
 		all = append(all, missed("the answer's", o.Response.Headers, want.Response.Headers)...)
 	}

@@ -8,7 +8,8 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// File is a policy with cases, and what is to become of them.
+// File is a policy with cases, and what is to become of them. Files for a policy that
+// stands elsewhere have none.
 type File struct {
 	Target postern.Scheme `yaml:"target"`
 	Last   bool           `yaml:"last"` // nobody stands behind
@@ -25,6 +26,11 @@ func ReadFile(name string) (*File, error) {
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeFileUnreadable, "the cases cannot be read: %v", err).Because(err)
 	}
+	return Parse(name, text)
+}
+
+// Parse is ReadFile for a text that is at hand; name is what errors call it.
+func Parse(name string, text []byte) (*File, error) {
 	f := &File{Target: postern.HTTPS}
 	if err := yaml.UnmarshalWithOptions(text, f, yaml.Strict()); err != nil {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "%s: %v", name, err).Because(err)

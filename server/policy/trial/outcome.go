@@ -11,12 +11,12 @@ import (
 
 // Outcome is what became of a case. In a wish, what is left empty is not compared.
 type Outcome struct {
-	Decision string    `yaml:"decision"` // continue, respond, close, forward or fail
-	Code     string    `yaml:"code"`     // of the error, with fail, or of the page
-	Forward  string    `yaml:"forward"`
-	Request  *Request  `yaml:"request"`  // as the service gets it
-	Response *Response `yaml:"response"` // as the visitor gets it
-	Steps    []policy.Step
+	Decision string        `yaml:"decision"` // continue, respond, close, forward or fail
+	Code     string        `yaml:"code"`     // of the error, with fail, or of the page
+	Forward  string        `yaml:"forward"`
+	Request  *Request      `yaml:"request"`  // as the service gets it
+	Response *Response     `yaml:"response"` // as the visitor gets it
+	Steps    []policy.Step `yaml:"-"`
 }
 
 // Run holds a case to a program. An error is for a case that cannot be understood.
@@ -55,7 +55,7 @@ func (o *Outcome) exchange(e *policy.Evaluation, c Case) error {
 	if !over {
 		answer := c.Response.head()
 		if !o.take(e.Response(answer)) {
-			o.Response = &Response{answer.status, values(answer.header), string(answer.body)}
+			o.Response = &Response{Status: answer.status, Headers: values(answer.header), Body: string(answer.body)}
 		}
 	}
 	status := 0
@@ -80,7 +80,7 @@ func (o *Outcome) take(v policy.Verdict, err error) bool {
 		o.Code = string(v.Answer.Failure.Code)
 		o.Response = &Response{Status: v.Answer.Status, Headers: values(v.Answer.Header)}
 	default:
-		o.Response = &Response{v.Answer.Status, values(v.Answer.Header), string(v.Answer.Body)}
+		o.Response = &Response{Status: v.Answer.Status, Headers: values(v.Answer.Header), Body: string(v.Answer.Body)}
 	}
 	return v.Decision != policy.Continue
 }
