@@ -5,6 +5,7 @@ import (
 	"github.com/postern-dev/postern/server/cloud"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/password"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/policy/body"
 )
@@ -19,6 +20,9 @@ func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
 	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL, e.Options))
 	if err != nil {
 		return nil, policy.Coded(err)
+	}
+	for _, warning := range p.Warnings() {
+		s.log.Warn("a traffic policy may not do what is wanted", "endpoint", e.URL.String(), "account", e.Account, "place", warning.Where, "line", warning.Line, "warning", warning.Message)
 	}
 	return p, nil
 }
@@ -38,5 +42,8 @@ const bodyMemory = 256 << 20
 
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
-	return policy.World{Logger: s.log, Addresses: s.doors.List, Bodies: body.NewEncoders(body.NewBudget(bodyMemory))}
+	return policy.World{
+		Logger: s.log, Addresses: s.doors.List, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
+		Signer: s.sealing, Passwords: password.New(password.Ordinary()),
+	}
 }

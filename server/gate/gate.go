@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/password"
 	"github.com/postern-dev/postern/server/throttle"
 )
 
@@ -40,7 +41,7 @@ type Config struct {
 	StopPreflights bool
 
 	Signer    Signer           // nil: no cookies
-	Passwords Passwords        // for credentials with hashes
+	Passwords Passwords        // for credentials with hashes; nil: the gate's own
 	Now       func() time.Time // nil: time.Now
 }
 
@@ -71,6 +72,9 @@ func New(c Config) (*Gate, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Passwords == nil {
+		c.Passwords = password.New(password.Ordinary())
 	}
 	g := &Gate{
 		scope: c.Scope, realm: c.Realm, cookieName: cookieName(c.Scope, c.Realm), stopPreflights: c.StopPreflights,

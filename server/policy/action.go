@@ -55,6 +55,7 @@ func in(phases ...[]expression.Phase) []expression.Phase { return slices.Concat(
 func kinds() []kind {
 	return []kind{
 		addHeaders(),
+		basicAuth(),
 		circuitBreaker(),
 		closeConnection(),
 		compressResponse(),
@@ -84,7 +85,6 @@ func absent() map[string]string {
 		"owasp-crs-request":  "",
 		"owasp-crs-response": "",
 		"ai-gateway":         "",
-		"basic-auth":         "",
 		"http-request":       "",
 		"jwt-validation":     "",
 		"terminate-tls":      "",

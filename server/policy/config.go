@@ -39,6 +39,15 @@ func (c *config) fault(name, format string, args ...any) {
 	c.compiler.report(postern.CodePolicyValueInvalid, n, c.place(name), format, args...)
 }
 
+// warn notes that a field's value can be used, and may not be what somebody wants.
+func (c *config) warn(name, format string, args ...any) {
+	n := c.node.get(name)
+	if n == nil {
+		n = c.at
+	}
+	c.compiler.warn(n, c.place(name), format, args...)
+}
+
 // field gives a field of a kind, nil where it is missing.
 func (c *config) field(name string, of nodeKind) *node {
 	c.known = append(c.known, name)

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"maps"
+	"net/http"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -25,6 +26,7 @@ type Evaluation struct {
 	accepted accepted
 	event    *eventstream.Event // that is asked about
 	settled  bool               // the policy itself has answered the request
+	answer   http.Header        // what the answer gets besides, whoever gives it
 }
 
 // Step is what a rule has come to, for those who want to know.
@@ -65,7 +67,7 @@ func (e *Evaluation) Request(r Request) (Verdict, error) {
 	}
 	verdict, err := e.run(expression.Request)
 	if e.settled = err != nil || verdict.Decision == Respond || verdict.Decision == Close; e.settled {
-		return verdict, err
+		return e.completed(verdict), err
 	}
 	for _, k := range e.program.used {
 		if k.leaves != nil {
@@ -87,7 +89,41 @@ func (e *Evaluation) Response(r Response) (Verdict, error) {
 	if err == nil && verdict.Decision == Continue {
 		err = e.follow()
 	}
-	return verdict, err
+	if err == nil && verdict.Decision == Continue {
+		for name, values := range e.answer {
+			for _, value := range values {
+				r.Add(name, value)
+			}
+		}
+	}
+	return e.completed(verdict), err
+}
+
+// atAnswer has the visitor's answer get a line of header, whoever gives it. What rules
+// for answers say does not touch it.
+func (e *Evaluation) atAnswer(name, value string) {
+	if e.answer == nil {
+		e.answer = make(http.Header)
+	}
+	e.answer.Add(name, value)
+}
+
+// completed is a verdict whose answer has what atAnswer was told.
+func (e *Evaluation) completed(v Verdict) Verdict {
+	if v.Decision != Respond || len(e.answer) == 0 {
+		return v
+	}
+	answer := *v.Answer
+	if answer.Header = answer.Header.Clone(); answer.Header == nil {
+		answer.Header = make(http.Header)
+	}
+	for name, values := range e.answer {
+		for _, value := range values {
+			answer.Header.Add(name, value)
+		}
+	}
+	v.Answer = &answer
+	return v
 }
 
 // State is what an evaluation has found so far, for another one to go on with.

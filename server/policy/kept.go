@@ -82,6 +82,9 @@ func (r *keptRequest) Target() string { return r.target }
 // SetTarget implements Request.
 func (r *keptRequest) SetTarget(string) {}
 
+// Sent implements Request: what went no further was not kept.
+func (r *keptRequest) Sent(string) []string { return nil }
+
 // keptResponse is an answer that went on.
 type keptResponse struct {
 	kept

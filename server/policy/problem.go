@@ -70,6 +70,11 @@ func (c *compiler) report(code postern.Code, n *node, where, format string, args
 	c.problems = append(c.problems, p)
 }
 
+// warn adds a warning about the text at n.
+func (c *compiler) warn(n *node, where, format string, args ...any) {
+	c.program.warnings = append(c.program.warnings, Problem{Line: n.line, Column: n.column, Where: where, Message: fmt.Sprintf(format, args...)})
+}
+
 // clip shortens a stranger's text for a message.
 func clip(s string) string {
 	if len(s) <= 60 {

@@ -13,7 +13,13 @@ type Program struct {
 	phases [phaseCount][]rule
 	needs  Needs
 	used   []kind // by phases behind that of requests, each once
+
+	warnings []Problem
 }
+
+// Warnings are about what can be used, and may not be what somebody wants. They have no
+// codes.
+func (p *Program) Warnings() []Problem { return p.warnings }
 
 type rule struct {
 	where          string

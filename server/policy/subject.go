@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/gate"
 	"github.com/postern-dev/postern/server/policy/body"
 )
 
@@ -53,6 +54,9 @@ type Request interface {
 	Host() string // as sent
 	SetHost(host string)
 	Target() string // path and query; a whole URL where the visitor sent one
+	// Sent gives the lines of a header as the visitor sent them, of those that go no
+	// further, too.
+	Sent(name string) []string
 	SetTarget(target string)
 }
 
@@ -98,6 +102,10 @@ type World struct {
 	Log func(ctx context.Context, l Logged)
 	// Bodies has the memory for changing bodies; nil gives each exchange its own.
 	Bodies *body.Encoders
+	// Signer recognises what visitors keep for the server; nil: they keep nothing.
+	Signer gate.Signer
+	// Passwords compares passwords with hashes; nil: each action does for itself.
+	Passwords gate.Passwords
 	// Logger is told of evaluations that fail.
 	Logger *slog.Logger
 }

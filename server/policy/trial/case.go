@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -90,7 +91,10 @@ func (r *Request) head() (*request, error) {
 	if err != nil || u.Host == "" {
 		return nil, postern.Errorf(postern.CodeConfigInvalid, "request.url: %q is not a whole URL, such as https://app.example.com/path", r.URL)
 	}
-	return &request{head: newHead(r.Headers, r.Body), method: cmp.Or(r.Method, http.MethodGet), host: u.Host, target: u.RequestURI()}, nil
+	sent := newHead(r.Headers, r.Body)
+	passing := newHead(r.Headers, r.Body)
+	maps.DeleteFunc(passing.header, func(name string, _ []string) bool { return strings.HasPrefix(name, "Postern-") }) // as the edge has it
+	return &request{head: passing, sent: sent.header, method: cmp.Or(r.Method, http.MethodGet), host: u.Host, target: u.RequestURI()}, nil
 }
 
 func (r *Response) head() *response {

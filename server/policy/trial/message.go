@@ -70,6 +70,7 @@ const mostBody = 16 << 20
 
 type request struct {
 	head
+	sent                 http.Header
 	method, host, target string
 }
 
@@ -81,6 +82,9 @@ func (r *request) Host() string { return r.host }
 
 // SetHost implements policy.Request.
 func (r *request) SetHost(host string) { r.host = host }
+
+// Sent implements policy.Request.
+func (r *request) Sent(name string) []string { return r.sent.Values(name) }
 
 // Target implements policy.Request.
 func (r *request) Target() string { return r.target }
