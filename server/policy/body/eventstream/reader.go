@@ -19,7 +19,8 @@ const leastBuffer = 4 << 10
 type Reader struct {
 	source io.Reader
 	change func(*Event) error
-	text   []byte // of the event that comes, and what came behind it
+	buffer []byte // what was read
+	text   []byte // its end: the event that comes, and what came behind it
 	out    []byte // an event to be given out
 	ended  bool   // the source was
 	err    error
@@ -68,7 +69,7 @@ func (r *Reader) next() error {
 	}
 	e := parse(bytes.Clone(r.text[:n]), !r.begun)
 	r.begun = true
-	r.text = r.text[:copy(r.text, r.text[n:])]
+	r.text = r.text[n:]
 	if e.hasFields() {
 		if err := r.change(e); err != nil {
 			return err
@@ -78,15 +79,18 @@ func (r *Reader) next() error {
 	return nil
 }
 
-// fill reads once.
+// fill reads once. What was read before is moved then only, for it may hold many events.
 func (r *Reader) fill() error {
-	if cap(r.text)-len(r.text) < leastBuffer/2 {
-		grown := make([]byte, len(r.text), max(leastBuffer, 2*cap(r.text)))
+	if len(r.buffer)-len(r.text) < leastBuffer/2 {
+		grown := make([]byte, max(leastBuffer, 2*len(r.buffer)))
 		copy(grown, r.text)
-		r.text = grown
+		r.buffer = grown
+	} else {
+		copy(r.buffer, r.text)
 	}
-	n, err := r.source.Read(r.text[len(r.text):cap(r.text)])
-	r.text = r.text[:len(r.text)+n]
+	kept := len(r.text)
+	n, err := r.source.Read(r.buffer[kept:])
+	r.text = r.buffer[:kept+n]
 	if err == io.EOF {
 		r.ended, err = true, nil
 	}

@@ -146,6 +146,15 @@ func TestLongEventsEndTheStream(t *testing.T) {
 	}
 }
 
+// Many short blocks behind a long one cost what they are long: not each what was read.
+func TestShortBlocksAreCheap(t *testing.T) {
+	text := "data: " + strings.Repeat("x", eventstream.Longest-100) + "\n\n" + strings.Repeat("\n", 4<<20)
+	n, err := io.Copy(io.Discard, eventstream.NewReader(strings.NewReader(text), keep))
+	if n != int64(len(text)) || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
 func TestErrorsEndTheStream(t *testing.T) {
 	refused, broken := errors.New("refused"), errors.New("broken")
 	if _, err := io.ReadAll(eventstream.NewReader(strings.NewReader("data: a\n\n"), func(*eventstream.Event) error { return refused })); !errors.Is(err, refused) {
