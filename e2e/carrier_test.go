@@ -157,7 +157,7 @@ func TestAgentsBehindProxiesThatEndTLS(t *testing.T) {
 				t.Errorf("diagnose leaves with %d: %+v", status, found)
 			}
 			agent, url := s.agentOn(w, "http", service)
-			agent.waitFor("transport=websocket", time.Second)
+			agent.waitFor("transport=websocket", 10*time.Second)
 			s.checkTraffic(url, body)
 
 			s.restart()

@@ -226,7 +226,7 @@ func TestLocalAPIOfTheAgent(t *testing.T) {
 	}
 	var stderr program.Transcript
 	agent := someone.start(&stderr, nil, "start", "--none", "--log=stdout", "--config="+path)
-	agent.waitFor("client session established", 10*time.Second)
+	agent.waitFor("tunnel session started", 10*time.Second)
 	first, last := strings.Index(agent.Output(), `msg="starting web service" obj=web addr=`+address), strings.Index(agent.Output(), "tunnel session started")
 	if first < 0 || last < first {
 		t.Errorf("the order of lines: %s", agent.Output())

@@ -274,8 +274,8 @@ func TestUpstreamRefuses(t *testing.T) {
 	if strings.Contains(body, fmt.Sprint(closed)) {
 		t.Errorf("a stranger is told the private address: %s", body)
 	}
-	agent.waitFor(fmt.Sprintf(":%d", closed), time.Second)
-	agent.waitFor("connection refused", time.Second)
+	agent.waitFor(fmt.Sprintf(":%d", closed), 10*time.Second)
+	agent.waitFor("connection refused", 10*time.Second)
 	visitor.CloseIdleConnections()
 	s.returnsTo(before)
 }
