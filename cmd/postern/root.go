@@ -58,7 +58,7 @@ func rootCommand(streams ioStreams) *cobra.Command {
 		versionCommand(streams),
 	)
 	if !streams.asNgrok() {
-		root.AddCommand(udpCommand(streams), newAccessCommand(streams), serverCommand(streams), demoCommand(streams), connectCommand(streams), caCommand(streams), dnsCommand(streams))
+		root.AddCommand(udpCommand(streams), newAccessCommand(streams), serverCommand(streams), demoCommand(streams), connectCommand(streams), caCommand(streams), dnsCommand(streams), policyCommand(streams))
 	}
 	if streams.asNgrok() {
 		rename(root, streams.Name)
