@@ -38,7 +38,7 @@ type Endpoint struct {
 type EndpointCreate struct {
 	URL            string   `json:"url,omitzero" api:"required,checked" doc:"Its address: scheme, host, and for tcp a port."`
 	Type           string   `json:"type,omitzero" api:"required,checked" doc:"cloud; endpoints of agents are made by agents."`
-	TrafficPolicy  string   `json:"traffic_policy,omitzero" api:"required,checked" doc:"Its traffic policy, the text of YAML or JSON. The server checks its shape and that it ends; what rules and actions mean it does not check yet."`
+	TrafficPolicy  string   `json:"traffic_policy,omitzero" api:"required,checked" doc:"Its traffic policy, the text of YAML or JSON. It must be one that the server can hold to, and end with a rule that answers whatever comes."`
 	Description    string   `json:"description,omitzero" doc:"For people, up to 255 bytes."`
 	Metadata       string   `json:"metadata,omitzero" doc:"For programs, up to 4096 bytes."`
 	Bindings       []string `json:"bindings,omitzero" doc:"Who may reach it, one of public, internal and kubernetes; by default public, or internal for names below internal."`
