@@ -205,6 +205,9 @@ func TestCloudEndpointForwardsConnections(t *testing.T) {
 	port, _ := strconv.Atoi(text)
 	eventually(t, withinASecond, func() error { return echoes("tcp", port, "hello") })
 
+	s.upgrade() // which hands the port over
+	eventually(t, 20*time.Second, func() error { return echoes("tcp", port, "hello") })
+
 	_, err = s.cloudEndpoints().Create(t.Context(), resource.EndpointCreate{URL: "tcp://db.internal:5432", Type: "cloud", TrafficPolicy: forwards("on_tcp_connect", "tcp://x.internal:1")})
 	if err == nil || !strings.Contains(err.Error(), "ERR_NGROK_18009") {
 		t.Errorf("a cloud endpoint where an agent is: %v", err)
