@@ -349,6 +349,7 @@ const (
 	CodeBodyMemory                 Code = "ERR_POSTERN_682" // The server has no memory left for changing bodies
 	CodePolicyCircuitOpen          Code = "ERR_NGROK_3202"  // The endpoint's service is given time to recover
 	CodePolicyRateLimited          Code = "ERR_POSTERN_665" // The endpoint takes no more of these requests for now
+	CodePolicyTokenRefused         Code = "ERR_POSTERN_666" // The endpoint asks for a token that it can trust
 )
 
 func catalogue(c Code) (Entry, bool) {
@@ -1043,6 +1044,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3202", Status: 503, Title: "The endpoint's service is given time to recover", Fix: "Try again soon; the owner of the endpoint should see why its service fails."}, true
 	case CodePolicyRateLimited:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 429, Title: "The endpoint takes no more of these requests for now", Fix: "Try again after the time that the header Retry-After says."}, true
+	case CodePolicyTokenRefused:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 401, Title: "The endpoint asks for a token that it can trust", Fix: "Send a token of the issuer that the endpoint trusts, where it looks for it, and one that has not expired."}, true
 	}
 	return Entry{}, false
 }
@@ -1395,5 +1398,6 @@ func Codes() []Code {
 		CodeBodyMemory,
 		CodePolicyCircuitOpen,
 		CodePolicyRateLimited,
+		CodePolicyTokenRefused,
 	}
 }

@@ -38,6 +38,8 @@ type Config struct {
 	ACME           ACME
 	DNS            DNS
 	Gateways       Gateways
+	Geo            Geo
+	Outcalls       Outcalls
 	SSH            SSH
 	HTTP1          string // HTTP1Relay or HTTP1Standard
 	Limits         Limits

@@ -107,6 +107,7 @@ func chosen() map[string]string {
 		"listen.tcp_ports": "30000-30100", "listen.udp_ports": "31000-31100", "listen.admin": "127.0.0.1:9191",
 		"proxy_protocol": "https,http", "trusted_proxies": "10.0.0.0/8,2001:db8::/32",
 		"public.https_port": "443", "public.http_port": "80", "gateways.listen_allow": "127.0.0.0/8,10.0.0.0/8:8000-8999,[fd00::/8]:*", "gateways.probe_every": "5m0s",
+		"geo.file": "/etc/postern/GeoLite2-City.mmdb", "geo.as_file": "/etc/postern/GeoLite2-ASN.mmdb", "outcalls.allow": "10.1.2.0/24,fd00:1::/64",
 		"tls.mode": "files", "tls.certificates": "a.pem=a.key,b.pem=b.key",
 		"tls.directory": "https://ca.example.org/acme/directory,https://acme-v02.api.letsencrypt.org/directory", "tls.email": "operator@example.org",
 		"tls.eab.key_id": "kid-1", "tls.eab.mac_key": "c2VjcmV0", "tls.ca_root": "/etc/postern/ca.pem", "tls.key_type": "rsa",
@@ -208,7 +209,7 @@ func asYAML(key, value string) string {
 		return "[{name: eu, addresses: [203.0.113.7, '2001:db8::7']}, {name: us, addresses: 198.51.100.7}]"
 	case "tls.certificates":
 		return "[{certificate: a.pem, key: a.key}, {certificate: b.pem, key: b.key}]"
-	case "proxy_protocol", "trusted_proxies", "sealing.key", "gateways.listen_allow", "dns.resolvers", "tls.directory", "dns.caa", "dns.name_servers":
+	case "proxy_protocol", "trusted_proxies", "sealing.key", "gateways.listen_allow", "outcalls.allow", "dns.resolvers", "tls.directory", "dns.caa", "dns.name_servers":
 		return "[\"" + strings.ReplaceAll(value, ",", "\", \"") + "\"]"
 	}
 	return "'" + value + "'"

@@ -42,8 +42,12 @@ const bodyMemory = 256 << 20
 
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
-	return policy.World{
-		Logger: s.log, Addresses: s.doors.List, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
+	w := policy.World{
+		Logger: s.log, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
 		Signer: s.sealing, Passwords: password.New(password.Ordinary()),
 	}
+	if s.places != nil {
+		w.Places = s.places
+	}
+	return w
 }

@@ -50,6 +50,7 @@ func (s *Server) watchConfig(ctx context.Context, hangup <-chan os.Signal) error
 			}
 			latest = now
 			s.reloadCertificates(ctx)
+			s.reloadPlaces(ctx)
 			s.advanceCA(ctx)
 		}
 	}
@@ -105,6 +106,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	s.control.SetLimits(controlLimits(next))
 	s.meters.SetDefaults(quotaDefaults(next))
 	s.reloadZones(next)
+	s.outcalls.SetAllow(next.Outcalls.Allow)
 	s.config = next
 	s.log.InfoContext(ctx, "configuration reloaded", "changed", changed)
 	if len(waiting) > 0 {

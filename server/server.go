@@ -26,6 +26,7 @@ import (
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
+	"github.com/postern-dev/postern/server/outcall"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
@@ -74,6 +75,8 @@ type Server struct {
 	builder     *routebuild.Builder
 	edge        *edge.Edge
 	policies    *policy.Library
+	outcalls    *outcall.Client // what policies have the server call
+	places      *places         // nil: nobody knows where visitors are
 	api         *api.API
 	doors       access.Current // who may come from where
 	authorities authorities    // that accounts have uploaded
@@ -110,6 +113,7 @@ func New(c Config, o Options) (*Server, error) {
 		registry:   prometheus.NewRegistry(),
 		meters:     quota.New(),
 		policies:   newPolicies(),
+		outcalls:   newOutcalls(c),
 		succession: succession{serving: make(chan struct{}), retired: make(chan struct{}), finish: func() {}},
 	}
 	s.meters.SetDefaults(quotaDefaults(c))
@@ -151,6 +155,9 @@ func (s *Server) assemble(ctx context.Context) error {
 		return err
 	}
 	if s.state, err = openState(ctx, s.dir, s.config, s.bus, s.publicPorts(), s.cluster, s.gatewayConfig(), s.recordChecks(), s.log); err != nil {
+		return err
+	}
+	if s.places, err = openPlaces(s.config.Geo); err != nil {
 		return err
 	}
 	if all, err := s.service.AllLimits(ctx); err == nil { // else watchLimits asks again
@@ -391,6 +398,7 @@ func (s *Server) close() error {
 		now() // who wants to drain has drained
 		_ = s.edge.Shutdown(ended)
 	}
+	s.outcalls.Close()
 	if s.socket != nil {
 		_ = s.socket.Close()
 	}

@@ -18,7 +18,7 @@ func ListenerNames() []string { return []string{"https", "http", "agent", "ssh",
 
 // Settings is the table of all keys, in the order of the documentation.
 func Settings() []Setting {
-	return join(nameSettings(), sealingSettings(), listenSettings(), dnsSettings(), publicSettings(), certificateSettings(), gatewaySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
+	return join(nameSettings(), sealingSettings(), listenSettings(), dnsSettings(), publicSettings(), certificateSettings(), gatewaySettings(), policySettings(), limitSettings(), quotaSettings(), timeoutSettings(), logSettings(), futureSettings())
 }
 
 func join(groups ...[]Setting) []Setting {

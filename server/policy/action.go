@@ -62,6 +62,8 @@ func kinds() []kind {
 		customResponse(),
 		deny(),
 		forwardInternal(),
+		httpRequest(),
+		jwtValidation(),
 		logAction(),
 		rateLimit(),
 		redirect(),
@@ -85,8 +87,6 @@ func absent() map[string]string {
 		"owasp-crs-request":  "",
 		"owasp-crs-response": "",
 		"ai-gateway":         "",
-		"http-request":       "",
-		"jwt-validation":     "",
 		"terminate-tls":      "",
 	}
 }

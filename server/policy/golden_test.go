@@ -1,7 +1,13 @@
 package policy_test
 
 import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +18,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/outcall"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/policy/geo"
 	"github.com/postern-dev/postern/server/policy/trial"
@@ -44,7 +51,29 @@ func world() *policy.World {
 	return &policy.World{
 		Addresses: func(_ postern.AccountID, id string) (*access.List, bool) { return office, id == "ipp_office" },
 		Places:    places{},
+		Calls:     others{},
 	}
+}
+
+// others are servers that policies call.
+type others struct{}
+
+// Do implements policy.Caller.
+func (others) Do(_ context.Context, call outcall.Call) (*outcall.Answer, error) {
+	u, err := url.Parse(call.URL)
+	if err != nil {
+		return nil, err
+	}
+	switch u.Host {
+	case "api.example.com":
+		body := fmt.Sprintf("%s %s %s %s", call.Method, u.RequestURI(), call.Header.Get("Authorization"), call.Body)
+		return &outcall.Answer{Status: 200, Header: http.Header{"X-Kind": {"echo"}}, Body: []byte(body)}, nil
+	case "issuer.example":
+		public := ed25519.NewKeyFromSeed([]byte("a seed of thirty-two bytes, ok!!")).Public().(ed25519.PublicKey)
+		set := fmt.Sprintf(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": %q}]}`, base64.RawURLEncoding.EncodeToString(public))
+		return &outcall.Answer{Status: 200, Body: []byte(set)}, nil
+	}
+	return nil, postern.Errorf(postern.CodeOutcallRefused, "%s has no address that the server calls", u.Host)
 }
 
 // places knows one network.

@@ -12,6 +12,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/gate"
+	"github.com/postern-dev/postern/server/outcall"
 	"github.com/postern-dev/postern/server/policy/body"
 )
 
@@ -96,6 +97,8 @@ type World struct {
 	Secret func(ctx context.Context, account postern.AccountID, vault, name string) (postern.Secret, error)
 	// Addresses gives an IP policy of an account's, as it is now.
 	Addresses func(account postern.AccountID, id string) (*access.List, bool)
+	// Calls makes requests that policies ask for.
+	Calls Caller
 	// Places knows about addresses; nil: nothing.
 	Places Places
 	// Log takes what the action log writes.
@@ -120,6 +123,11 @@ func (w *World) bodies() *body.Encoders {
 
 // ownMemory is what an exchange may hold for changing a body where nothing is shared.
 const ownMemory = 32 << 20
+
+// Caller makes requests to what tenants name: an *outcall.Client.
+type Caller interface {
+	Do(ctx context.Context, call outcall.Call) (*outcall.Answer, error)
+}
 
 // Logged is what the action log has written.
 type Logged struct {

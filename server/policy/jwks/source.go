@@ -34,8 +34,7 @@ type Caller interface {
 // Source is where a set is published. It may be used concurrently, holds nothing that needs
 // closing, and asks only when keys are asked of it.
 type Source struct {
-	caller Caller
-	url    string
+	url string
 
 	mu     sync.Mutex
 	set    *Set // nil: none yet
@@ -47,12 +46,12 @@ type Source struct {
 }
 
 // NewSource makes a Source of an http or https URL.
-func NewSource(caller Caller, url string) *Source { return &Source{caller: caller, url: url} }
+func NewSource(url string) *Source { return &Source{url: url} }
 
-// Find gives the keys of Set.Find, on account's behalf. It blocks while the set is fetched,
+// Find gives the keys of Set.Find; caller asks for them on account's behalf. It blocks while the set is fetched,
 // for a few seconds at most, if there is no such key in what is there. Without keys, the
 // error is why the set cannot be had, and nil if it is there and the key is not in it.
-func (s *Source) Find(ctx context.Context, account postern.AccountID, id, algorithm string) ([]crypto.PublicKey, error) {
+func (s *Source) Find(ctx context.Context, caller Caller, account postern.AccountID, id, algorithm string) ([]crypto.PublicKey, error) {
 	for {
 		now := time.Now()
 		s.mu.Lock()
@@ -72,7 +71,7 @@ func (s *Source) Find(ctx context.Context, account postern.AccountID, id, algori
 			s.asking = make(chan struct{})
 			etag := s.etag
 			s.mu.Unlock()
-			s.ask(ctx, account, etag)
+			s.ask(ctx, caller, account, etag)
 		default:
 			s.mu.Unlock()
 			select {
@@ -85,13 +84,13 @@ func (s *Source) Find(ctx context.Context, account postern.AccountID, id, algori
 }
 
 // ask fetches the set. Others wait for it, so it does not end with who asked first.
-func (s *Source) ask(ctx context.Context, account postern.AccountID, etag string) {
+func (s *Source) ask(ctx context.Context, caller Caller, account postern.AccountID, etag string) {
 	call := outcall.Call{Account: account, URL: s.url, Timeout: patience, Redirects: redirects, Most: mostBytes,
 		Header: http.Header{"Accept": {"application/jwk-set+json, application/json"}}}
 	if etag != "" {
 		call.Header.Set("If-None-Match", etag)
 	}
-	answer, err := s.caller.Do(context.WithoutCancel(ctx), call)
+	answer, err := caller.Do(context.WithoutCancel(ctx), call)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {

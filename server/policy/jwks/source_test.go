@@ -46,14 +46,14 @@ func source(t *testing.T, script func(*testing.T, *issuer, *jwks.Source)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		i := &issuer{}
-		script(t, i, jwks.NewSource(i, issuerURL))
+		script(t, i, jwks.NewSource(issuerURL))
 	})
 }
 
 // finds looks a key up, and checks how many questions there were so far.
 func finds(t *testing.T, s *jwks.Source, i *issuer, id string, want bool, asked int) {
 	t.Helper()
-	keys, err := s.Find(t.Context(), "ac_1", id, "EdDSA")
+	keys, err := s.Find(t.Context(), i, "ac_1", id, "EdDSA")
 	if got := len(keys) == 1; got != want {
 		t.Errorf("%q is found: %v, %v", id, got, err)
 	}
@@ -135,7 +135,7 @@ func TestLastGoodKeys(t *testing.T) {
 				finds(t, s, i, "a", true, 4)
 				time.Sleep(time.Minute)
 				finds(t, s, i, "a", false, 5)
-				if _, err := s.Find(t.Context(), "ac_1", "a", "EdDSA"); err == nil {
+				if _, err := s.Find(t.Context(), i, "ac_1", "a", "EdDSA"); err == nil {
 					t.Error("no error says why there are no keys")
 				}
 				i.publishes("", key("a"))
@@ -187,13 +187,13 @@ func TestWhoAskedFirstGivesUp(t *testing.T) {
 		i.takes = 2 * time.Second
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() { _, _ = s.Find(ctx, "ac_1", "a", "EdDSA") })
+		all.Go(func() { _, _ = s.Find(ctx, i, "ac_1", "a", "EdDSA") })
 		synctest.Wait()
 		all.Go(func() { finds(t, s, i, "a", true, 1) })
 		waiting, done := context.WithTimeout(t.Context(), time.Second)
 		defer done()
 		all.Go(func() {
-			_, err := s.Find(waiting, "ac_1", "a", "EdDSA")
+			_, err := s.Find(waiting, i, "ac_1", "a", "EdDSA")
 			var known *postern.Error
 			if !errors.As(err, &known) || known.Code != postern.CodeOutcallFailed {
 				t.Errorf("%v", err)

@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/geofile"
+	"github.com/postern-dev/postern/server"
+)
+
+// Policies ask other servers, and only those that the operator lets them.
+func TestHTTPRequest(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "user ", r.Header.Get("X-User"))
+	}))
+	t.Cleanup(other.Close)
+	policy := `{"on_http_request": [{"actions": [
+		{"type": "http-request", "config": {"url": "` + other.URL + `", "headers": {"x-user": "${req.headers['x-user'][0]}"}}},
+		{"type": "custom-response", "config": {"body": "${actions.ngrok.http_request.res.body}${actions.ngrok.http_request.error.code}"}}]}]}`
+	for want, allow := range map[string][]netip.Prefix{"user ada": {netip.MustParsePrefix("127.0.0.0/8")}, string(postern.CodeOutcallRefused): nil} {
+		c := testConfig(t)
+		c.Outcalls.Allow = allow
+		p := obeying(t, c, hello)
+		url := p.bind("asking", policy)
+		for _, version := range []int{1, 2} {
+			if r, body := p.visit(version, url, http.Header{"X-User": {"ada"}}); r.StatusCode != http.StatusOK || body != want {
+				t.Errorf("HTTP/%d: %d %s, want %s", version, r.StatusCode, body, want)
+			}
+		}
+	}
+}
+
+// Tokens are checked with the keys that their issuer publishes.
+func TestJWTValidation(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": %q}]}`, base64.RawURLEncoding.EncodeToString(public))
+	}))
+	t.Cleanup(issuer.Close)
+	c := testConfig(t)
+	c.Outcalls.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	p := obeying(t, c, hello)
+	url := p.bind("trusting", `
+on_http_request:
+- actions:
+  - type: jwt-validation
+    config:
+      issuer: {allow_list: [{value: "https://issuer.example"}]}
+      http: {tokens: [{type: jwt, method: header, name: Authorization, prefix: "Bearer "}]}
+      jws: {allowed_algorithms: [EdDSA], keys: {sources: {additional_jkus: ["`+issuer.URL+`"]}}}
+`)
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"iss": "https://issuer.example", "exp": time.Now().Add(time.Hour).Unix()})
+	token.Header["kid"] = "one"
+	text, err := token.SignedString(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []int{1, 2} {
+		r, body := p.visit(version, url, http.Header{"Authorization": {"Bearer " + text}})
+		p.answered("with a token", r, body, http.StatusOK, "")
+		r, body = p.visit(version, url, http.Header{"Authorization": {"Bearer " + text[:len(text)-8] + "AAAAAAAA"}})
+		p.answered("with another signature", r, body, http.StatusUnauthorized, postern.CodePolicyTokenRefused.Entry().Wire)
+		r, body = p.visit(version, url, nil)
+		p.answered("without a token", r, body, http.StatusUnauthorized, postern.CodePolicyTokenRefused.Entry().Wire)
+	}
+}
+
+// The operator's databases tell where visitors are, and are read again when they are
+// replaced.
+func TestPlaces(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "city.mmdb")
+	put := func(city string) {
+		t.Helper()
+		content := geofile.Make(t, "GeoLite2-City", map[string]geofile.Record{"127.0.0.0/8": geofile.City(city, "Germany", "DE", 1, 2)})
+		if err := os.WriteFile(file+".new", content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("Berlin")
+	c := testConfig(t)
+	c.Geo = server.Geo{File: file}
+	p := obeying(t, c, hello)
+	url := p.bind("where", `{"on_http_request": [{"actions": [{"type": "custom-response", "config": {"body": "${conn.geo.city} ${conn.client_ip.geo.location.country_code}"}}]}]}`)
+	for _, version := range []int{1, 2} {
+		if _, body := p.visit(version, url, nil); body != "Berlin DE" {
+			t.Errorf("HTTP/%d: %s", version, body)
+		}
+	}
+	put("Hamburg an der Elbe")
+	p.eventually("the new file counts", func() error {
+		if _, body := p.visit(2, url, nil); body != "Hamburg an der Elbe DE" {
+			return fmt.Errorf("%s", body)
+		}
+		return nil
+	})
+	c = testConfig(t)
+	c.Geo = server.Geo{ASFile: filepath.Join(t.TempDir(), "missing")}
+	if s, err := server.New(c, server.Options{}); err == nil {
+		t.Error("a server starts without a file that it is told to use")
+		_ = s.Close()
+	}
+}
