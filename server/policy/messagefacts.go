@@ -28,8 +28,6 @@ func (f requestFacts) Field(name string) any {
 		return agentFacts(r.Get("User-Agent"))
 	case "cookies":
 		return cookieFacts(http.ParseCookie, r.Values("Cookie"))
-	case "location":
-		return nil
 	case "ts":
 		return messageTimes{f.subject.Started}
 	}
@@ -50,8 +48,6 @@ func (f responseFacts) Field(name string) any {
 			one, err := http.ParseSetCookie(line)
 			return []*http.Cookie{one}, err
 		}, r.Values("Set-Cookie"))
-	case "location":
-		return r.Get("Location")
 	case "ts":
 		return messageTimes{f.now()}
 	}
@@ -69,10 +65,20 @@ func headFacts(h Head, name string) any {
 		return h.Length()
 	case "content_type":
 		return mediaFacts(h.Get("Content-Type"))
+	case "location":
+		return given(h.Get("Location"))
 	case "content_encoding":
 		return listed(h.Values("Content-Encoding"))
 	}
 	return nil
+}
+
+// given is a text; nil for none, which an expression can tell by has().
+func given(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 // headerFacts are the headers of a head.

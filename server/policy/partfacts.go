@@ -95,19 +95,23 @@ func (f cookieFact) Field(name string) any {
 	case "value":
 		return f.Value
 	case "domain":
-		return f.Domain
+		return given(f.Domain)
 	case "path":
-		return f.Path
+		return given(f.Path)
 	case "expires":
-		return f.Expires
+		if !f.Expires.IsZero() {
+			return f.Expires
+		}
 	case "max_age":
-		return time.Duration(f.MaxAge) * time.Second
+		if f.MaxAge != 0 { // below 0: none are left
+			return time.Duration(max(0, f.MaxAge)) * time.Second
+		}
 	case "secure":
 		return f.Secure
 	case "http_only":
 		return f.HttpOnly
 	case "same_site":
-		return [...]string{"", "", "lax", "strict", "none"}[f.SameSite]
+		return given([...]string{"", "", "lax", "strict", "none"}[f.SameSite])
 	}
 	return nil
 }
