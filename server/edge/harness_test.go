@@ -26,6 +26,7 @@ import (
 	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -172,10 +173,18 @@ func (s *site) serve(url, addr string, change ...func(*member)) *member {
 	s.add(&route.Route{
 		URL:         postern.URL{Scheme: request.Scheme, Host: request.Host, Port: request.Port},
 		Termination: m.options.Termination, CertificatePEM: m.options.CertificatePEM, Key: m.options.KeyPEM,
-		Owner: &owner{members: []*member{m}}, Meter: m.meter.Account(),
+		Owner: &owner{members: []*member{m}}, Meter: m.meter.Account(), Policies: policies(m.policy),
 	})
 	s.t.Cleanup(m.stop)
 	return m
+}
+
+// policies are those of a route whose only member has p.
+func policies(p *policy.Program) []*policy.Program {
+	if p == nil {
+		return nil
+	}
+	return []*policy.Program{p}
 }
 
 // routeTo is an endpoint that is served by o.

@@ -35,6 +35,7 @@ func (a *addedHeaders) run(e *Evaluation) (Verdict, error) {
 		}
 		if e.at == expression.Request && strings.EqualFold(h.name, "host") {
 			e.request.SetHost(value)
+			e.url = nil
 			continue
 		}
 		e.head().Add(h.name, value)

@@ -19,6 +19,7 @@ type Evaluation struct {
 	subject  Subject
 	request  Request
 	response Response
+	url      *urlFacts // the request's, until it is rewritten
 	at       expression.Phase
 	scope    expression.Scope
 	trace    func(Step) // nil for none
@@ -58,7 +59,7 @@ func (e *Evaluation) Connect() (Verdict, error) {
 
 // Request asks about a request, which actions may edit until it returns.
 func (e *Evaluation) Request(r Request) (Verdict, error) {
-	e.request = r
+	e.request, e.url = r, nil
 	e.scope.Request = requestFacts{e}
 	for _, k := range e.program.used {
 		if k.arrives != nil {

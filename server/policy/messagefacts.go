@@ -23,7 +23,10 @@ func (f requestFacts) Field(name string) any {
 	case "version":
 		return strings.TrimPrefix(f.subject.Protocol, "HTTP/")
 	case "url":
-		return newURLFacts(f.wholeURL())
+		if f.Evaluation.url == nil {
+			f.Evaluation.url = newURLFacts(f.wholeURL())
+		}
+		return f.Evaluation.url
 	case "user_agent":
 		return agentFacts(r.Get("User-Agent"))
 	case "cookies":
@@ -142,19 +145,19 @@ type urlFacts struct {
 	url  *url.URL // nil where it is none
 }
 
-func newURLFacts(text string) urlFacts {
+func newURLFacts(text string) *urlFacts {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		parsed = nil
 	}
-	return urlFacts{text, parsed}
+	return &urlFacts{text, parsed}
 }
 
 // Text implements expression.Text.
-func (f urlFacts) Text() string { return f.text }
+func (f *urlFacts) Text() string { return f.text }
 
 // Field implements expression.Object.
-func (f urlFacts) Field(name string) any {
+func (f *urlFacts) Field(name string) any {
 	if name == "raw" {
 		return f.text
 	}
@@ -191,5 +194,5 @@ var (
 	_ expression.Object = responseFacts{}
 	_ expression.Map    = headerFacts{}
 	_ expression.Text   = mediaFacts("")
-	_ expression.Text   = urlFacts{}
+	_ expression.Text   = (*urlFacts)(nil)
 )

@@ -89,6 +89,7 @@ func (a *rewriting) run(e *Evaluation) (Verdict, error) {
 		path += "?" + target.RawQuery
 	}
 	e.request.SetTarget(path)
+	e.url = nil
 	return Verdict{}, nil
 }
 

@@ -92,3 +92,23 @@ func values(h http.Header) map[string]Values {
 	}
 	return all
 }
+
+// Prepare gives a function that holds a case's request to a program, again and again, and
+// does nothing else.
+func Prepare(ctx context.Context, p *policy.Program, t policy.Target, w *policy.World, c Case) (func() (policy.Verdict, error), error) {
+	subject, err := c.subject(ctx, t, policy.Endpoint{URL: postern.URL{Scheme: t.Scheme}})
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Request.head()
+	if err != nil {
+		return nil, err
+	}
+	sent := r.header
+	return func() (policy.Verdict, error) {
+		r.header = make(http.Header, len(sent)+1)
+		e := p.Begin(w, subject)
+		defer e.End(0)
+		return e.Request(r)
+	}, nil
+}
