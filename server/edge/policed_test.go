@@ -28,8 +28,8 @@ func compiled(t testing.TB, scheme postern.Scheme, text string) *policy.Program 
 	return p
 }
 
-// policed puts an endpoint online whose members have the policies that they have.
-func (s *site) policed(url string, all ...*member) {
+// policedPool puts an endpoint online whose members have the policies that they have.
+func (s *site) policedPool(url string, all ...*member) {
 	s.t.Helper()
 	r := routeTo(url, &owner{members: all})
 	for _, m := range all {
@@ -60,7 +60,7 @@ func TestEachMemberIsAskedFirst(t *testing.T) {
 				members[i].policy = compiled(t, postern.HTTPS, `on_http_request: [{actions: [{type: add-headers, config: {headers: {x-asked: "`+own+`"}}}]}]`)
 			}
 		}
-		s.policed("https://pool."+domain, members...)
+		s.policedPool("https://pool."+domain, members...)
 		for range 30 {
 			if r, _ := get(t, s.client(), "https://pool."+domain); r.StatusCode != http.StatusOK {
 				t.Fatal(r.Status)
@@ -112,7 +112,7 @@ func TestPoliciesOfConnections(t *testing.T) {
 	open.policy = compiled(t, postern.HTTPS, `
 on_tcp_connect: [{actions: [{type: set-vars, config: {vars: [{from: "${conn.client_port}"}]}}]}]
 on_http_request: [{actions: [{type: add-headers, config: {headers: {x-from: "${vars.from}"}}}]}]`)
-	s.policed("https://open."+domain, open)
+	s.policedPool("https://open."+domain, open)
 	client := s.client("h2")
 	_, first := get(t, client, "https://open."+domain)
 	_, second := get(t, client, "https://open."+domain)
@@ -121,7 +121,7 @@ on_http_request: [{actions: [{type: add-headers, config: {headers: {x-from: "${v
 	}
 	shut := newMember("127.0.0.1:1")
 	shut.policy = compiled(t, postern.HTTPS, text)
-	s.policed("https://shut."+domain, shut)
+	s.policedPool("https://shut."+domain, shut)
 	if r, err := client.Get("https://shut." + domain); err == nil {
 		t.Errorf("a closed connection answers %s", r.Status)
 		_ = r.Body.Close()
@@ -147,7 +147,7 @@ func TestPoliciesTouchNothingElse(t *testing.T) {
 		m.policy = compiled(t, postern.HTTPS, `
 on_http_request: [{actions: [{type: add-headers, config: {headers: {x-policy: added}}}, {type: remove-headers, config: {headers: [x-gone]}}]}]
 on_http_response: [{actions: [{type: add-headers, config: {headers: {x-policy: added}}}]}]`)
-		s.policed("https://same."+domain, m)
+		s.policedPool("https://same."+domain, m)
 		clients := []*http.Client{s.client("http/1.1"), s.client("h2")}
 		rapid.Check(t, func(t *rapid.T) {
 			sent := http.Header{"X-Gone": {"1"}, "User-Agent": {"rapid"}}
