@@ -70,11 +70,7 @@ func TestLogin(t *testing.T) {
 func TestGuardIsRefusedAndNotDropped(t *testing.T) {
 	s := startServer(t)
 	for _, args := range [][]string{
-		{"-auth=demo:secret-word"}, // S2-5
-		{"--basic-auth", "demo:secret-word"},
-		{"--cidr-allow", "10.0.0.0/8"},
 		{"--oauth", "google"},
-		{"--ua-filter-deny", "curl"},
 		{"--verify-webhook", "github", "--verify-webhook-secret", "x"},
 	} {
 		agent := s.agentProcess(append([]string{"http", "8080"}, args...)...)

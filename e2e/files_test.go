@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -119,18 +120,61 @@ func TestServiceElsewhere(t *testing.T) {
 	}
 }
 
-// S0-39: the password of the file is not passed over.
-func TestFilesPasswordIsNeverDropped(t *testing.T) {
+// S0-39: the password of the file is asked for, and passes the service by. It is shorter
+// than passwords are today, which the agent warns of.
+func TestPasswordOfAnOldFile(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	p := s.person()
-	p.oldFile(s, service(t, func(http.ResponseWriter, *http.Request) { t.Error("the service was asked without a password") }), "1")
-	code, stdout, stderr := p.gets("ngrok start secured")
-	if code != 1 || stdout != "" || !strings.Contains(stderr, "ERROR:  ERR_") || !strings.Contains(strings.ToLower(stderr), "basic") {
-		t.Errorf("exit code %d, standard output %q, standard error\n%s", code, stdout, stderr)
+	p.oldFile(s, service(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "service ", r.Header["Authorization"]) }), "1")
+	agent := p.types("ngrok start secured -log=stdout")
+	if _, err := agent.Online(1); err != nil {
+		t.Fatal(err)
 	}
-	if response, _ := fetch(t, s.visitor(), "https://secured."+domain); response.StatusCode != http.StatusNotFound {
-		t.Errorf("visitors get %s", response.Status)
+	if !strings.Contains(agent.output(), "fewer than 8 characters") || strings.Contains(agent.output(), "demo:secret") {
+		t.Error("the log does not warn of the password, or shows it")
+	}
+	s.asksFor(t, "https://secured."+domain, "demo", "secret")
+}
+
+// S2-5: the same from a command line of then, with the flag behind the address.
+func TestPasswordOfACommandLine(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	for _, flag := range []string{"-auth=demo:secret-word", "--basic-auth=demo:secret-word"} {
+		p := s.person().loggedIn(s)
+		port := service(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "service ", r.Header["Authorization"]) })
+		agent := p.types("ngrok http " + port + " \"" + flag + "\" -log=stdout")
+		urls, err := agent.Online(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.asksFor(t, urls[0], "demo", "secret-word")
+		agent.signal(syscall.SIGTERM)
+		agent.wait(10 * time.Second)
+	}
+}
+
+// asksFor visits without a password, with another and with the right one.
+func (s *server) asksFor(t *testing.T, url, user, password string) {
+	t.Helper()
+	for given, want := range map[string]string{"": "401 ", "wrong": "401 ", password: "200 service []"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given != "" {
+			request.SetBasicAuth(user, given)
+		}
+		response, err := s.visitor().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if got := fmt.Sprint(response.StatusCode, " ", string(body)); !strings.HasPrefix(got, want) {
+			t.Errorf("%s with the password %q: %s", url, given, tail(got, 300))
+		}
 	}
 }
 

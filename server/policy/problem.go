@@ -72,7 +72,11 @@ func (c *compiler) report(code postern.Code, n *node, where, format string, args
 
 // warn adds a warning about the text at n.
 func (c *compiler) warn(n *node, where, format string, args ...any) {
-	c.program.warnings = append(c.program.warnings, Problem{Line: n.line, Column: n.column, Where: where, Message: fmt.Sprintf(format, args...)})
+	w := Problem{Message: fmt.Sprintf(format, args...)}
+	if !c.fromOptions { // that text nobody has seen
+		w.Line, w.Column, w.Where = n.line, n.column, where
+	}
+	c.program.warnings = append(c.program.warnings, w)
 }
 
 // clip shortens a stranger's text for a message.
