@@ -154,7 +154,7 @@ func TestCloudEndpointsAreChecked(t *testing.T) {
 		"https in Kubernetes":   {postern.CodeKubernetesSchemeInvalid, cloud("https://web.default", kubernetes)},
 		"no namespace":          {postern.CodeCloudURLInvalid, cloud("http://web", kubernetes)},
 		"no policy":             {postern.CodePolicyNotTerminating, cloud(mine, object{"traffic_policy": ""})},
-		"policy goes on":        {postern.CodePolicyNotTerminating, cloud(mine, object{"traffic_policy": "on_http_request: [{actions: [{type: log}]}]"})},
+		"policy goes on":        {postern.CodePolicyNotTerminating, cloud(mine, object{"traffic_policy": "on_http_request: [{actions: [{type: log, config: {metadata: {a: b}}}]}]"})},
 		"policy of http on tls": {postern.CodePolicyNotTerminating, cloud("tls://a.mine.example.com", object{"traffic_policy": denyAll})},
 		"policy unreadable":     {postern.CodeCloudPolicyInvalid, cloud(mine, object{"traffic_policy": "on_http_request: ["})},
 		"no such phase":         {postern.CodeCloudPolicyInvalid, cloud(mine, object{"traffic_policy": "on_udp: []"})},
@@ -236,6 +236,10 @@ func TestCloudEndpointsKeepAgentsAway(t *testing.T) {
 	}
 	account := w.first.AccountID
 	admits(true, account, at("a.mine.example.com"), false)
+	inside := postern.URL{Scheme: postern.HTTPS, Host: "api.internal"}
+	w.does(201, "POST", "/endpoints", cloud("https://api.internal"))
+	admits(false, account, inside.Within(account), false)
+	admits(true, "ac_other", inside.Within("ac_other"), false) // whose name is another
 	made := w.does(201, "POST", "/endpoints", cloud("https://a.mine.example.com"))
 	path := "/endpoints/" + made["id"].(string) //nolint:forcetypeassert // a test
 	admits(false, account, at("a.mine.example.com"), false)

@@ -12,9 +12,9 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/testkit/ports"
 	"github.com/postern-dev/postern/server/edge"
 	"github.com/postern-dev/postern/server/policy"
-	"github.com/postern-dev/postern/server/route"
 )
 
 // policed puts an endpoint of an account online that has a policy, "" for none. One with a
@@ -212,16 +212,11 @@ func TestForwardConnections(t *testing.T) {
 	inside := s.policed("a", "tcp://db.internal:5432", "", rawUpstream(t, echo))
 	s.policed("a", "tls://on.internal", at("tcp://db.internal:5432"), "")
 	for i, url := range []string{"tcp://db.internal:5432", "tls://on.internal"} {
-		addr, m := s.tcpPort("127.0.0.1:1")
-		r := s.routed[len(s.routed)-1]
-		program, err := policy.Compile(at(url), policy.Target{Scheme: postern.TCP})
-		must(t, err)
-		m.policy = program
-		s.mu.Lock()
-		*r = route.Route{URL: r.URL, Account: "a", Owner: r.Owner, Policies: []*policy.Program{program}}
-		s.mu.Unlock()
-		conn := s.dial(addr)
-		_, err = io.WriteString(conn, "hello")
+		number := ports.For(t, 1).First
+		must(t, s.edge.OpenPort(postern.TCP, uint16(number)))
+		s.policed("a", fmt.Sprintf("tcp://tcp.%s:%d", domain, number), at(url), "127.0.0.1:1")
+		conn := s.dial(fmt.Sprintf("127.0.0.1:%d", number))
+		_, err := io.WriteString(conn, "hello")
 		must(t, err)
 		must(t, conn.CloseWrite())
 		if all, err := io.ReadAll(conn); err != nil || string(all) != "hello" {

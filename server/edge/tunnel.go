@@ -41,6 +41,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		return
 	}
 	if to != r {
+		v.forwarded = to
 		passthrough = to.URL.Scheme == postern.TLS
 	}
 	header := link.Header{ClientAddr: v.client, Scheme: to.URL.Scheme, PassthroughTLS: passthrough}
@@ -185,6 +186,9 @@ func (e *Edge) tunnelEnded(v *visitor, r *route.Route, result relay.Result) {
 		slog.Float64("duration_ms", milliseconds(time.Since(v.since))),
 		slog.Int64("bytes_in", result.AToB),
 		slog.Int64("bytes_out", result.BToA),
+	}
+	if v.forwarded != nil {
+		attrs = append(attrs, slog.String("forwarded_to", v.forwarded.URL.String()))
 	}
 	if v.serverName != "" {
 		attrs = append(attrs, slog.String("server_name", string(v.serverName)))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/relay"
+	"github.com/postern-dev/postern/server/route"
 )
 
 // peekLimit bounds what is kept of a connection before it is known what it is: a
@@ -52,6 +53,7 @@ type visitor struct {
 	closed     atomic.Bool
 	private    atomic.Bool // upstream connections must not be shared: NTLM was seen
 
+	forwarded  *route.Route // where a relayed connection went by a policy; nil: nowhere else
 	judging    sync.Mutex
 	judgements []judgement // of the policies of those that it came to
 
