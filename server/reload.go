@@ -19,7 +19,7 @@ const lookEvery = time.Second
 func (s *Server) settings() Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.config
+	return s.inForce
 }
 
 // watchConfig reloads at hangup, and when the configuration or a certificate file has
@@ -90,7 +90,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next, changed, waiting := merge(s.config, next)
+	next, changed, waiting := merge(s.inForce, next)
 	if err := next.checkMerged(waiting); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Server) Reload(ctx context.Context) error {
 	s.meters.SetDefaults(quotaDefaults(next))
 	s.reloadZones(next)
 	s.outcalls.SetAllow(next.Outcalls.Allow)
-	s.config = next
+	s.inForce = next
 	s.log.InfoContext(ctx, "configuration reloaded", "changed", changed)
 	if len(waiting) > 0 {
 		s.log.WarnContext(ctx, "some changes wait for a restart", "keys", waiting)

@@ -95,8 +95,9 @@ type Server struct {
 	ready    atomic.Bool
 	closing  sync.Once
 	rotating sync.Mutex // held while keys are rotated
+	config   Config     // as of the start: for keys that need a restart
 	mu       sync.Mutex // held while the configuration changes
-	config   Config
+	inForce  Config     // see settings
 }
 
 // New opens the data directory and binds every listener, so that what cannot work
@@ -107,7 +108,7 @@ func New(c Config, o Options) (*Server, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		options: o, log: o.Logger, config: c,
+		options: o, log: o.Logger, config: c, inForce: c,
 		bus: event.NewBus(), cluster: cluster.New(), routes: &route.Current{},
 		access:     &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
 		registry:   prometheus.NewRegistry(),
