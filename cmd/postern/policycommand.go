@@ -23,7 +23,7 @@ func policyCommand(streams ioStreams) *cobra.Command {
 		Args:  subcommandOnly,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(policyCheckCommand(streams), policyTestCommand(streams))
+	command.AddCommand(policyCheckCommand(streams), policyTestCommand(streams), policyDryRunCommand(streams))
 	return command
 }
 

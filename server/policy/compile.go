@@ -95,10 +95,10 @@ func (c *compiler) phase(f field) {
 	case f.value.kind != isList:
 		c.report(postern.CodePolicySyntax, f.value, f.name, "it must be a list of rules, it is %s", f.value.kind)
 		return
-	case p.http && !c.target.http():
+	case p.http && !c.target.HTTP():
 		c.report(postern.CodePolicyPhaseProtocol, f.at, f.name, "%s endpoints have no requests; use %s", c.target.Scheme, OnTCPConnect)
 		return
-	case p.at == expression.Connect && c.target.Internal && c.target.http():
+	case p.at == expression.Connect && c.target.Internal && c.target.HTTP():
 		c.report(postern.CodePolicyPhaseProtocol, f.at, f.name, "internal endpoints for requests have no connections of their own; use %s", OnHTTPRequest)
 		return
 	case len(f.value.items) > mostRules:

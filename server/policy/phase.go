@@ -57,8 +57,8 @@ type Target struct {
 	Editable Editable
 }
 
-// http tells whether the endpoint serves requests.
-func (t Target) http() bool { return t.Scheme == postern.HTTP || t.Scheme == postern.HTTPS }
+// HTTP tells whether the endpoint serves requests.
+func (t Target) HTTP() bool { return t.Scheme == postern.HTTP || t.Scheme == postern.HTTPS }
 
 // phaseCount is how many phases there are.
 const phaseCount = int(expression.Message) + 1

@@ -48,6 +48,19 @@ func (p *Program) Same(other *Program) bool {
 	return p == other || p != nil && other != nil && p.text == other.text && p.before.Equal(other.before)
 }
 
+// Rule names a rule of a program.
+type Rule struct{ Where, Name string }
+
+// Rules lists all rules, phase by phase.
+func (p *Program) Rules() (all []Rule) {
+	for _, rules := range p.phases {
+		for _, r := range rules {
+			all = append(all, Rule{r.where, r.name})
+		}
+	}
+	return all
+}
+
 // Connects tells whether there are rules for connections.
 func (p *Program) Connects() bool { return p != nil && len(p.phases[expression.Connect]) > 0 }
 
@@ -77,7 +90,7 @@ func (p *Program) outlives() bool {
 // rule of a phase in which it comes is without a condition, and its last action answers or
 // passes on.
 func (p *Program) Terminates(t Target) bool {
-	return p.terminates(expression.Connect) || t.http() && p.terminates(expression.Request)
+	return p.terminates(expression.Connect) || t.HTTP() && p.terminates(expression.Request)
 }
 
 func (p *Program) terminates(at expression.Phase) bool {

@@ -62,3 +62,27 @@ func missed(whose string, got, want map[string]Values) (all []string) {
 	slices.Sort(all)
 	return all
 }
+
+// headerChanges says which headers are others than they were.
+func headerChanges(whose string, was, now map[string]Values) (all []string) {
+	for name, values := range now {
+		before, there := was[name]
+		switch {
+		case !there:
+			all = append(all, fmt.Sprintf("%s header %s is added", whose, name))
+		case !slices.Equal(before, values):
+			all = append(all, fmt.Sprintf("%s header %s is changed", whose, name))
+		}
+	}
+	for name := range was {
+		if _, there := now[name]; !there {
+			all = append(all, fmt.Sprintf("%s header %s is removed", whose, name))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func canonical(header map[string]Values) map[string]Values {
+	return values(newHead(header, "").header)
+}

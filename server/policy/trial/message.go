@@ -20,8 +20,9 @@ type head struct {
 
 func newHead(header map[string]Values, body string) head {
 	h := head{header: make(http.Header), body: []byte(body)}
-	for name, values := range header {
-		h.header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		key := http.CanonicalHeaderKey(name)
+		h.header[key] = append(h.header[key], header[name]...)
 	}
 	return h
 }

@@ -16,8 +16,11 @@ type Outcome struct {
 	Forward  string        `yaml:"forward"`
 	Request  *Request      `yaml:"request"`  // as the service gets it
 	Response *Response     `yaml:"response"` // as the visitor gets it
-	Steps    []policy.Step `yaml:"-"`
+	Steps    []policy.Step `yaml:"-"`        // the first ones
 }
+
+// mostSteps is how many are kept of a case: rules are asked about each message of a stream.
+const mostSteps = 500
 
 // Run holds a case to a program. An error is for a case that cannot be understood.
 func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.World, c Case) (*Outcome, error) {
@@ -35,7 +38,11 @@ func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.Worl
 	}
 	out := &Outcome{Decision: policy.Continue.String()}
 	e := p.Begin(&world, subject)
-	e.Trace(func(s policy.Step) { out.Steps = append(out.Steps, s) })
+	e.Trace(func(s policy.Step) {
+		if len(out.Steps) < mostSteps {
+			out.Steps = append(out.Steps, s)
+		}
+	})
 	if over := out.take(e.Connect()); over || c.Request == nil {
 		e.End(0)
 		return out, nil

@@ -1,0 +1,39 @@
+package resource
+
+// PolicyDryRun is what a traffic policy would have made of requests.
+type PolicyDryRun struct {
+	Requests int                   `json:"requests" doc:"How many requests were tried."`
+	Answered int                   `json:"answered" doc:"How many of them would not have had the service's answer: the policy answers, closes, sends on elsewhere, or fails."`
+	Changed  int                   `json:"changed" doc:"How many of the others would have been changed, to the service or back."`
+	Rules    []PolicyDryRunRule    `json:"rules" doc:"All rules of the policy, in their order."`
+	Outcomes []PolicyDryRunOutcome `json:"outcomes" doc:"What would have become of each request, in their order."`
+}
+
+// PolicyDryRunRule is how often a rule counted.
+type PolicyDryRunRule struct {
+	Rule    string `json:"rule" doc:"Where it stands, as on_http_request[0]."`
+	Name    string `json:"name" doc:"Its name; empty for none."`
+	Asked   int    `json:"asked" doc:"For how many requests it was asked."`
+	Matched int    `json:"matched" doc:"How many of them it matched."`
+}
+
+// PolicyDryRunOutcome is what would have become of one request.
+type PolicyDryRunOutcome struct {
+	Request    string             `json:"request" doc:"Its method and URL."`
+	Decision   string             `json:"decision" doc:"continue, respond, close, forward or fail."`
+	StatusCode int                `json:"status_code" doc:"What the visitor gets; 0 for no answer."`
+	Code       *string            `json:"error_code" doc:"The code of an error or of its page; null for none."`
+	Changes    []string           `json:"changes" doc:"What would be otherwise than it was, in sentences. Values of headers and bodies are left out."`
+	Steps      []PolicyDryRunStep `json:"steps" doc:"What each rule came to, and each action of those that matched; the first 500."`
+}
+
+// PolicyDryRunStep is what a rule, or an action of it, came to.
+type PolicyDryRunStep struct {
+	Rule     string  `json:"rule" doc:"Where the rule stands."`
+	Name     string  `json:"name" doc:"Its name; empty for none."`
+	Action   string  `json:"action" doc:"The action; empty for the rule's expressions."`
+	Matched  bool    `json:"matched" doc:"Whether all expressions of the rule were true."`
+	Decision string  `json:"decision" doc:"What the action decided: continue, respond, close or forward."`
+	Code     *string `json:"error_code" doc:"Of what failed; null where nothing did."`
+	Msg      string  `json:"msg" doc:"The same for people."`
+}
