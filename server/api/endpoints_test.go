@@ -155,7 +155,7 @@ func TestCloudEndpointsAreChecked(t *testing.T) {
 		"no namespace":          {postern.CodeCloudURLInvalid, cloud("http://web", kubernetes)},
 		"no policy":             {postern.CodePolicyNotTerminating, cloud(mine, object{"traffic_policy": ""})},
 		"policy goes on":        {postern.CodePolicyNotTerminating, cloud(mine, object{"traffic_policy": "on_http_request: [{actions: [{type: log, config: {metadata: {a: b}}}]}]"})},
-		"policy of http on tls": {postern.CodePolicyNotTerminating, cloud("tls://a.mine.example.com", object{"traffic_policy": denyAll})},
+		"policy of http on tls": {postern.CodeCloudPolicyInvalid, cloud("tls://a.mine.example.com", object{"traffic_policy": denyAll})},
 		"policy unreadable":     {postern.CodeCloudPolicyInvalid, cloud(mine, object{"traffic_policy": "on_http_request: ["})},
 		"no such phase":         {postern.CodeCloudPolicyInvalid, cloud(mine, object{"traffic_policy": "on_udp: []"})},
 		"long description":      {postern.CodeFieldInvalid, cloud(mine, object{"description": strings.Repeat("x", 256)})},
