@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -168,4 +169,51 @@ func allValues(h http.Header) map[string]trial.Values {
 		all[name] = values
 	}
 	return all
+}
+
+// A policy may have its secrets in a vault, and what people set with flags of old is the
+// same engine: a password of six characters among them (S0-39).
+func TestPoliciesOfFlags(t *testing.T) {
+	s := startServer(t)
+	api := s.api()
+	if _, err := client.For(api, resource.Vaults()).Create(t.Context(), resource.VaultCreate{Name: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.For(api, resource.VaultSecrets()).Create(t.Context(), resource.VaultSecretCreate{Name: "token", Value: "from-the-vault", VaultName: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	policy := filepath.Join(t.TempDir(), "policy.yml")
+	text := "on_http_request:\n- actions:\n  - type: add-headers\n    config: {headers: {x-token: \"${secrets.get('ops', 'token')}\"}}\n"
+	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s|%s|%s", r.Header.Get("Authorization"), r.Header.Get("X-Token"), r.Header.Get("X-Added"))
+	}))
+	t.Cleanup(page.Close)
+	_, url := s.agent("http", page.Listener.Addr().String(), "-auth=demo:secret", "--request-header-add", "x-added: 1",
+		"--response-header-add", "x-back: 2", "--ua-filter-deny", "^badbot", "--traffic-policy-file", policy)
+	ask := func(change func(*http.Request)) (*http.Response, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(request)
+		response, err := s.visitor().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, _ := io.ReadAll(response.Body)
+		return response, string(body)
+	}
+	if response, _ := ask(func(*http.Request) {}); response.StatusCode != http.StatusUnauthorized || !strings.Contains(response.Header.Get("WWW-Authenticate"), "Basic") {
+		t.Errorf("without a password: %s, %q", response.Status, response.Header.Get("WWW-Authenticate"))
+	}
+	if response, body := ask(func(r *http.Request) { r.SetBasicAuth("demo", "secret") }); body != "|from-the-vault|1" || response.Header.Get("X-Back") != "2" {
+		t.Errorf("with the password: %s %q, %v", response.Status, body, response.Header)
+	}
+	if response, _ := ask(func(r *http.Request) { r.SetBasicAuth("demo", "secret"); r.Header.Set("User-Agent", "badbot/1") }); response.StatusCode != http.StatusForbidden {
+		t.Errorf("a refused User-Agent: %s", response.Status)
+	}
 }

@@ -43,7 +43,7 @@ const bodyMemory = 256 << 20
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
 	w := policy.World{
-		Logger: s.log, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
+		Logger: s.log, Secret: newPolicySecrets(s.service.SecretValue).get, Log: s.logPolicy, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
 		Signer: s.sealing, Passwords: password.New(password.Ordinary()),
 	}
 	if s.places != nil {

@@ -54,3 +54,11 @@ func (l *Ledger[K, V]) Put(key K, value V) {
 	}
 	l.entries[key] = l.order.PushFront(&entry[K, V]{key: key, value: value})
 }
+
+// Remove forgets an entry, if it is there.
+func (l *Ledger[K, V]) Remove(key K) {
+	if element, found := l.entries[key]; found {
+		delete(l.entries, key)
+		l.order.Remove(element)
+	}
+}
