@@ -1,10 +1,10 @@
 package sessionmsg_test
 
 import (
-	"slices"
-	"maps"
 	"encoding/json"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 

@@ -16,7 +16,7 @@ func customResponse() kind {
 				body:    c.template("body"),
 				headers: c.named("headers", mostHeaders),
 			}
-			if c.node.get("body").none() && c.node.get("content").none() == false {
+			if c.node.get("body").none() && !c.node.get("content").none() {
 				a.body = c.template("content") // its old name
 			}
 			c.known = append(c.known, "content")

@@ -36,7 +36,7 @@ func (f connFacts) Field(name string) any {
 		}
 		return originFacts{addressFacts{c.Client(), f.world.Places}}.Field("location")
 	case "ts":
-		return connTimes{f.Evaluation}
+		return connTimes(f)
 	case "tls":
 		if state := c.TLS(); state != nil {
 			return tlsFacts{state, c}

@@ -48,7 +48,7 @@ func (f certificateFacts) Field(name string) any {
 	case "issuer":
 		return nameFacts{f.Issuer}
 	case "san":
-		return alternativeFacts{f.Certificate}
+		return alternativeFacts(f)
 	case "serial_number":
 		return f.SerialNumber.String()
 	case "signature_algorithm":
@@ -56,7 +56,7 @@ func (f certificateFacts) Field(name string) any {
 	case "pem":
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Raw}))
 	case "validity":
-		return validityFacts{f.Certificate}
+		return validityFacts(f)
 	}
 	return nil
 }
