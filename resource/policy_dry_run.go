@@ -1,5 +1,11 @@
 package resource
 
+import (
+	"net/http"
+	"reflect"
+	"time"
+)
+
 // PolicyDryRun is what a traffic policy would have made of requests.
 type PolicyDryRun struct {
 	Requests int                   `json:"requests" doc:"How many requests were tried."`
@@ -36,4 +42,41 @@ type PolicyDryRunStep struct {
 	Decision string  `json:"decision" doc:"What the action decided: continue, respond, close or forward."`
 	Code     *string `json:"error_code" doc:"Of what failed; null where nothing did."`
 	Msg      string  `json:"msg" doc:"The same for people."`
+}
+
+// PolicyDryRunOf is a policy, and requests to hold it to.
+type PolicyDryRunOf struct {
+	TrafficPolicy string                `json:"traffic_policy" api:"required" doc:"The policy, in YAML or JSON."`
+	Scheme        string                `json:"scheme,omitzero" doc:"Of the endpoint: https, which is the default, or http."`
+	Requests      []PolicyDryRunRequest `json:"requests" api:"required" doc:"The requests, in the order in which they came; 1 to 100."`
+}
+
+// PolicyDryRunRequest is a request, and what the service answered.
+type PolicyDryRunRequest struct {
+	Method   string               `json:"method,omitzero" doc:"GET where it is empty."`
+	URL      string               `json:"url" api:"required" doc:"The whole URL, as the visitor typed it."`
+	Headers  map[string][]string  `json:"headers,omitzero" doc:"Names, and the values of each."`
+	Body     string               `json:"body,omitzero" doc:"As text."`
+	ClientIP string               `json:"client_ip,omitzero" doc:"The visitor's address; 203.0.113.7 where it is empty."`
+	At       time.Time            `json:"at,omitzero" doc:"When it came, by which limits are counted; now where it is left out."`
+	Response PolicyDryRunResponse `json:"response,omitzero" doc:"What the service answered."`
+}
+
+// PolicyDryRunResponse is the answer of a service.
+type PolicyDryRunResponse struct {
+	StatusCode int                 `json:"status_code,omitzero" doc:"200 where it is 0."`
+	Headers    map[string][]string `json:"headers,omitzero" doc:"Names, and the values of each."`
+	Body       string              `json:"body,omitzero" doc:"As text."`
+}
+
+// TrafficPolicies is what can be done with policies that belong to no endpoint.
+func TrafficPolicies() Collection[PolicyDryRun, None, None] {
+	return Define[PolicyDryRun, None, None](Definition{
+		Name: "traffic_policies", Singular: "traffic policy", Doc: "Traffic policies before they are in force.",
+		Routes: []Route{{
+			Method: http.MethodPost, Path: "/dry_run", Status: http.StatusOK,
+			Doc:  "Says what a policy would have made of requests. Nothing is asked or sent, and nothing that is in force is touched. At most 100 requests and 256 KiB.",
+			Body: reflect.TypeFor[PolicyDryRunOf](), Answer: reflect.TypeFor[PolicyDryRun](),
+		}},
+	})
 }

@@ -10,6 +10,7 @@ func Table() []Definition {
 		BotUsers().Definition,
 		ServiceUsers().Definition,
 		Endpoints().Definition,
+		TrafficPolicies().Definition,
 		Tunnels().Definition,
 		TunnelSessions().Definition,
 		ReservedDomains().Definition,

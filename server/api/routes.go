@@ -25,6 +25,7 @@ func (a *API) routes() {
 	bind(a, resource.SSHUserCertificates(), s.SSHUserCertificates())
 	sublists(a, resource.Vaults().Definition, "secrets", resource.VaultSecrets().Definition, s.VaultContents, s.VaultSecrets().Stored())
 	bindEndpoints(a)
+	a.policyRoute()
 	bindKubernetesOperators(a)
 	bindPrivateGateways(a)
 	bindTunnelSessions(a)

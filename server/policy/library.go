@@ -47,10 +47,15 @@ func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
 	return p, nil
 }
 
+// Try compiles a text for a trial: what the program counts is its own.
+func (l *Library) Try(text string, t Target) (*Program, error) {
+	t.Editable = l.editable
+	return Compile(text, t)
+}
+
 // Check tells whether a text could be compiled.
 func (l *Library) Check(text string, t Target) error {
-	t.Editable = l.editable
-	_, err := Compile(text, t)
+	_, err := l.Try(text, t)
 	return err
 }
 

@@ -130,6 +130,7 @@ type Service struct {
 	places      []string
 	checks      RecordChecks
 	checking    chan struct{}
+	trying      chan struct{} // policies
 	nameServers []postern.Hostname
 	certifies   string
 	policies    *policy.Library
@@ -193,7 +194,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 	}
 	s := &Service{
-		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, certifies: c.Certifies, policies: cmp.Or(c.Policies, policy.NewLibrary(policy.Editable{})), checks: c.Checks, checking: make(chan struct{}, mostChecks), publicPort: c.PublicPort,
+		store: c.Store, bus: c.Bus, nameKey: c.NameKey, domains: c.Domains, apiURL: c.APIURL, places: c.Regions, nameServers: c.NameServers, certifies: c.Certifies, policies: cmp.Or(c.Policies, policy.NewLibrary(policy.Editable{})), checks: c.Checks, checking: make(chan struct{}, mostChecks), trying: make(chan struct{}, mostDryRuns), publicPort: c.PublicPort,
 		tcpPorts: c.TCPPorts, dns: c.DNS, prove: c.ProveDomains,
 		inUse: c.InUse, timeout: c.StoreTimeout, maxKeys: c.MaxKeys, now: c.Now, logger: c.Logger,
 		sealing: c.Sealing, sealed: sealedTables(),

@@ -86,6 +86,15 @@ func (c *Case) subject(ctx context.Context, t policy.Target, e policy.Endpoint) 
 	}, nil
 }
 
+// Check tells why a case cannot be run.
+func (c *Case) Check() error {
+	if c.Request == nil {
+		return nil
+	}
+	_, err := c.Request.head()
+	return err
+}
+
 func (r *Request) head() (*request, error) {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" {
