@@ -120,7 +120,13 @@ func missesOf(ctx context.Context, program *policy.Program, at policy.Target, c 
 	if err != nil {
 		return []string{postern.AsError(err).Text()}, ctx.Err()
 	}
-	return got.Misses(c.Want), nil
+	misses := got.Misses(c.Want)
+	for _, step := range got.Steps {
+		if step.Err != nil && len(misses) > 0 {
+			misses = append(misses, fmt.Sprintf("%s: %s", step.Where, postern.AsError(step.Err).Text()))
+		}
+	}
+	return misses, nil
 }
 
 func (t *policyTest) tell(file, name string, misses []string) error {
