@@ -61,8 +61,12 @@ func removeHeaders() kind {
 type removedHeaders struct{ names []string }
 
 func (a *removedHeaders) run(e *Evaluation) (Verdict, error) {
+	head := e.head()
 	for _, name := range a.names {
-		e.head().Remove(name)
+		head.Remove(name)
+		if e.at == expression.Request {
+			e.removeAliases(name)
+		}
 	}
 	return Verdict{}, nil
 }

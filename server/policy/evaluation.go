@@ -28,6 +28,9 @@ type Evaluation struct {
 	event    *eventstream.Event // that is asked about
 	settled  bool               // the policy itself has answered the request
 	answer   http.Header        // what the answer gets besides, whoever gives it
+	doubtful string             // what a rule has read that can be read in two ways
+	listed   bool               // unusual was made
+	unusual  []string           // names of the request's headers that services may take for others
 }
 
 // Step is what a rule has come to, for those who want to know.
@@ -59,7 +62,7 @@ func (e *Evaluation) Connect() (Verdict, error) {
 
 // Request asks about a request, which actions may edit until it returns.
 func (e *Evaluation) Request(r Request) (Verdict, error) {
-	e.request, e.url = r, nil
+	e.request, e.url, e.listed, e.unusual = r, nil, false, nil
 	e.scope.Request = requestFacts{e}
 	for _, k := range e.program.used {
 		if k.arrives != nil {
@@ -185,6 +188,9 @@ func (e *Evaluation) run(at expression.Phase) (Verdict, error) {
 func (e *Evaluation) matches(r *rule) (bool, error) {
 	for i := range r.expressions {
 		held, err := r.expressions[i].True(&e.scope)
+		if e.doubtful != "" {
+			return false, e.settle(nil)
+		}
 		if err != nil && !expression.IsAbsent(err) {
 			return false, postern.Errorf(postern.CodePolicyFailed, "the expression %q of %s cannot be worked out: %v", clip(r.expressions[i].text), r.where, err)
 		}
@@ -198,6 +204,9 @@ func (e *Evaluation) matches(r *rule) (bool, error) {
 func (e *Evaluation) perform(r *rule) (Verdict, error) {
 	for i := range r.actions {
 		verdict, err := r.actions[i].run(e)
+		if err = e.settle(err); err != nil {
+			verdict = Verdict{}
+		}
 		if e.trace != nil {
 			e.trace(Step{Where: r.where, Name: r.name, Matched: true, Action: r.actions[i].kind, Verdict: verdict, Err: err})
 		}

@@ -19,12 +19,12 @@ func (f requestFacts) Field(name string) any {
 	case "method":
 		return r.Method()
 	case "host":
-		return r.Host()
+		return plainHost(r.Host())
 	case "version":
 		return strings.TrimPrefix(f.subject.Protocol, "HTTP/")
 	case "url":
 		if f.Evaluation.url == nil {
-			f.Evaluation.url = newURLFacts(f.wholeURL())
+			f.Evaluation.url = newURLFacts(f.wholeURL(), f.doubt)
 		}
 		return f.Evaluation.url
 	case "user_agent":
@@ -33,6 +33,8 @@ func (f requestFacts) Field(name string) any {
 		return cookieFacts(http.ParseCookie, r.Values("Cookie"))
 	case "ts":
 		return messageTimes{f.subject.Started}
+	case "headers":
+		return headerFacts{r, f.Evaluation}
 	}
 	return headFacts(r, name)
 }
@@ -61,7 +63,7 @@ func (f responseFacts) Field(name string) any {
 func headFacts(h Head, name string) any {
 	switch name {
 	case "headers":
-		return headerFacts{h}
+		return headerFacts{Head: h}
 	case "trailers":
 		return map[string][]string{} // they come when a program has long decided
 	case "content_length":
@@ -85,10 +87,16 @@ func given(text string) any {
 }
 
 // headerFacts are the headers of a head.
-type headerFacts struct{ Head }
+type headerFacts struct {
+	Head
+	of *Evaluation // of a request; nil for answers
+}
 
 // Get implements expression.Map.
 func (f headerFacts) Get(name string) any {
+	if f.of != nil && f.of.at == expression.Request {
+		f.of.doubt(f.of.aliasDoubt(name))
+	}
 	if values := f.Values(name); len(values) > 0 {
 		return values
 	}
@@ -141,27 +149,46 @@ func (f mediaFacts) Field(name string) any {
 
 // urlFacts is req.url: its text, and its parts.
 type urlFacts struct {
-	text string
-	url  *url.URL // nil where it is none
+	text  string
+	url   *url.URL // nil where it is none
+	doubt func(why string)
 }
 
-func newURLFacts(text string) *urlFacts {
+func newURLFacts(text string, doubt func(why string)) *urlFacts {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		parsed = nil
+	} else {
+		parsed.Host = plainHost(parsed.Host)
 	}
-	return &urlFacts{text, parsed}
+	return &urlFacts{text, parsed, doubt}
 }
 
 // Text implements expression.Text.
-func (f *urlFacts) Text() string { return f.text }
+func (f *urlFacts) Text() string {
+	f.judge("path")
+	return f.text
+}
+
+// judge notes what is in doubt of a part that is read. Who reads raw and raw_path wants
+// what was sent, and judges it.
+func (f *urlFacts) judge(part string) {
+	switch {
+	case f.url == nil:
+		f.doubt("the URL, which is none")
+	case part == "path" || part == "uri":
+		f.doubt(pathDoubt(f.url))
+	case part == "query_params" && queryFacts(f.url.RawQuery) == nil:
+		f.doubt("the parameters of the query, which cannot be told for sure")
+	}
+}
 
 // Field implements expression.Object.
 func (f *urlFacts) Field(name string) any {
 	if name == "raw" {
 		return f.text
 	}
-	if f.url == nil {
+	if f.judge(name); f.url == nil {
 		return nil
 	}
 	switch name {
