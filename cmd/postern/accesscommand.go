@@ -59,6 +59,7 @@ closes the listeners and lets connections finish.`,
 	flags.StringArrayVar(&c.http, "http-proxy", nil, "listen for HTTP CONNECT at this `address`, for example 127.0.0.1:8888")
 	flags.StringArrayVar(&c.shared, "proxy", nil, "listen for both at this `address`")
 	flags.StringVar(&c.auth, "proxy-auth", "", "`user:password` that the proxies ask for (env POSTERN_PROXY_AUTH)")
+	command.AddCommand(accessHTTPCommand(streams))
 	return command
 }
 

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -14,7 +12,6 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/client"
-	"github.com/postern-dev/postern/internal/dial"
 	"github.com/postern-dev/postern/resource"
 )
 
@@ -89,10 +86,11 @@ func (a *apiAccess) client() (*client.Client, error) {
 	if !strings.Contains(address, "://") {
 		address = "https://" + address
 	}
-	transport, err := a.transport(address, file.CAs, file.Proxy)
+	transport, err := a.httpTransport(a.streams, address, file.CAs, file.Proxy)
 	if err != nil {
 		return nil, err
 	}
+	transport.DisableKeepAlives = true
 	return client.New(client.Options{URL: address, APIKey: postern.Secret(firstOf(a.key, file.APIKey.Reveal())),
 		HTTP: &http.Client{Timeout: apiTimeout, Transport: transport}, UserAgent: "postern/" + version()})
 }
@@ -104,23 +102,6 @@ func apiBeside(server string) string {
 		return ""
 	}
 	return "https://" + net.JoinHostPort("api."+strings.TrimPrefix(host, "connect."), port)
-}
-
-func (a *apiAccess) transport(address, cas string, proxy postern.Secret) (*http.Transport, error) {
-	roots, err := dial.ServerPool(cas, a.savedCAs(a.streams))
-	if err != nil {
-		return nil, err
-	}
-	dialer := &dial.Dialer{}
-	if proxy != "" {
-		dialer.Proxy, err = dial.ParseProxy("proxy_url", proxy.Reveal())
-	} else if at, parseError := url.Parse(address); parseError == nil {
-		dialer.Proxy, err = dial.ProxyFromEnvironment(a.streams.Env, net.JoinHostPort(at.Hostname(), firstOf(at.Port(), "443")))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &http.Transport{DialContext: dialer.Dial, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}, nil
 }
 
 // call sends one request and gives the body of the answer, nil for none.
