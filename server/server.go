@@ -228,17 +228,18 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 	public := s.publicPorts()
 	live.Limits.HeaderBytes, live.Limits.HTTP2Streams = c.Limits.HeaderBytes, c.Limits.HTTP2Streams
 	return edge.Config{
-		Domain:      c.Domain,
-		Access:      &s.doors,
-		Hosts:       map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
-		Connectors:  s.gateways,
-		Routes:      s.routes,
-		Recent:      s.cluster.Recent(),
-		Certificate: s.certificate,
-		Challenges:  s.challenges,
-		Policy:      s.policyWorld(),
-		Region:      c.Region,
-		Authorities: s.authorities.find,
+		Domain:          c.Domain,
+		EndpointsDomain: c.EndpointsDomain,
+		Access:          &s.doors,
+		Hosts:           map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
+		Connectors:      s.gateways,
+		Routes:          s.routes,
+		Recent:          s.cluster.Recent(),
+		Certificate:     s.certificate,
+		Challenges:      s.challenges,
+		Policy:          s.policyWorld(),
+		Region:          c.Region,
+		Authorities:     s.authorities.find,
 		// control is made after the edge, whose ports it opens; nobody is served before
 		// both are there.
 		Agents:         func(ctx context.Context, conn net.Conn, alpn string) { s.control.Serve(ctx, conn, alpn) },

@@ -89,6 +89,13 @@ func (h *Head) Add(name, value string) bool {
 	return true
 }
 
+// SetValue gives a line another value, which must be a valid one.
+func (l *Line) SetValue(value string) {
+	raw := make([]byte, 0, len(l.Name)+2+len(value))
+	raw = append(append(append(raw, l.Name...), ": "...), value...)
+	l.Raw, l.Value = raw, raw[len(raw)-len(value):]
+}
+
 // look notes again which fields there are.
 func (h *Head) look() {
 	h.seen = 0

@@ -30,6 +30,7 @@ const (
 	ForwardedProto
 	ForwardedHost
 	ForwardedPort
+	SetCookie
 )
 
 // HopByHop tells whether the field belongs to one connection.
@@ -50,7 +51,8 @@ func fieldOf(name []byte) Field {
 		return either(when(name, "trailer", Trailer), when(name, "upgrade", Upgrade))
 	case 10:
 		return either(when(name, "connection", Connection),
-			either(when(name, "user-agent", UserAgent), when(name, "keep-alive", KeepAlive)))
+			either(when(name, "user-agent", UserAgent),
+				either(when(name, "keep-alive", KeepAlive), when(name, "set-cookie", SetCookie))))
 	case 13:
 		return when(name, "authorization", Authorization)
 	case 14:

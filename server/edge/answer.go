@@ -82,6 +82,9 @@ func (c *conversation) reply(conn *upstreamConn) error {
 			return err
 		}
 	}
+	if r.Has(http1.SetCookie) {
+		c.x.keepCookiesOf(&r.Head)
+	}
 	if !c.upload.complete() {
 		c.lastWords()
 	}

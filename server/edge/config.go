@@ -23,6 +23,8 @@ import (
 type Config struct {
 	// Domain is the server's own: agents connect to connect.<Domain>.
 	Domain postern.Hostname
+	// EndpointsDomain is what endpoints of all accounts have their names below; "" is Domain.
+	EndpointsDomain postern.Hostname
 	// Routes holds the table in force; it is loaded for every connection and request.
 	Routes *route.Current
 	// Recent says which addresses may come back in a moment: requests wait for them.

@@ -77,7 +77,7 @@ func TestForwardToAnInternalEndpoint(t *testing.T) {
 			s.policed("b", "https://api.internal", "", s.seesItself("theirs"))
 			s.policed("a", "https://*.apps.internal:8443", "", s.seesItself("wild"))
 			s.policed("a", "https://app."+domain, `on_http_request:
-  - expressions: ["req.url.path.startsWith('/wild')"]
+  - expressions: ["req.url.raw_path.startsWith('/wild')"]
     actions: [{type: forward-internal, config: {url: "https://${req.url.path.split('/')[2]}.apps.internal:8443"}}]
   - actions: [{type: add-headers, config: {headers: {x-rule: seen}}}, {type: forward-internal, config: {url: "https://api.internal"}}]
 `, "127.0.0.1:1")
@@ -98,7 +98,7 @@ func TestForwardThroughInternalEndpoints(t *testing.T) {
 	s := start(t)
 	s.policed("a", "https://app."+domain, sends("https://first.internal")+"\non_http_response: [{actions: [{type: add-headers, config: {headers: {x-way: public}}}]}]", "")
 	s.policed("a", "https://first.internal", sends("http://second.internal")+"\non_http_response: [{actions: [{type: add-headers, config: {headers: {x-way: first}}}]}]", "")
-	s.policed("a", "http://second.internal", "on_http_request: [{expressions: [\"req.url.path == '/no'\"], actions: [{type: deny}]}, {actions: [{type: add-headers, config: {headers: {x-rule: second}}}]}]", s.seesItself("end"))
+	s.policed("a", "http://second.internal", "on_http_request: [{expressions: [\"req.url.raw_path == '/no'\"], actions: [{type: deny}]}, {actions: [{type: add-headers, config: {headers: {x-rule: second}}}]}]", s.seesItself("end"))
 	client := s.client()
 	status, text, header := s.says(t, client, "GET", "https://app."+domain+"/", "")
 	if status != 200 || !strings.HasPrefix(text, "end GET second.internal/ ") || !strings.HasSuffix(text, " second") {

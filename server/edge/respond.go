@@ -19,6 +19,7 @@ func (x *webExchange) respond(response *http.Response) error {
 	if err := x.review(response); err != nil {
 		return err
 	}
+	x.keepCookies(header)
 	w := x.w.Header()
 	for name, values := range header {
 		w[name] = values

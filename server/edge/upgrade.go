@@ -25,6 +25,7 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 	if err := x.review(response); err != nil {
 		return err
 	}
+	x.keepCookies(response.Header)
 	if !ok || !x.edge.beginUpgrade() {
 		return &postern.Error{Code: postern.CodeLinkDraining}
 	}

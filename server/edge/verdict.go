@@ -116,6 +116,7 @@ func (x *Exchange) pageOf(a *Answer) *Answer {
 func (x *Exchange) answerLines() []headerLine {
 	m := &x.response
 	header := http.Header(m.fields.(mapFields))
+	x.keepCookies(header)
 	lines := make([]headerLine, 0, len(header)+1)
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for _, value := range header[name] {
