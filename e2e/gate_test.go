@@ -48,8 +48,10 @@ func (s *jwtService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.seen = append(s.seen, r.Header.Clone())
 	s.mu.Unlock()
+	if origin := r.Header.Get("Origin"); origin != "" {
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+	}
 	if r.Method == http.MethodOptions {
-		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		w.Header().Set("Access-Control-Allow-Headers", "authorization")
 		w.WriteHeader(http.StatusNoContent)
 		return
