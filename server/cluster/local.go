@@ -231,16 +231,40 @@ func (l *Local) Holders(u postern.URL) []Live {
 }
 
 // Update changes what may change of a live endpoint: its name, description, metadata,
-// pooling and what it says it forwards to. Other changes that change makes are
-// ignored. An endpoint that is not online is CodeEndpointUnknown.
+// pooling, policy and what it says it forwards to. Other changes that change makes are
+// ignored; it may be called more than once. An endpoint that is not online is
+// CodeEndpointUnknown. Whoever comes after Update has returned meets the new policy; what
+// is under way ends under the old one.
 func (l *Local) Update(id postern.EndpointID, change func(*postern.Endpoint)) error {
+	for {
+		l.mu.Lock()
+		m := l.members[id]
+		l.mu.Unlock()
+		if m == nil {
+			return postern.Errorf(postern.CodeEndpointUnknown, "endpoint %q is not online", id)
+		}
+		was, program := m.snapshot().Endpoint, m.Policy()
+		next := changed(was, change)
+		if next.Options.Policy != was.Options.Policy {
+			var err error
+			if program, err = l.program(next); err != nil { // takes its time: nobody waits for it
+				return err
+			}
+		}
+		if l.replace(m, was, next, program) {
+			return nil
+		}
+	}
+}
+
+// replace has m become next; false says that it is not what it was any more.
+func (l *Local) replace(m *member, was, next postern.Endpoint, program *policy.Program) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	m := l.members[id]
-	if m == nil {
-		return postern.Errorf(postern.CodeEndpointUnknown, "endpoint %q is not online", id)
+	if l.members[m.id] != m || m.snapshot().Endpoint != was {
+		return false
 	}
-	m.update(change)
+	m.become(next, program)
 	l.announce()
-	return nil
+	return true
 }

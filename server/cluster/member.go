@@ -19,7 +19,7 @@ type member struct {
 	session link.Session
 	options postern.EndpointOptions
 	meter   *quota.Meter
-	program *policy.Program
+	program atomic.Pointer[policy.Program]
 	pool    *pool
 	online  context.Context
 	end     context.CancelFunc // called by Local when the member goes offline
@@ -28,7 +28,7 @@ type member struct {
 	health  health // guarded by pool.mu
 
 	mu   sync.Mutex
-	live Live // only its Endpoint's texts and pooling ever change
+	live Live // only its Endpoint's texts, policy and pooling ever change
 }
 
 func newMember(live Live, p *pool, meter *quota.Meter, program *policy.Program) *member {
@@ -38,10 +38,10 @@ func newMember(live Live, p *pool, meter *quota.Meter, program *policy.Program) 
 		session: live.Session,
 		options: live.Endpoint.Options,
 		meter:   meter,
-		program: program,
 		pool:    p,
 		live:    live,
 	}
+	m.program.Store(program)
 	meter.Hold()
 	m.online, m.end = context.WithCancel(context.Background())
 	return m
@@ -57,7 +57,7 @@ func (m *member) Options() postern.EndpointOptions { return m.options }
 func (m *member) Meter() *quota.Meter { return m.meter }
 
 // Policy implements route.Member.
-func (m *member) Policy() *policy.Program { return m.program }
+func (m *member) Policy() *policy.Program { return m.program.Load() }
 
 // Transport implements route.Member.
 func (m *member) Transport() string { return m.session.Transport() }
@@ -93,15 +93,24 @@ func (m *member) snapshot() Live {
 	return m.live
 }
 
-// update applies a change and keeps what must not change.
-func (m *member) update(change func(*postern.Endpoint)) {
+// become puts what an endpoint has become in the place of what it was.
+func (m *member) become(e postern.Endpoint, program *policy.Program) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	changed := m.live.Endpoint
-	change(&changed)
-	e := &m.live.Endpoint
-	e.Name, e.Description, e.Metadata = changed.Name, changed.Description, changed.Metadata
-	e.ForwardsTo, e.Pooling = changed.ForwardsTo, changed.Pooling
+	m.live.Endpoint = e
+	m.mu.Unlock()
+	if !m.program.Swap(program).Same(program) {
+		m.pool.showAnew()
+	}
+}
+
+// changed is an endpoint after a change, which keeps what must not change.
+func changed(e postern.Endpoint, change func(*postern.Endpoint)) postern.Endpoint {
+	asked := e
+	change(&asked)
+	e.Name, e.Description, e.Metadata = asked.Name, asked.Description, asked.Metadata
+	e.ForwardsTo, e.Pooling = asked.ForwardsTo, asked.Pooling
+	e.Options.Policy = asked.Options.Policy
+	return e
 }
 
 var _ route.Member = (*member)(nil)

@@ -65,8 +65,8 @@ func (p *pool) show() {
 	}
 	var all []*policy.Program
 	for _, m := range p.members {
-		if !slices.ContainsFunc(all, m.program.Same) {
-			all = append(all, m.program)
+		if program := m.Policy(); !slices.ContainsFunc(all, program.Same) {
+			all = append(all, program)
 		}
 	}
 	if len(all) == 1 && all[0] == nil {
@@ -79,6 +79,13 @@ func (p *pool) show() {
 		URL: p.route.URL, Account: p.route.Account, Termination: p.route.Termination, CertificatePEM: p.route.CertificatePEM,
 		Key: p.route.Key, MutualTLS: p.route.MutualTLS, Policies: all, Owner: p, Meter: p.route.Meter,
 	}
+}
+
+// showAnew is show after a member's policy has changed.
+func (p *pool) showAnew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.show()
 }
 
 // formerOf returns the members that live succeeds.

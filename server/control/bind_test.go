@@ -417,7 +417,7 @@ func TestPatch(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(link.Hello{Token: "alpha"})
 	bound := c.bind(t, request(t, "https://app.example.com"))
-	name, pooling, policy := "new", true, `{"on_http_request":[]}`
+	name, pooling := "new", true
 	if err := c.Patch(t.Context(), link.Patch{EndpointID: bound.EndpointID, Name: &name, Pooling: &pooling}); err != nil {
 		t.Fatal(err)
 	}
@@ -426,10 +426,6 @@ func TestPatch(t *testing.T) {
 	}
 	if got := w.Sessions()[0].Endpoints[0].Name; got != "new" {
 		t.Errorf("the session lists %q", got)
-	}
-	err := c.Patch(t.Context(), link.Patch{EndpointID: bound.EndpointID, TrafficPolicy: &policy})
-	if !postern.HasCode(err, postern.CodeOptionUnsupported) {
-		t.Errorf("traffic policy: %v", err)
 	}
 	other := w.connect(link.Hello{Token: "alpha"})
 	if err := other.Patch(t.Context(), link.Patch{EndpointID: bound.EndpointID, Name: &name}); !postern.HasCode(err, postern.CodeEndpointUnknown) {
