@@ -164,7 +164,7 @@ on_http_response: [{actions: [{type: add-headers, config: {headers: {x-policy: a
 			client := rapid.SampledFrom(clients).Draw(t, "client")
 			request, err := http.NewRequest(method, "https://same."+domain+target, strings.NewReader(text))
 			if err != nil {
-				t.Skip(err)
+				return // no client can send it
 			}
 			request.Header = maps.Clone(sent)
 			response, err := client.Do(request)
