@@ -94,8 +94,8 @@ func TestBothURLsByDefault(t *testing.T) {
 	}
 }
 
-// S2-4, S2-5: a guard that this server does not have is refused with a code, in both
-// generations' words. The service is never open instead.
+// S2-4, S2-5: a password in both generations' words guards the service; a guard that this
+// server does not have is refused with a code, and the service is never open instead.
 func TestPasswordIsNeverDropped(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -103,16 +103,18 @@ func TestPasswordIsNeverDropped(t *testing.T) {
 	port := service(t, func(w http.ResponseWriter, r *http.Request) { asked <- r.URL.Path })
 	for n, flag := range []string{`-auth="user:password"`, `--basic-auth "user:password"`} {
 		name := fmt.Sprintf("guarded%d", n)
-		code, stdout, stderr := s.person().loggedIn(s).gets("ngrok http " + port + " -subdomain=" + name + " " + flag)
-		if code != 1 || strings.Contains(stdout, "://") {
-			t.Errorf("%s: exit code %d, standard output %q", flag, code, stdout)
-		}
-		if !strings.Contains(stderr, "ERROR:  ERR_") || !strings.Contains(strings.ToLower(stderr), "basic") {
-			t.Errorf("%s: standard error does not tell what was refused:\n%s", flag, stderr)
-		}
-		if response, _ := fetch(t, s.visitor(), "https://"+name+"."+domain); response.StatusCode != http.StatusNotFound {
+		agent := s.person().loggedIn(s).types("ngrok http " + port + " -subdomain=" + name + " " + flag)
+		agent.lines(1)
+		if response, _ := fetch(t, s.visitor(), "https://"+name+"."+domain); response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("%s: visitors get %s", flag, response.Status)
 		}
+	}
+	code, stdout, stderr := s.person().loggedIn(s).gets("ngrok http " + port + " -subdomain=signed-in --oauth google")
+	if code != 1 || strings.Contains(stdout, "://") || !strings.Contains(stderr, "ERROR:  ERR_") || !strings.Contains(stderr, "OAuth") {
+		t.Errorf("a guard that is not there: exit code %d, standard output %q, standard error %s", code, stdout, stderr)
+	}
+	if response, _ := fetch(t, s.visitor(), "https://signed-in."+domain); response.StatusCode != http.StatusNotFound {
+		t.Errorf("visitors get %s", response.Status)
 	}
 	if len(asked) > 0 {
 		t.Errorf("the service was asked for %s without a password", <-asked)

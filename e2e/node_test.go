@@ -132,7 +132,14 @@ func TestNodeSDKSeesCodes(t *testing.T) {
 	if agent := s.nodeAgent(s.authtoken, `{"domain":"elsewhere.example"}`); agent.Code != "ERR_NGROK_319" {
 		t.Errorf("a foreign domain gave %+v", agent)
 	}
-	if agent := s.nodeAgent(s.authtoken, `{"basic_auth":["user:password"]}`); agent.Error == "" {
+	guarded := s.nodeAgent(s.authtoken, `{"basic_auth":["user:password"]}`)
+	if guarded.Error != "" {
+		t.Fatalf("a password gave %+v", guarded)
+	}
+	if response, _ := fetch(t, s.visitor(), guarded.URL); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without the password: %s", response.Status)
+	}
+	if agent := s.nodeAgent(s.authtoken, `{"oauth_provider":"google"}`); agent.Error == "" {
 		t.Errorf("an option that is not enforced was accepted: %+v", agent)
 	}
 }

@@ -365,7 +365,6 @@ func TestWrapperTriesAgain(t *testing.T) {
 		for what, more := range map[string]map[string]any{
 			"a taken name":     {"subdomain": "taken"},
 			"a foreign domain": {"hostname": "elsewhere.example"},
-			"a password":       {"auth": "user:password", "basic_auth": []string{"user:password"}},
 		} {
 			more["name"] = "app"
 			refused := w.fails("connect", options(more))
@@ -375,6 +374,10 @@ func TestWrapperTriesAgain(t *testing.T) {
 		}
 		url := w.connect(options(map[string]any{"name": "app", "subdomain": "second-choice"}))
 		awaitBody(t, s.visitor(), url, "here", 5*time.Second)
+		guarded := w.connect(options(map[string]any{"name": "guarded", "auth": "user:password", "basic_auth": []string{"user:password"}}))
+		if response, _ := fetch(t, s.visitor(), guarded); response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("without the password: %s", response.Status)
+		}
 		if refused := w.fails("connect", options(map[string]any{"proto": "gopher"})); refused.Status != http.StatusBadRequest {
 			t.Errorf("a protocol that nobody has: %v", refused)
 		} else if code, text := refused.apiError(); code != 102 || !strings.Contains(text, "protocol name") {
