@@ -170,7 +170,7 @@ func (d *direction) count(n int64) {
 // readEnded passes the end of src on: a clean one as a half-close, any other as a
 // reset.
 func (d *direction) readEnded(err error) step {
-	if !errors.Is(err, io.EOF) {
+	if err != io.EOF { //nolint:errorlint // what only wraps it, such as the end of a link below, is no clean end
 		d.pipe.fail(d.from, broken(err))
 		return over
 	}

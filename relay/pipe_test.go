@@ -204,6 +204,21 @@ func TestPipeKeepsCodes(t *testing.T) {
 	}
 }
 
+// A link may end so quietly that there is only an end of file to tell of. For who was
+// reading from a stream of it that is no clean end.
+func TestPipeTakesAWrappedEndForAFailure(t *testing.T) {
+	visitor, a := loopback(t)
+	_, b := memory(t)
+	lost := failing{b, postern.Errorf(postern.CodeLinkLost, "the connection ended").Because(io.EOF)}
+	r := relay.Pipe(t.Context(), a, lost, relay.Options{})
+	if r.Err == nil || r.Err.Code != postern.CodeLinkLost || r.By != relay.B {
+		t.Fatalf("result %+v", r)
+	}
+	if _, err := visitor.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatalf("visitor read %v", err)
+	}
+}
+
 // failing is a stream that was refused: its Read fails with a code.
 type failing struct {
 	relay.Conn

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/link"
 )
 
 const (
@@ -120,7 +121,12 @@ func (t *tunnel) whyEnded(err error) *postern.Error {
 	if told := t.conn.Ended(); told != nil {
 		err = told
 	}
-	return postern.Errorf(postern.CodeLinkLost, "the connection ended").Because(err)
+	return connectionEnded(err)
+}
+
+// connectionEnded is why streams end with their connection.
+func connectionEnded(err error) *postern.Error {
+	return postern.Errorf(postern.CodeLinkLost, "the connection ended").Because(link.Cause(err))
 }
 
 // lost tells why streams end where they end with the tunnel; nil while it lives.
@@ -129,7 +135,7 @@ func (t *tunnel) lost() *postern.Error {
 		return why
 	}
 	if err := t.conn.Ended(); err != nil {
-		return postern.Errorf(postern.CodeLinkLost, "the connection ended").Because(err)
+		return connectionEnded(err)
 	}
 	return nil
 }

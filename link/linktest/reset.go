@@ -35,7 +35,7 @@ func expectReset(t *testing.T, by, other link.Stream) {
 		}
 	}
 	mustBeCoded(t, err)
-	if _, err := by.Read(make([]byte, 1)); err == nil || err == io.EOF {
+	if _, err := by.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("our own Read after Reset gave %v", err)
 	}
 	if _, err := by.Write([]byte("x")); err == nil {
@@ -121,7 +121,7 @@ func sessionEnd(t *testing.T, e *ends) {
 	var wg sync.WaitGroup
 	for _, st := range []link.Stream{server, agent} {
 		wg.Go(func() {
-			if _, err := st.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			if _, err := st.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("Read over the session's end gave %v", err)
 			}
 		})

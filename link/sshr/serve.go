@@ -42,7 +42,7 @@ func (s *session) serve(ctx context.Context, hello link.Hello, channels <-chan s
 	s.work.Go(func() { s.protect(ctx, func() { s.answerAll(ctx, requests) }) })
 	s.work.Go(func() { s.protect(ctx, func() { s.accept(ctx, channels) }) })
 	err := s.conn.Wait()
-	s.cut(postern.Errorf(postern.CodeLinkLost, "the SSH client ended the connection").Because(err))
+	s.cut(postern.Errorf(postern.CodeLinkLost, "the SSH client ended the connection").Because(link.Cause(err)))
 	close(s.done)
 	cancel()
 	_ = s.conn.Close()
