@@ -37,6 +37,13 @@ func obeying(t *testing.T, c server.Config, handler http.HandlerFunc) *policed {
 // bind has an endpoint held to a policy.
 func (p *policed) bind(name, policy string) (url string) {
 	p.t.Helper()
+	url, _ = p.bound(name, policy)
+	return url
+}
+
+// bound is bind, and tells who the endpoint is.
+func (p *policed) bound(name, policy string) (url string, id postern.EndpointID) {
+	p.t.Helper()
 	url = "https://" + name + "." + domain
 	asked, err := postern.ParseURLRequest(url, postern.HTTPS)
 	if err != nil {
@@ -47,10 +54,11 @@ func (p *policed) bind(name, policy string) (url string) {
 		p.t.Fatal(err)
 	}
 	middleware := map[string]json.RawMessage{sessionmsg.TrafficPolicy: text}
-	if _, err := p.client.Bind(p.t.Context(), link.BindRequest{URL: asked, Middleware: middleware}); err != nil {
+	bound, err := p.client.Bind(p.t.Context(), link.BindRequest{URL: asked, Middleware: middleware})
+	if err != nil {
 		p.t.Fatalf("Bind: %v", err)
 	}
-	return url
+	return url, bound.EndpointID
 }
 
 // visit sends one request by a version of HTTP, and gives the answer with its body.

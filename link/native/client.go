@@ -157,6 +157,20 @@ func (c *Client) Unbind(ctx context.Context, id string) error {
 	return asError(sessionmsg.ParseErrorText(response.Error, postern.CodeInternal))
 }
 
+// Patch changes an endpoint while it stays online; what is nil stays as it is. A new
+// policy is in force when it returns.
+func (c *Client) Patch(ctx context.Context, p link.Patch) error {
+	message := sessionmsg.PatchTunnelState{
+		TunnelID: string(p.EndpointID), Name: p.Name, Description: p.Description, Metadata: p.Metadata,
+		PoolingEnabled: p.Pooling, TrafficPolicy: p.TrafficPolicy,
+	}
+	var response sessionmsg.PatchTunnelStateResp
+	if err := call(ctx, c.zero, sessionmsg.TypePatch, message, &response); err != nil {
+		return err
+	}
+	return asError(sessionmsg.ParseErrorText(response.Error, postern.CodeInternal))
+}
+
 // Ping measures one round trip to the server. It fails with CodeLinkLost when the
 // session is dead or ctx ends first.
 func (c *Client) Ping(ctx context.Context) (time.Duration, error) { return c.carriers.Ping(ctx) }
