@@ -144,7 +144,7 @@ func TestEverythingIsExplained(t *testing.T) {
 		}
 	}
 	for _, d := range resource.Table() {
-		if d.Doc == "" || d.Singular == "" || len(d.Prefixes) == 0 {
+		if d.Doc == "" || d.Singular == "" || len(d.Prefixes) == 0 && d.Operations != 0 { // what is not kept has no id
 			t.Errorf("%s lacks a Doc, a Singular or a prefix", d.Name)
 		}
 	}
