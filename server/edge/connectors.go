@@ -100,8 +100,8 @@ func (e *Edge) beginConnector(v *visitor, host postern.Hostname, serve func(cont
 	}
 	e.agents.Start()
 	e.all.Go(func() {
+		defer v.Close() // as in serveAgent
 		defer e.agents.Finish()
-		defer v.Close()
 		serve(link.WithServerNames(e.ctx, v.serverName, host))
 	})
 	return true

@@ -249,9 +249,9 @@ func (e *Edge) agentHandshake(v *visitor, first sniffed, config *tls.Config) (*t
 // inside are the names that it has come by besides the one of its TLS connection.
 func (e *Edge) serveAgent(v *visitor, conn net.Conn, alpn string, inside ...postern.Hostname) {
 	v.unmanaged()
+	defer v.Close() // only then: for a moment it counts as a visitor, and none is overlooked
 	e.agents.Start()
 	defer e.agents.Finish()
-	defer v.Close()
 	e.config.Agents(link.WithServerNames(e.ctx, append(inside, v.serverName)...), conn, alpn)
 }
 
