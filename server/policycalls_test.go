@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit/geofile"
+	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server"
 )
 
@@ -36,6 +38,73 @@ func TestHTTPRequest(t *testing.T) {
 		url := p.bind("asking", policy)
 		for _, version := range []int{1, 2} {
 			if r, body := p.visit(version, url, http.Header{"X-User": {"ada"}}); r.StatusCode != http.StatusOK || body != want {
+				t.Errorf("HTTP/%d: %d %s, want %s", version, r.StatusCode, body, want)
+			}
+		}
+	}
+}
+
+// What does not answer as a policy wants is asked again, four times at most, and rules
+// find every attempt.
+func TestHTTPRequestIsRetried(t *testing.T) {
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := asked.Add(1); r.URL.Path == "/never" || n < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprint(w, "done")
+	}))
+	t.Cleanup(other.Close)
+	c := testConfig(t)
+	c.Outcalls.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	p := obeying(t, c, hello)
+	url := p.bind("retrying", `
+on_http_request:
+- actions:
+  - type: http-request
+    config:
+      url: "`+other.URL+`/${req.headers['x-path'][0]}"
+      retry_condition: "last_attempt.res.status_code >= 500 && attempts < 9 && last_attempt.req.method == req.method"
+  - type: custom-response
+    config: {body: "${actions.ngrok.http_request.attempts.map(a, a.response_status_code)} ${actions.ngrok.http_request.attempts[0].resolved_ip} ${actions.ngrok.http_request.res.resolved_ip} ${actions.ngrok.http_request.res.body}"}
+`)
+	for path, want := range map[string]string{
+		"works": "[503,503,200] 127.0.0.1 127.0.0.1 done",
+		"never": "[503,503,503,503] 127.0.0.1 127.0.0.1 done",
+	} {
+		for _, version := range []int{1, 2} {
+			asked.Store(0)
+			if r, body := p.visit(version, url, http.Header{"X-Path": {path}}); r.StatusCode != http.StatusOK || body != want {
+				t.Errorf("%s by HTTP/%d: %d %s, want %s", path, version, r.StatusCode, body, want)
+			}
+		}
+	}
+}
+
+// A policy asks an internal endpoint of its account, which an agent serves, with no
+// network in between; one of another account is none.
+func TestHTTPRequestToAnInternalEndpoint(t *testing.T) {
+	p := obeying(t, testConfig(t), func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s%s for %s", r.Host, r.URL.Path, r.Header.Get("X-Forwarded-For"))
+	})
+	asked, err := postern.ParseURLRequest("https://auth.internal", postern.HTTPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.client.Bind(t.Context(), link.BindRequest{URL: asked}); err != nil {
+		t.Fatal(err)
+	}
+	asking := func(name, to string) string {
+		return p.bind(name, `{"on_http_request": [{"actions": [
+			{"type": "http-request", "config": {"url": "`+to+`"}},
+			{"type": "custom-response", "config": {"body": "${actions.ngrok.http_request.res.body}${actions.ngrok.http_request.error.code}"}}]}]}`)
+	}
+	for url, want := range map[string]string{
+		asking("known", "https://auth.internal/who"): "auth.internal/who for 127.0.0.1",
+		asking("none", "https://other.internal/"):    string(postern.CodeInternalOffline),
+	} {
+		for _, version := range []int{1, 2} {
+			if r, body := p.visit(version, url, nil); r.StatusCode != http.StatusOK || body != want {
 				t.Errorf("HTTP/%d: %d %s, want %s", version, r.StatusCode, body, want)
 			}
 		}

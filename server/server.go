@@ -210,6 +210,7 @@ func (s *Server) assembleTraffic(ctx context.Context) error {
 		return err
 	}
 	s.edge = edge.New(s.edgeConfig(access))
+	s.outcalls.SetInside(s.edge)
 	s.clouds.Endpoints = cloud.New(cloud.Config{Ports: s.edge, Compile: s.compileCloud, Meters: s.meters, Logger: s.log})
 	s.builder = routebuild.New(routebuild.Config{Source: s.cluster, Cloud: s.clouds.Endpoints, Current: s.routes, Logger: s.log})
 	s.control = control.New(s.controlConfig(key))

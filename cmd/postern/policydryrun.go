@@ -33,6 +33,7 @@ type policyDryRun struct {
 	streams ioStreams
 	connection
 	policyTarget
+	policySurroundings
 	captures []string
 	client   string
 	json     bool
@@ -45,13 +46,15 @@ func policyDryRunCommand(streams ioStreams) *cobra.Command {
 		Short: "Say what a traffic policy would have made of captured requests",
 		Long: `Hold a traffic policy to requests that were captured, and say what it would have made of
 them, rule by rule. --captures is an HTTP archive (HAR), as browsers save it, or the API of
-a running agent. Nothing is asked or sent: services, IP policies and vaults are not there.
-Limits are counted by the times of the captures.`,
+a running agent. Nothing is asked or sent: services are not there, and of secrets, places,
+IP policies and the answers of those whom the policy asks only what --with has. Limits are
+counted by the times of the captures.`,
 		Example: "  postern policy dry-run policy.yml --captures site.har\n  postern policy dry-run policy.yml --captures http://127.0.0.1:4040 --json",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return d.run(cmd.Context(), args[0]) },
 	}
 	d.policyTarget.register(command)
+	d.policySurroundings.register(command)
 	flags := command.Flags()
 	flags.StringArrayVar(&d.captures, "captures", nil, "HAR `FILE`, or URL of an agent's API; may be repeated")
 	flags.StringVar(&d.client, "client", "203.0.113.7", "the visitor's `ADDRESS`, where captures do not say it")
@@ -83,7 +86,11 @@ func (d *policyDryRun) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	made, err := trial.DryRun(ctx, program, at, &policy.World{}, cases)
+	world, err := d.world(trial.Surroundings{})
+	if err != nil {
+		return err
+	}
+	made, err := trial.DryRun(ctx, program, at, world, cases)
 	if err != nil {
 		return err
 	}

@@ -14,27 +14,29 @@ import (
 )
 
 func policyTestCommand(streams ioStreams) *cobra.Command {
-	return &cobra.Command{
+	t := &policyTest{streams: streams}
+	command := &cobra.Command{
 		Use:   "test FILE CASES…",
 		Short: "Hold a traffic policy to cases that say what is to become of requests",
 		Long: `Hold a traffic policy to cases: requests, and what is to become of them. A file of cases
 that has a policy of its own is held to that; FILE may be left out then. docs/policy.md
 has a policy and its cases for every action.
 
-Nothing is asked or sent: IP policies and other things of an account are not there. The
-exit status is 0 where all cases come out as they say.`,
+Nothing is asked or sent. What an account and a server would have is what the cases say:
+secrets, geo, ip_policies, and responses of those whom the policy asks; --with names a file
+that has them for all cases. The exit status is 0 where all cases come out as they say.`,
 		Example: "  postern policy test policy.yml cases.yml\n  postern policy test - cases.yml < policy.yml\n  postern policy test policies/*.yml",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			t := &policyTest{streams: streams}
-			return t.run(cmd.Context(), args)
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return t.run(cmd.Context(), args) },
 	}
+	t.register(command)
+	return command
 }
 
 // policyTest holds a policy to files of cases.
 type policyTest struct {
-	streams      ioStreams
+	streams ioStreams
+	policySurroundings
 	text, name   string // of the policy that has no cases with it
 	cases, wrong int
 }
@@ -96,11 +98,15 @@ func (t *policyTest) hold(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	world, err := t.world(f.Surroundings)
+	if err != nil {
+		return err
+	}
 	for i, c := range f.Cases {
 		if c.Name == "" {
 			c.Name = fmt.Sprintf("case %d", i+1)
 		}
-		misses, err := missesOf(ctx, program, at, c)
+		misses, err := missesOf(ctx, program, at, world, c)
 		if err == nil {
 			err = t.tell(file, c.Name, misses)
 		}
@@ -112,11 +118,11 @@ func (t *policyTest) hold(ctx context.Context, file string) error {
 }
 
 // missesOf says in what a case comes out otherwise than it should, in sentences.
-func missesOf(ctx context.Context, program *policy.Program, at policy.Target, c trial.Case) ([]string, error) {
+func missesOf(ctx context.Context, program *policy.Program, at policy.Target, world *policy.World, c trial.Case) ([]string, error) {
 	if c.Want == nil {
 		return []string{"it does not say what it wants; add want"}, nil
 	}
-	got, err := trial.Run(ctx, program, at, &policy.World{}, c)
+	got, err := trial.Run(ctx, program, at, world, c)
 	if err != nil {
 		return []string{postern.AsError(err).Text()}, ctx.Err()
 	}

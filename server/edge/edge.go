@@ -186,7 +186,7 @@ func (e *Edge) Drain(ctx context.Context) error {
 	for failure := range failures {
 		err = errors.Join(err, failure)
 	}
-	return err
+	return errors.Join(err, drainInside(ctx, fronts))
 }
 
 // Shutdown is Drain, then ends what is left, agents included: their context ends, and who

@@ -20,10 +20,11 @@ type fronts struct {
 	web      *front // requests for endpoints, plain or behind TLS
 	advice   *front // plain HTTP on the TLS port
 	carriers *front // HTTP on the agents' port
+	inside   *front // calls of policies to internal endpoints
 }
 
 // all lists them.
-func (f *fronts) all() []*front { return []*front{f.web, f.advice, f.carriers} }
+func (f *fronts) all() []*front { return []*front{f.web, f.advice, f.carriers, f.inside} }
 
 // front is an http.Server that takes connections one by one.
 type front struct {
@@ -38,6 +39,7 @@ func (e *Edge) newFronts(t Timeouts) *fronts {
 		web:      e.newFront(t, http.HandlerFunc(e.serveRequest)),
 		advice:   e.newFront(t, http.HandlerFunc(e.serveAdvice)),
 		carriers: e.newFront(t, http.HandlerFunc(e.serveCarriers)),
+		inside:   e.newFront(t, http.HandlerFunc(e.serveRequest)),
 	}
 }
 
@@ -87,10 +89,10 @@ func (f *front) take(v *visitor, conn net.Conn) {
 	}
 }
 
-// drain lets requests finish until ctx ends. HTTP/2 visitors get GOAWAY.
+// drain lets visitors' requests finish until ctx ends. HTTP/2 visitors get GOAWAY.
 func (f *fronts) drain(ctx context.Context) error {
 	var err error
-	for _, one := range f.all() {
+	for _, one := range []*front{f.web, f.advice, f.carriers} {
 		err = errors.Join(err, one.server.Shutdown(ctx))
 	}
 	return err

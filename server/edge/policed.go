@@ -58,7 +58,7 @@ func (p *policed) Request(x *Exchange) (*Answer, error) {
 func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error) {
 	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
 		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
-		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward,
+		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward, Depth: x.visitor.depth(),
 	})
 	p.evaluations = append(p.evaluations, evaluation)
 	before := x.forwarded.hops
@@ -135,7 +135,7 @@ func (x *Exchange) judgeAnew(m route.Member) error {
 		return errMoved // from the public endpoint on
 	}
 	x.picked = m
-	if now := x.edge.config.Routes.Load().HTTP(x.host, x.visitor.secure); now != nil {
+	if now := x.routed(); now != nil {
 		x.route = now
 	}
 	return errMoved

@@ -38,6 +38,7 @@ type visitor struct {
 	serverName postern.Hostname // of the ClientHello; "" for none
 	onlooker   *onlooker        // of its HTTP/1 requests; nil with HTTP/2
 	requests   int              // of HTTP/1 so far; the HTTP server's goroutine alone uses it
+	inside     *inside          // a policy's call to an internal endpoint; nil for visitors
 
 	// certified is what its client certificate is worth; nil where it was not asked for.
 	certified atomic.Pointer[certified]

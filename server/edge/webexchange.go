@@ -58,6 +58,9 @@ func (x *webExchange) serve() error {
 	if err := x.check(); err != nil {
 		return err
 	}
+	if x.visitor.inside != nil {
+		return x.serveInside()
+	}
 	host, err := requestHost(x.r.Host)
 	x.host = host
 	if (err == nil || isCode(err, postern.CodeEndpointOffline)) && x.isCarrier() {

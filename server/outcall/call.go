@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
 	"time"
 
 	"github.com/postern-dev/postern"
@@ -32,11 +35,14 @@ type Call struct {
 	Redirects int
 	// Most bounds the body of the answer, in bytes: at most MostBody, which 0 stands for.
 	Most int64
+	// Inside lets it go to internal endpoints; nil: to none.
+	Inside *Inside
 }
 
 // Answer is what came back.
 type Answer struct {
-	URL    string // that answered, after redirects
+	URL    string     // that answered, after redirects
+	Addr   netip.Addr // that answered; the zero value for an internal endpoint
 	Status int
 	Header http.Header
 	Body   []byte
@@ -45,7 +51,8 @@ type Answer struct {
 // Do makes a call, and blocks until its answer is there. Errors, which whoever wrote the
 // call may read, are CodeOutcallInvalid for a call that cannot be made at all,
 // CodeOutcallRefused for an address that may not be called, CodeOutcallsBusy with too many
-// under way, and CodeOutcallFailed for whatever does not answer as it should.
+// under way, CodeOutcallFailed for whatever does not answer as it should, and what
+// Endpoints say of internal endpoints.
 func (c *Client) Do(ctx context.Context, call Call) (*Answer, error) {
 	target, err := parse(call.URL)
 	if err != nil {
@@ -91,7 +98,17 @@ func (c *Client) request(ctx context.Context, at hop, most int64) (*Answer, erro
 		return nil, postern.Errorf(postern.CodeOutcallInvalid, "%s cannot be called: %v", at.host(), err)
 	}
 	request.Header = at.header
-	response, err := c.transport.RoundTrip(request)
+	transport, err := c.transportFor(at)
+	if err != nil {
+		return nil, err
+	}
+	var reached netip.Addr
+	request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		if tcp, is := got.Conn.RemoteAddr().(*net.TCPAddr); is {
+			reached = tcp.AddrPort().Addr().Unmap()
+		}
+	}}))
+	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return nil, failure(at, err)
 	}
@@ -106,13 +123,16 @@ func (c *Client) request(ctx context.Context, at hop, most int64) (*Answer, erro
 	if int64(len(body)) > most {
 		return nil, postern.Errorf(postern.CodeOutcallFailed, "the answer of %s is larger than %d bytes", at.host(), most)
 	}
-	return &Answer{URL: at.target.String(), Status: response.StatusCode, Header: response.Header, Body: body}, nil
+	return &Answer{URL: at.target.String(), Addr: reached, Status: response.StatusCode, Header: response.Header, Body: body}, nil
 }
 
 // failure says why there is no answer. What the network said is for the log alone: it may
 // name addresses.
 func failure(at hop, err error) *postern.Error {
+	var own *postern.Error
 	switch {
+	case errors.As(err, &own): // of an internal endpoint
+		return own
 	case errors.Is(err, errForbidden):
 		return postern.Errorf(postern.CodeOutcallRefused, "%s has no address that the server calls", at.host()).Because(err)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -36,6 +36,7 @@ type Config struct {
 type Client struct {
 	guard     *guard
 	transport *http.Transport
+	inside    atomic.Pointer[Endpoints]
 	accounts  run.Keyed[postern.AccountID, atomic.Int32]
 	calls     atomic.Int32
 }

@@ -10,10 +10,12 @@ import (
 
 // hop is one request of a call.
 type hop struct {
-	target *url.URL
-	method string
-	header http.Header
-	body   []byte
+	target  *url.URL
+	method  string
+	header  http.Header
+	body    []byte
+	account postern.AccountID
+	inside  *Inside
 }
 
 func newHop(target *url.URL, call Call) hop {
@@ -24,7 +26,7 @@ func newHop(target *url.URL, call Call) hop {
 	if header.Get("User-Agent") == "" {
 		header.Set("User-Agent", "postern")
 	}
-	return hop{target, method(call.Method), header, call.Body}
+	return hop{target, method(call.Method), header, call.Body, call.Account, call.Inside}
 }
 
 // host names what is called, for people.
@@ -49,7 +51,10 @@ func (h hop) next(status int, location string) (hop, error) {
 	if err := check(target); err != nil {
 		return hop{}, postern.Errorf(postern.CodeOutcallRefused, "%s redirects where no call may go: %s", h.host(), err.Message)
 	}
-	to := hop{target, h.method, h.header, h.body}
+	if Internal(target.Hostname()) && !Internal(h.target.Hostname()) {
+		return hop{}, postern.Errorf(postern.CodeOutcallRefused, "%s redirects to an internal endpoint, which a policy alone may name", h.host())
+	}
+	to := hop{target, h.method, h.header, h.body, h.account, h.inside}
 	keeps := status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect
 	if !keeps && h.method != http.MethodHead {
 		to.method, to.body = http.MethodGet, nil

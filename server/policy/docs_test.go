@@ -55,7 +55,7 @@ func holdExample(t *testing.T, name, section string) {
 	if err != nil || len(f.Cases) == 0 {
 		t.Fatalf("%d cases: %v", len(f.Cases), err)
 	}
-	hold(t, program, at, f.Cases)
+	hold(t, program, at, f)
 }
 
 // The policy at the top of the page can be used.

@@ -35,10 +35,8 @@ func httpRequest() kind {
 				body:      c.template("body"),
 				redirects: int(c.integer("max_redirects", usualRedirects, 0, outcall.MostRedirects)),
 				timeout:   c.duration("timeout", usualCallTime, leastCallTime, outcall.MostTime),
+				retry:     c.retryCondition("retry_condition"),
 				halts:     c.choice("on_error", "continue", "halt", "continue") == "halt",
-			}
-			if text := c.text("retry_condition", "false"); text != "false" {
-				c.fault("retry_condition", "this server asks once; leave the field out")
 			}
 			for _, h := range a.headers {
 				if err := outcall.CheckHeader(h.name); err != nil {
@@ -62,15 +60,13 @@ func (c *config) checkCalled(name string, url *expression.Template) {
 	}
 	if err := outcall.CheckURL(text); err != nil {
 		c.fault(name, "%s", postern.AsError(err).Message)
-	} else if internal(text) {
-		c.fault(name, "this server calls no internal endpoints from policies; use forward-internal, or a public URL")
 	}
 }
 
 // internal tells whether a URL is of an internal endpoint.
 func internal(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && strings.HasSuffix(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), ".internal")
+	return err == nil && outcall.Internal(u.Hostname())
 }
 
 // parameter is one of a query.
@@ -99,6 +95,7 @@ type calling struct {
 	headers   []namedTemplate
 	redirects int
 	timeout   time.Duration
+	retry     *expression.Expression // nil: never
 	halts     bool
 }
 
@@ -111,26 +108,23 @@ func (a *calling) run(e *Evaluation) (Verdict, error) {
 		"method": call.Method, "url": call.URL, "header": lowered(call.Header), "body": string(call.Body),
 	}}
 	e.result("http_request", result)
-	began := time.Now()
-	answer, err := e.call(call)
-	if err != nil {
-		coded := postern.AsError(err)
-		result["error"], result["attempts"] = fault(coded), []any{}
-		if a.halts {
-			return Verdict{}, coded
-		}
-		return Verdict{}, nil
+	unanswered, err := a.attempts(e, call, result)
+	if err != nil || unanswered == nil {
+		return Verdict{}, err
 	}
-	took := strconv.FormatInt(time.Since(began).Milliseconds(), 10)
-	header := lowered(answer.Header)
-	result["res"] = map[string]any{"status_code": int64(answer.Status), "header": header, "body": string(answer.Body), "time_ms": took}
-	result["attempts"] = []any{map[string]any{"response_status_code": int64(answer.Status), "response_header": header, "response_time_ms": took}}
+	coded := postern.AsError(unanswered)
+	if result["error"] = fault(coded); a.halts {
+		return Verdict{}, coded
+	}
 	return Verdict{}, nil
 }
 
 // call fills in the request.
 func (a *calling) call(e *Evaluation) (call outcall.Call, err error) {
-	call = outcall.Call{Account: e.subject.Endpoint.Account, Method: a.method, Redirects: a.redirects, Timeout: a.timeout}
+	call = outcall.Call{
+		Account: e.subject.Endpoint.Account, Method: a.method, Redirects: a.redirects, Timeout: a.timeout,
+		Inside: &outcall.Inside{Client: e.subject.Connection.Client(), Depth: e.subject.Depth},
+	}
 	if call.URL, err = e.fill(a.url); err != nil {
 		return call, err
 	}
@@ -189,11 +183,8 @@ func (nobody) Do(context.Context, outcall.Call) (*outcall.Answer, error) {
 }
 
 // call asks on behalf of the endpoint's account.
-func (e *Evaluation) call(call outcall.Call) (*outcall.Answer, error) {
-	if internal(call.URL) {
-		return nil, postern.Errorf(postern.CodeOutcallInvalid, "this server calls no internal endpoints from policies")
-	}
-	return e.caller().Do(e.subject.Context, call)
+func (e *Evaluation) call(ctx context.Context, call outcall.Call) (*outcall.Answer, error) {
+	return e.caller().Do(ctx, call)
 }
 
 // lowered is a header as expressions see one.

@@ -49,7 +49,6 @@ func (c *config) keys(name string) []*expression.Template {
 			c.compiler.report(postern.CodePolicyValueInvalid, item, c.place(name), "its items must be expressions, this is %s", item.kind)
 			continue
 		}
-		const open, end = "${", "}"
 		made, problem := expression.CompileTemplate(c.phase, open+item.text+end) // for its way to write values as texts
 		if problem != nil {
 			if problem.Line <= 1 {
@@ -102,5 +101,5 @@ func refusal(why *postern.Error, retry time.Duration) Verdict {
 
 // fault is an error as results show it.
 func fault(err *postern.Error) map[string]any {
-	return map[string]any{"code": string(err.Code), "message": err.Message}
+	return map[string]any{"code": string(err.Code), "message": err.Text()}
 }

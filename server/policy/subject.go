@@ -78,6 +78,9 @@ type Subject struct {
 	// Forward has an internal endpoint serve what has come; an error says that none does.
 	// nil: what actions say is believed.
 	Forward func(url string) error
+	// Depth is how many requests of policies, each by the policy of what the last one
+	// asked, led to this one.
+	Depth int
 }
 
 // Endpoint is the endpoint whose policy it is.

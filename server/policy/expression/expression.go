@@ -23,8 +23,10 @@ type Expression struct {
 
 // Compile compiles what is true or false. What only turns out to be something else when
 // it is evaluated, like a variable of vars, fails then.
-func Compile(p Phase, text string) (*Expression, *Problem) {
-	x, result, problem := compile(p, text)
+func Compile(p Phase, text string) (*Expression, *Problem) { return compileTruth(p, text, false) }
+
+func compileTruth(p Phase, text string, retry bool) (*Expression, *Problem) {
+	x, result, problem := compile(p, text, retry)
 	if problem != nil {
 		return nil, problem
 	}
@@ -36,19 +38,19 @@ func Compile(p Phase, text string) (*Expression, *Problem) {
 
 // CompileValue compiles an expression of any type.
 func CompileValue(p Phase, text string) (*Expression, *Problem) {
-	x, _, problem := compile(p, text)
+	x, _, problem := compile(p, text, false)
 	return x, problem
 }
 
 // compile does not panic, whatever the text: what CEL does not expect is a Problem.
-func compile(p Phase, text string) (x *Expression, result *types.Type, problem *Problem) {
+func compile(p Phase, text string, retry bool) (x *Expression, result *types.Type, problem *Problem) {
 	defer func() {
 		if recover() != nil {
 			x, result, problem = nil, nil, &Problem{1, 1, "the expression cannot be compiled, which is a mistake of the server; write it in another way"}
 		}
 	}()
-	all, err := environments()
-	if err != nil || p >= phases {
+	environment, err := environmentOf(p, retry)
+	if err != nil || environment == nil {
 		return nil, nil, &Problem{1, 1, "expressions cannot be compiled in this phase"}
 	}
 	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
@@ -60,12 +62,14 @@ func compile(p Phase, text string) (x *Expression, result *types.Type, problem *
 	if strings.TrimSpace(text) == "" {
 		return nil, nil, &Problem{1, 1, "the expression is empty"}
 	}
-	environment := all[p]
 	parsed, issues := environment.Parse(text)
 	if issues.Err() != nil {
 		return nil, nil, problemOf(issues, text)
 	}
 	r := &resolver{phase: p, schema: known(), tree: parsed.NativeRep(), text: text}
+	if retry {
+		r.more = retryNames
+	}
 	if problem := r.run(); problem != nil {
 		return nil, nil, problem
 	}

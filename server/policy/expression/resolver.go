@@ -20,6 +20,7 @@ type resolver struct {
 	make    ast.ExprFactory
 	last    int64 // id of a node
 	locals  []string
+	more    []string // names besides those of the phase
 	problem *Problem
 	loops   bool // there is a macro that loops
 	calls   []string
@@ -85,7 +86,7 @@ func (r *resolver) name(e ast.Expr) {
 }
 
 func (r *resolver) isName(name string) bool {
-	return slices.Contains(r.locals, name) || slices.Contains(r.schema.names(r.phase), name) || slices.Contains(typeNames, name) || strings.HasPrefix(name, "@")
+	return slices.Contains(r.locals, name) || slices.Contains(r.schema.names(r.phase), name) || slices.Contains(r.more, name) || slices.Contains(typeNames, name) || strings.HasPrefix(name, "@")
 }
 
 // typeNames may be compared with what type() gives.

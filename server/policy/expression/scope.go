@@ -37,6 +37,9 @@ type Scope struct {
 	Conn, Endpoint, Request, Response, Message Object
 	Vars, Actions                              map[string]any // vars.x, actions.ngrok.x, actions.postern.x
 
+	Attempts    int64          // for CompileRetry
+	LastAttempt map[string]any // the same
+
 	// Secret reads a secret. It may block as long as Context allows.
 	Secret func(ctx context.Context, vault, name string) (string, error)
 	Now    func() time.Time // nil: time.Now
@@ -68,6 +71,10 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return a.Message, a.Message != nil
 	case "time.now":
 		return a.now().UTC().Format(time.RFC3339), true
+	case "attempts":
+		return a.Attempts, true
+	case "last_attempt":
+		return a.LastAttempt, true
 	case scopeName:
 		return (*Scope)(a), true
 	}

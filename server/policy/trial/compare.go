@@ -21,6 +21,7 @@ func (o *Outcome) Misses(want *Outcome) (all []string) {
 	if want.Forward != "" && want.Forward != o.Forward {
 		miss("the internal endpoint", o.Forward, want.Forward)
 	}
+	all = append(all, o.missedCalls(want)...)
 	switch {
 	case want.Request == nil:
 	case o.Request == nil:
@@ -49,6 +50,26 @@ func (o *Outcome) Misses(want *Outcome) (all []string) {
 			miss("the answer's body", fmt.Sprintf("%q", o.Response.Body), fmt.Sprintf("%q", want.Response.Text()))
 		}
 		all = append(all, missed("the answer's", o.Response.Headers, want.Response.Headers)...)
+	}
+	return all
+}
+
+// missedCalls compares what the policy asks with what it is wished to.
+func (o *Outcome) missedCalls(want *Outcome) (all []string) {
+	if want.Calls == nil {
+		return nil
+	}
+	if len(o.Calls) != len(want.Calls) {
+		return []string{fmt.Sprintf("the policy makes %d calls, not %d", len(o.Calls), len(want.Calls))}
+	}
+	for i, wish := range want.Calls {
+		got := o.Calls[i]
+		for _, text := range []struct{ what, got, want string }{{"method", got.Method, wish.Method}, {"URL", got.URL, wish.URL}, {"body", got.Body, wish.Body}} {
+			if text.want != "" && text.got != text.want {
+				all = append(all, fmt.Sprintf("the %s of call %d is %q, not %q", text.what, i+1, text.got, text.want))
+			}
+		}
+		all = append(all, missed(fmt.Sprintf("call %d's", i+1), got.Headers, wish.Headers)...)
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/goccy/go-yaml"
 
@@ -18,6 +19,8 @@ type File struct {
 	// times, or of services that are not there.
 	Offline bool   `yaml:"offline"`
 	Cases   []Case `yaml:"cases"`
+
+	Surroundings `yaml:",inline"`
 }
 
 // ReadFile reads one. A field that is not known is an error, with its place.
@@ -26,7 +29,12 @@ func ReadFile(name string) (*File, error) {
 	if err != nil {
 		return nil, postern.Errorf(postern.CodeFileUnreadable, "the cases cannot be read: %v", err).Because(err)
 	}
-	return Parse(name, text)
+	f, err := Parse(name, text)
+	if err != nil {
+		return nil, err
+	}
+	f.Geo.beside(filepath.Dir(name))
+	return f, nil
 }
 
 // Parse is ReadFile for a text that is at hand; name is what errors call it.

@@ -16,6 +16,7 @@ type Outcome struct {
 	Forward  string        `yaml:"forward"`
 	Request  *Request      `yaml:"request"`  // as the service gets it
 	Response *Response     `yaml:"response"` // as the visitor gets it
+	Calls    []Call        `yaml:"calls"`    // that the policy makes; a wish of [] is for none
 	Steps    []policy.Step `yaml:"-"`        // the first ones
 }
 
@@ -31,12 +32,15 @@ func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.Worl
 	if world.Now == nil {
 		world.Now = func() time.Time { return c.Now }
 	}
+	calls := &recording{of: w.Calls}
+	world.Calls = calls
 	endpoint := policy.Endpoint{ID: "ep_trial", URL: postern.URL{Scheme: t.Scheme}, Account: "ac_trial", Region: "local"}
 	subject, err := c.subject(ctx, t, endpoint)
 	if err != nil {
 		return nil, err
 	}
 	out := &Outcome{Decision: policy.Continue.String()}
+	defer func() { out.Calls = calls.calls }()
 	e := p.Begin(&world, subject)
 	e.Trace(func(s policy.Step) {
 		if len(out.Steps) < mostSteps {
