@@ -248,6 +248,7 @@ const (
 	CodeCloudUnanswered            Code = "ERR_POSTERN_340" // The policy of the cloud endpoint gave no answer
 	CodeInternalOffline            Code = "ERR_POSTERN_341" // The internal endpoint that this one sends visitors to is offline
 	CodeForwardInvalid             Code = "ERR_POSTERN_342" // The endpoint cannot send visitors where its policy says
+	CodeMaintenance                Code = "ERR_POSTERN_344" // The site is closed for maintenance
 	CodeForwardLoop                Code = "ERR_POSTERN_343" // Internal endpoints send visitors on to each other too often
 	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
 	CodeClientCertificateRefused   Code = "ERR_POSTERN_312" // The visitor's client certificate was refused
@@ -842,6 +843,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The internal endpoint that this one sends visitors to is offline", Fix: "Start the agent that serves it, or correct the URL in the endpoint's policy; the server's log has it."}, true
 	case CodeForwardInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "The endpoint cannot send visitors where its policy says", Fix: "Use the URL of an internal endpoint of the same account, http or https for http and https endpoints, tcp or tls for tcp and tls endpoints."}, true
+	case CodeMaintenance:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The site is closed for maintenance", Fix: "Come back later, after as many seconds as the Retry-After header says."}, true
 	case CodeForwardLoop:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 508, Title: "Internal endpoints send visitors on to each other too often", Fix: "Have the policies of at most five internal endpoints in a row use forward-internal."}, true
 	case CodeMemoryShort:
@@ -1297,6 +1300,7 @@ func Codes() []Code {
 		CodeCloudUnanswered,
 		CodeInternalOffline,
 		CodeForwardInvalid,
+		CodeMaintenance,
 		CodeForwardLoop,
 		CodeMemoryShort,
 		CodeClientCertificateRefused,

@@ -15,6 +15,8 @@ type ReservedDomain struct {
 	CertificateManagementStatus *CertificateStatus `json:"certificate_management_status" doc:"How far it is with that; null without a policy."`
 	ACMEChallengeCNAMETarget    *string            `json:"acme_challenge_cname_target" doc:"Where the CNAME record of _acme-challenge is to point; null but for wildcards outside the server's own domain."`
 	ResolvesTo                  []ResolvesTo       `json:"resolves_to" doc:"The points of presence that visitors are led to; empty for the nearest."`
+	ErrorPages                  []ErrorPage        `json:"error_pages" doc:"What visitors are shown in place of the server's own error pages."`
+	Maintenance                 Maintenance        `json:"maintenance" doc:"Whether it is closed to visitors for a time."`
 
 	IsDev                      bool    `json:"is_dev" doc:"Always false."`
 	ErrorRedirectURL           *string `json:"error_redirect_url" doc:"Always null."`
@@ -37,6 +39,8 @@ type ReservedDomainCreate struct {
 	CertificateID               string             `json:"certificate_id,omitzero" doc:"A certificate of the account's to show to visitors. It excludes a policy."`
 	CertificateManagementPolicy *CertificatePolicy `json:"certificate_management_policy,omitzero" doc:"How the server is to get a certificate. Without it and certificate_id, letsencrypt with an ecdsa key."`
 	ResolvesTo                  []ResolvesTo       `json:"resolves_to,omitzero" doc:"The points of presence to lead visitors to; empty for the nearest."`
+	ErrorPages                  []ErrorPage        `json:"error_pages,omitzero" doc:"What visitors are shown in place of the server's own error pages, up to 64 KiB together."`
+	Maintenance                 *MaintenanceUpdate `json:"maintenance,omitzero" doc:"Closes it to visitors for a time."`
 }
 
 // ReservedDomainUpdate changes a ReservedDomain; what is nil stays.
@@ -46,6 +50,8 @@ type ReservedDomainUpdate struct {
 	CertificateID               *string            `json:"certificate_id,omitzero" doc:"A certificate of the account's, which ends a policy; empty for none."`
 	CertificateManagementPolicy *CertificatePolicy `json:"certificate_management_policy,omitzero" api:"nullable" doc:"How the server is to get a certificate, which takes an uploaded one away; null for not at all."`
 	ResolvesTo                  *[]ResolvesTo      `json:"resolves_to,omitzero" doc:"The points of presence to lead visitors to; empty for the nearest."`
+	ErrorPages                  *[]ErrorPage       `json:"error_pages,omitzero" doc:"What visitors are shown in place of the server's own error pages, all of them: others that were there go."`
+	Maintenance                 *MaintenanceUpdate `json:"maintenance,omitzero" doc:"Closes it to visitors for a time, or opens it again; null takes all of it away."`
 }
 
 // ReservedDomains are the account's domains.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -39,6 +40,13 @@ func (s *Server) readClouds(ctx context.Context) error {
 	for i := range all {
 		row := &all[i]
 		endpoints[i] = cloud.Endpoint{ID: postern.EndpointID(row.ID), Account: row.Account, URL: row.URL(), Pooling: row.Pooling, Policy: row.TrafficPolicy}
+		if !row.Pages.Empty() {
+			pages, err := json.Marshal(row.Pages)
+			if err != nil {
+				return err
+			}
+			endpoints[i].Pages = string(pages)
+		}
 	}
 	s.clouds.Set(endpoints)
 	return nil

@@ -90,6 +90,7 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 	group.Add("usage", run.StopServices, s.meters.Run, nil)
 	group.Add("limits", run.StopServices, s.watchLimits, nil)
 	group.Add("cloud endpoints", run.StopServices, s.watchClouds, nil)
+	group.Add("error pages", run.StopServices, s.watchPages, nil)
 	group.Add("doors", run.StopServices, s.watchDoors, nil)
 	group.Add("shown certificates", run.StopServices, s.watchCertificates, nil)
 	group.Add("certificates", run.StopServices, s.getCertificates, nil)

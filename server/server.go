@@ -23,6 +23,7 @@ import (
 	"github.com/postern-dev/postern/server/cluster"
 	"github.com/postern-dev/postern/server/control"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/event"
 	"github.com/postern-dev/postern/server/gateway"
 	"github.com/postern-dev/postern/server/handover"
@@ -78,8 +79,9 @@ type Server struct {
 	outcalls    *outcall.Client // what policies have the server call
 	places      *places         // nil: nobody knows where visitors are
 	api         *api.API
-	doors       access.Current // who may come from where
-	authorities authorities    // that accounts have uploaded
+	doors       access.Current    // who may come from where
+	pages       errorpage.Current // of reserved domains
+	authorities authorities       // that accounts have uploaded
 	control     *control.Control
 	gateways    *gateway.Runtime
 	hostKey     ssh.Signer // of gateways
@@ -167,6 +169,9 @@ func (s *Server) assemble(ctx context.Context) error {
 	if err := s.readDoors(ctx); err != nil { // nobody is served who would be refused
 		return err
 	}
+	if err := s.readPages(ctx); err != nil { // nobody is let in who would be sent away
+		return err
+	}
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
@@ -232,6 +237,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Domain:          c.Domain,
 		EndpointsDomain: c.EndpointsDomain,
 		Access:          &s.doors,
+		Pages:           &s.pages,
 		Hosts:           map[postern.Hostname]http.Handler{"api." + c.Domain: s.api},
 		Connectors:      s.gateways,
 		Routes:          s.routes,

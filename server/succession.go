@@ -134,7 +134,7 @@ func (s *Server) prepare(ctx context.Context) error {
 		s.edge.AdoptPorts(edge.PortSockets{TCP: ports.TCP, UDP: ports.UDP})
 		s.gateways.Adopt(adoptedSockets(ports.Gateways))
 	}
-	if err := s.readClouds(ctx); err != nil {
+	if err := errors.Join(s.readClouds(ctx), s.readPages(ctx)); err != nil {
 		return err
 	}
 	if handover.Supported() != nil {

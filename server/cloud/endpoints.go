@@ -2,11 +2,13 @@ package cloud
 
 import (
 	"cmp"
+	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
@@ -19,6 +21,13 @@ type Endpoint struct {
 	URL     postern.URL // with its Account where it is internal
 	Pooling bool        // may share its URL
 	Policy  string      // YAML or JSON
+	Pages   string      // postern.ErrorPages in JSON, "" for none
+}
+
+// behaviour is what the endpoint's member depends on.
+func (e Endpoint) behaviour() Endpoint {
+	e.Pages = ""
+	return e
 }
 
 // Ports opens and closes the listeners of tcp endpoints, as the edge does.
@@ -67,22 +76,28 @@ func (e *Endpoints) Set(all []Endpoint) {
 	changed := false
 	for _, one := range all {
 		m := e.members[one.ID]
-		if m == nil || m.endpoint != one {
-			m, changed = e.newMember(one), true
+		if m == nil || m.endpoint != one.behaviour() {
+			m, changed = e.newMember(one.behaviour()), true
 		}
-		if e.place(pools, m) {
+		if p := e.place(pools, m); p != nil {
 			members[one.ID] = m
+			p.pages = cmp.Or(p.pages, one.Pages) // those of the oldest that has any
 		}
 	}
 	e.openPorts(pools)
+	for key, p := range pools {
+		changed = changed || e.pools[key] == nil || e.pools[key].pages != p.pages
+	}
 	if !changed && len(members) == len(e.members) {
 		return
 	}
 	for key, p := range pools {
-		p.show()
-		if before := e.pools[key]; before != nil && slices.Equal(before.members, p.members) {
+		if before := e.pools[key]; before != nil && before.pages == p.pages && slices.Equal(before.members, p.members) {
 			pools[key] = before
+			continue
 		}
+		p.show()
+		e.addPages(p)
 	}
 	before := e.members
 	e.members, e.pools = members, pools
@@ -98,8 +113,9 @@ func (e *Endpoints) Set(all []Endpoint) {
 }
 
 // place puts m into the pool of its URL. Whoever keeps the endpoints sees to it that those
-// that are not of one pool never meet; if they do, the oldest is served. mu is held.
-func (e *Endpoints) place(pools map[route.Key]*pool, m *member) bool {
+// that are not of one pool never meet; if they do, the oldest is served, and nil returned.
+// mu is held.
+func (e *Endpoints) place(pools map[route.Key]*pool, m *member) *pool {
 	key := route.KeyOf(m.endpoint.URL)
 	p := pools[key]
 	switch {
@@ -109,10 +125,26 @@ func (e *Endpoints) place(pools map[route.Key]*pool, m *member) bool {
 	case !p.takes(m):
 		e.config.Logger.Error("a cloud endpoint is not served: another one has its URL",
 			"endpoint_id", m.endpoint.ID, "endpoint", m.endpoint.URL.String(), "account", m.endpoint.Account)
-		return false
+		return nil
 	}
 	p.members = append(p.members, m)
-	return true
+	return p
+}
+
+// addPages compiles a pool's error pages. Those that cannot be used, which were usable when
+// they were stored, leave everything to the server's own.
+func (e *Endpoints) addPages(p *pool) {
+	if p.pages == "" {
+		return
+	}
+	var pages postern.ErrorPages
+	err := json.Unmarshal([]byte(p.pages), &pages)
+	if err == nil {
+		p.route.Pages, err = errorpage.Compile(pages)
+	}
+	if err != nil {
+		e.config.Logger.Error("the error pages of a cloud endpoint cannot be used", "endpoint", p.route.URL.String(), "error", err)
+	}
 }
 
 // openPorts opens the ports of public tcp endpoints, and closes those of others. mu is held.

@@ -71,6 +71,7 @@ func (m *member) Open(context.Context, link.Header, []byte) (link.Stream, error)
 type pool struct {
 	route   route.Route
 	members []*member
+	pages   string // see Endpoint.Pages
 	turn    atomic.Uint64
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/material"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -46,6 +47,8 @@ type Config struct {
 	// Access says which addresses endpoints are open to, and which names are agent
 	// ingresses; nil: to all, and none.
 	Access *access.Current
+	// Pages are the error pages of reserved domains; nil: there are none.
+	Pages *errorpage.Current
 	// Connectors serves connectors of private gateways; nil: there are none. Its names win
 	// over routes.
 	Connectors Connectors

@@ -118,9 +118,15 @@ func (x *Exchange) look() (destination, error) {
 	switch {
 	case x.route != nil:
 		x.client = x.clientFacts()
-		return destination{}, x.certify()
+		if err := x.certify(); err != nil {
+			return destination{}, err
+		}
+		return destination{}, x.closed()
 	case !secure && table.HTTP(x.host, true) != nil:
 		return destination{redirect: true}, nil
+	}
+	if err := x.closed(); err != nil {
+		return destination{}, err
 	}
 	return destination{}, offline(x.host)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/errorpage"
 )
 
 //go:embed page.html
@@ -30,6 +31,9 @@ type page struct {
 	Wire      postern.Code
 	RequestID postern.RequestID
 	Retry     int // after so many seconds, where that helps
+
+	host postern.Hostname
+	own  *errorpage.Page // of the domain's or endpoint's owner; nil for none
 }
 
 func newPage(failure *postern.Error, id postern.RequestID) page {
@@ -44,6 +48,7 @@ func newPage(failure *postern.Error, id postern.RequestID) page {
 func (x *Exchange) newPage(failure *postern.Error) page {
 	x.failure = failure
 	p := newPage(failure, x.ID())
+	p.host, p.own = x.host, x.ownPage(failure.Code)
 	p.Retry = max(1, int(math.Ceil(x.retry.Seconds())))
 	if cause := failure.Cause; cause != nil {
 		x.edge.logger.InfoContext(x.edge.ctx, "request failed", "request_id", p.RequestID, "host", x.head.hostText(),
@@ -63,7 +68,7 @@ func (p page) header(kind string, length int) []headerLine {
 		{"Cache-Control", "no-store"},
 		{"Vary", "Accept"},
 		{"X-Content-Type-Options", "nosniff"},
-		{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"},
+		{"Content-Security-Policy", p.mayLoad(kind)},
 		{"Ngrok-Error-Code", string(p.Wire)},
 		{"Postern-Request-Id", string(p.RequestID)},
 	}
@@ -78,15 +83,19 @@ func (p page) header(kind string, length int) []headerLine {
 
 // render writes the page in the form that the visitor likes best.
 func (p page) render(accept []string) (contentType string, body []byte) {
-	switch preferred(accept) {
+	kind := preferred(accept)
+	if contentType, body, ok := p.renderOwn(kind); ok {
+		return contentType, body
+	}
+	switch kind {
 	case asHTML:
 		var out bytes.Buffer
 		_ = pageTemplate.Execute(&out, p) // a buffer takes everything
-		return "text/html; charset=utf-8", out.Bytes()
+		return typeHTML, out.Bytes()
 	case asJSON:
 		return "application/json", p.json()
 	}
-	return "text/plain; charset=utf-8", p.text()
+	return typeText, p.text()
 }
 
 // json has the shape of the API's errors.

@@ -9,6 +9,7 @@ package route
 import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 )
@@ -26,8 +27,10 @@ type Route struct {
 	// Policies are the programs of those who share the route, each once; a nil among them
 	// is of those who have none. Empty: nobody has one.
 	Policies []*policy.Program
-	Owner    Owner
-	Meter    *quota.Meter // of the account; nil is no limits
+	// Pages are the endpoint's own error pages; nil for none.
+	Pages *errorpage.Set
+	Owner Owner
+	Meter *quota.Meter // of the account; nil is no limits
 
 	// Memo and TLS are the edge's: they go when the route goes.
 	Memo, TLS Memo

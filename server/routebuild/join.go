@@ -66,6 +66,9 @@ func (b *Builder) meet(joints map[pair]*joint, first, second *route.Route) *rout
 		j.route.Termination, j.route.MutualTLS = first.Termination, first.MutualTLS
 		j.route.CertificatePEM, j.route.Key = first.CertificatePEM, first.Key
 		j.route.Policies = union(first.Policies, second.Policies)
+		if j.route.Pages = first.Pages; j.route.Pages == nil {
+			j.route.Pages = second.Pages
+		}
 		j.route.Owner = j
 	}
 	joints[at] = j

@@ -31,6 +31,9 @@ func (s *Service) buildCloudEndpoint(d *draft, by Caller, row *store.CloudEndpoi
 	if err := s.setTrafficPolicy(row, c.TrafficPolicy); err != nil {
 		return err
 	}
+	if err := setErrorPages(&row.Pages, &c.ErrorPages, c.Maintenance); err != nil {
+		return err
+	}
 	return s.placeCloudEndpoint(d, row)
 }
 
@@ -39,6 +42,9 @@ func (s *Service) changeCloudEndpoint(d *draft, _ Caller, row *store.CloudEndpoi
 	set(&row.Description, u.Description)
 	set(&row.Metadata, u.Metadata)
 	set(&row.Pooling, u.PoolingEnabled)
+	if err := setErrorPages(&row.Pages, u.ErrorPages, u.Maintenance); err != nil {
+		return err
+	}
 	if u.URL != nil || u.Bindings != nil {
 		address, bindings := row.URL().String(), []string{row.Binding}
 		set(&address, u.URL)

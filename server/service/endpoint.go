@@ -102,6 +102,7 @@ func (s *Service) showCloudEndpoint(r reader, row *store.CloudEndpoint) (resourc
 	shown.CreatedAt, shown.UpdatedAt = resource.Moment(row.CreatedAt), resource.Moment(row.UpdatedAt)
 	shown.Description, shown.Metadata = row.Description, row.Metadata
 	shown.TrafficPolicy, shown.PoolingEnabled = row.TrafficPolicy, row.Pooling
+	shown.ErrorPages, shown.Maintenance = showErrorPages(row.Pages)
 	return shown, s.showHolding(r, &shown, row.Account, row.URL(), row.Binding)
 }
 
@@ -113,6 +114,7 @@ func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpo
 	shown.UpdatedAt = shown.CreatedAt
 	shown.Description, shown.Metadata, shown.PoolingEnabled = e.Description, e.Metadata, e.Pooling
 	shown.UpstreamURL = e.ForwardsTo
+	shown.ErrorPages, shown.Maintenance = showErrorPages(postern.ErrorPages{})
 	if e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS {
 		shown.UpstreamProtocol = "http1"
 		if e.Options.UpstreamProtocol != postern.HTTP1 {

@@ -129,6 +129,9 @@ func (s *Service) buildDomain(d *draft, by Caller, row *store.ReservedDomain, c 
 	}
 	s.reserved(d, by.Account, host)
 	row.Domain, row.Description, row.Metadata = host, c.Description, c.Metadata
+	if err := setErrorPages(&row.Pages, &c.ErrorPages, c.Maintenance); err != nil {
+		return err
+	}
 	if row.ResolvesTo, err = s.readResolvesTo(c.ResolvesTo); err != nil {
 		return err
 	}
@@ -227,6 +230,9 @@ func (s *Service) firstDomain(d *draft, where store.Filter) (store.ReservedDomai
 func (s *Service) changeDomain(d *draft, _ Caller, row *store.ReservedDomain, u resource.ReservedDomainUpdate) error {
 	set(&row.Description, u.Description)
 	set(&row.Metadata, u.Metadata)
+	if err := setErrorPages(&row.Pages, u.ErrorPages, u.Maintenance); err != nil {
+		return err
+	}
 	if u.ResolvesTo != nil {
 		var err error
 		if row.ResolvesTo, err = s.readResolvesTo(*u.ResolvesTo); err != nil {
@@ -304,6 +310,7 @@ func (s *Service) showDomain(from reader, row *store.ReservedDomain) (resource.R
 	for i, place := range row.ResolvesTo {
 		shown.ResolvesTo[i].Value = place
 	}
+	shown.ErrorPages, shown.Maintenance = showErrorPages(row.Pages)
 	var err error
 	shown.CertificateManagementPolicy, shown.CertificateManagementStatus, err = s.showManagement(from, row.ID, row.Policy, row.PolicySince)
 	shown.Certificate = s.ref(resource.TLSCertificates().Definition, row.Certificate)

@@ -12,6 +12,7 @@ type CloudEndpoint struct {
 	TrafficPolicy string
 	Pooling       bool // may share its URL
 	CreatedBy     postern.UserID
+	Pages         postern.ErrorPages
 }
 
 // URL is the endpoint's, without a port that the scheme says; with its account where it is

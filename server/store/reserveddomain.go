@@ -24,6 +24,8 @@ type ReservedDomain struct {
 	ACMETarget  postern.Hostname
 
 	ResolvesTo []string // points of presence
+
+	Pages postern.ErrorPages
 }
 
 // CertificatePolicy says that the server gets certificates itself. The zero value says

@@ -66,6 +66,7 @@ func foundations() []room {
 		{path: "link/websocket", level: 3},
 		{path: "inspect", level: 3},
 		{path: "server/policy", level: 3},
+		{path: "server/errorpage", level: 3},
 		{path: "server/store", level: 3},
 		{path: "server/route", level: 4},
 		{path: "link/ngrok", level: 4},

@@ -6,9 +6,10 @@ func (t tx) CloudEndpoints() store.Rows[store.CloudEndpoint] {
 	return rowsOf(t, table[store.CloudEndpoint, *store.CloudEndpoint]{
 		name: "cloud_endpoints", what: "cloud endpoint",
 		columns: headColumns(column{"scheme", text}, column{"host", text}, column{"tree_key", text}, column{"port", number},
-			column{"binding", text}, column{"traffic_policy", opaque}, column{"pooling", boolean}, column{"created_by", text}),
+			column{"binding", text}, column{"traffic_policy", opaque}, column{"pooling", boolean}, column{"created_by", text}, column{"pages", text}),
 		fields: func(e *store.CloudEndpoint) []any {
-			return headFields(&e.Meta, &e.Scheme, &e.Host, treeKeyOf{&e.Host}, &e.Port, &e.Binding, &e.TrafficPolicy, &e.Pooling, &e.CreatedBy)
+			return headFields(&e.Meta, &e.Scheme, &e.Host, treeKeyOf{&e.Host}, &e.Port, &e.Binding, &e.TrafficPolicy, &e.Pooling, &e.CreatedBy,
+				errorPages{&e.Pages})
 		},
 	})
 }

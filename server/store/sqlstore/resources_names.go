@@ -13,12 +13,12 @@ func (t tx) ReservedDomains() store.Rows[store.ReservedDomain] {
 		columns: headColumns(
 			column{"domain", text}, column{"tree_key", text}, column{"certificate_id", text},
 			column{"policy_authority", text}, column{"policy_key_type", text}, column{"policy_since", moment},
-			column{"cname_target", text}, column{"acme_target", text}, column{"resolves_to", opaque}),
+			column{"cname_target", text}, column{"acme_target", text}, column{"resolves_to", opaque}, column{"pages", text}),
 		fields: func(d *store.ReservedDomain) []any {
 			return headFields(&d.Meta,
 				&d.Domain, treeKeyOf{&d.Domain}, orNull[string]{&d.Certificate},
 				&d.Policy.Authority, &d.Policy.KeyType, maybe{&d.PolicySince},
-				&d.CNAMETarget, &d.ACMETarget, document[[]string]{&d.ResolvesTo})
+				&d.CNAMETarget, &d.ACMETarget, document[[]string]{&d.ResolvesTo}, errorPages{&d.Pages})
 		},
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/postern-dev/postern"
 )
 
 // micros is a time in a column of microseconds.
@@ -79,6 +81,24 @@ func (d document[V]) Scan(from any) error {
 	}
 	*d.value = value
 	return nil
+}
+
+// errorPages are in a column of JSON text, NULL where they say nothing.
+type errorPages struct{ pages *postern.ErrorPages }
+
+func (p errorPages) Value() (driver.Value, error) {
+	if p.pages.Empty() {
+		return nil, nil //nolint:nilnil // NULL
+	}
+	return document[postern.ErrorPages]{p.pages}.Value()
+}
+
+func (p errorPages) Scan(from any) error {
+	*p.pages = postern.ErrorPages{}
+	if from == nil {
+		return nil
+	}
+	return document[postern.ErrorPages]{p.pages}.Scan(from)
 }
 
 // hashed is a verifier in a column of bytes.

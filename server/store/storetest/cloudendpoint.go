@@ -14,9 +14,11 @@ func cloudEndpoints() kind[store.CloudEndpoint, *store.CloudEndpoint] {
 		fill: func(_ context.Context, _ store.Tx, e *store.CloudEndpoint, n int) error {
 			e.Scheme, e.Host, e.Binding = postern.HTTPS, postern.Hostname(fmt.Sprintf("*.e%d.example.com", n)), "public"
 			e.TrafficPolicy, e.CreatedBy = "on_http_request: []", "usr_1"
+			e.Pages = somePages()
 			return nil
 		},
 		change: func(e *store.CloudEndpoint) {
+			e.Pages.Maintenance.Enabled = false
 			e.Host, e.Port, e.Binding, e.TrafficPolicy, e.Pooling = "a.internal", 65535, "internal", "", true
 		},
 	}

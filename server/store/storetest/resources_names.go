@@ -16,12 +16,21 @@ func reservedDomains() kind[store.ReservedDomain, *store.ReservedDomain] {
 			d.Domain, d.ResolvesTo = postern.Hostname(fmt.Sprintf("*.d%d.example.org", n)), []string{"global", "eu"}
 			d.Certificate, d.CNAMETarget, d.ACMETarget = "cert_1", "a.dns.example.com", "b.acme.dns.example.com"
 			d.Policy, d.PolicySince = store.CertificatePolicy{Authority: "letsencrypt", KeyType: "ecdsa"}, d.CreatedAt
+			d.Pages = somePages()
 			return nil
 		},
 		change: func(d *store.ReservedDomain) {
+			d.Pages = postern.ErrorPages{}
 			d.Certificate, d.Policy, d.PolicySince = "", store.CertificatePolicy{}, time.Time{}
 			d.ResolvesTo = []string{"global"}
 		},
+	}
+}
+
+func somePages() postern.ErrorPages {
+	return postern.ErrorPages{
+		Pages:       []postern.ErrorPage{{Errors: []string{"offline", "5xx"}, HTML: "<p>{{code}} & ünïcode", Text: "gone"}},
+		Maintenance: postern.Maintenance{Enabled: true, RetryAfter: 60, AllowCIDRs: []string{"192.0.2.0/24"}},
 	}
 }
 
