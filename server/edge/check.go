@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/postern-dev/postern"
 )
 
@@ -23,6 +25,10 @@ func (x *webExchange) check() error {
 	switch {
 	case r.Method == http.MethodConnect:
 		return postern.Errorf(postern.CodeRequestInvalid, "CONNECT is not offered here")
+	case !httpguts.ValidHeaderFieldName(r.Method): // a method is a token, too; with HTTP/2 nobody has looked
+		return postern.Errorf(postern.CodeRequestInvalid, "the method has a character that is not allowed")
+	case r.ProtoMajor > 1 && !plainLength(r.Header["Content-Length"]):
+		return postern.Errorf(postern.CodeRequestInvalid, "Content-Length is not one plain number")
 	case strings.Contains(r.RequestURI, "#"):
 		return postern.Errorf(postern.CodeRequestInvalid, "the request target must not contain a fragment (#)")
 	case !targetAllowed(r):
@@ -41,6 +47,16 @@ func (x *webExchange) check() error {
 		return postern.Errorf(postern.CodeHeaderTooLarge, "the request has %d header lines; at most %d are allowed", lines, most)
 	}
 	return nil
+}
+
+// plainLength tells whether the values of Content-Length are one number, or none: of
+// several, the server of HTTP/2 takes the first, and for what is no number 0.
+func plainLength(values []string) bool {
+	if len(values) == 0 {
+		return true
+	}
+	_, err := strconv.ParseUint(values[0], 10, 63) // takes no sign
+	return len(values) == 1 && err == nil
 }
 
 // targetAllowed tells whether the target has one of the forms of RFC 9112 §3.2 that a

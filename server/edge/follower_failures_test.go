@@ -221,6 +221,7 @@ func TestFollowersOfTheRouteThatServes(t *testing.T) {
 			defer subscriber.mu.Unlock()
 			return len(subscriber.seen) > 0
 		})
+		recent.Lose(postern.URL{Scheme: postern.HTTP, Host: "app." + domain}) // what goes without is not waited for
 		s.clear()
 		s.serve("http://app."+domain, addr)
 		asking.Wait()

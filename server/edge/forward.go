@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -167,7 +168,7 @@ func (x *webExchange) outbound(ctx context.Context, up *upstream) *http.Request 
 // giveBody has out take the request's body along.
 func (x *webExchange) giveBody(out *http.Request, up *upstream) {
 	if x.hasBody() {
-		out.Trailer = x.announcedTrailers()
+		out.Trailer = x.passingTrailers()
 		if x.upload == nil {
 			x.upload = x.newUpload()
 		}
@@ -182,6 +183,14 @@ func (x *webExchange) giveBody(out *http.Request, up *upstream) {
 
 func (x *webExchange) hasBody() bool {
 	return x.r.ContentLength != 0 && x.r.Body != nil && x.r.Body != http.NoBody
+}
+
+// passingTrailers are the announced ones as followers have left them.
+func (x *webExchange) passingTrailers() http.Header {
+	if x.asked() {
+		return maps.Clone(x.request.trailers)
+	}
+	return x.announcedTrailers()
 }
 
 // announcedTrailers are the names of the trailers that may pass; nil for none. What

@@ -52,10 +52,7 @@ func (m *Message) Get(name string) string { return first(m.Values(name)) }
 // sent.
 func (m *Message) All() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		if m.fields == nil {
-			return
-		}
-		for _, name := range m.fields.names() {
+		for _, name := range m.Names() {
 			for _, value := range m.fields.values(name) {
 				if !yield(name, value) {
 					return
@@ -63,6 +60,14 @@ func (m *Message) All() iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+// Names are those of all lines: canonical, sorted, each once.
+func (m *Message) Names() []string {
+	if m.fields == nil {
+		return nil
+	}
+	return m.fields.names()
 }
 
 // Set replaces all lines of a name by one.
@@ -150,6 +155,7 @@ type Request struct {
 	method, host, target string
 	rewritten            bool // the target
 	moved                bool // the host
+	trailers             http.Header
 }
 
 // Sent gives the lines of a header as the visitor sent them: also of one that goes no
@@ -189,6 +195,12 @@ func (r *Request) SetTarget(target string) {
 	}
 	r.target, r.rewritten = target, true
 }
+
+// Trailers are the names of those that come behind the body, and go on.
+func (r *Request) Trailers() []string { return slices.Sorted(maps.Keys(r.trailers)) }
+
+// RemoveTrailer has a trailer not go on.
+func (r *Request) RemoveTrailer(name string) { delete(r.trailers, http.CanonicalHeaderKey(name)) }
 
 // Response is the head of a final answer in the hands of a Follower. What is read of it
 // outside of Follower.Response, or without NeedHead, is empty.

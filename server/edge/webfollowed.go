@@ -24,7 +24,7 @@ func (x *webExchange) beginFollowed() error {
 	x.edited = x.passingHeader()
 	x.request = Request{
 		Message: Message{fields: mapFields(x.edited), length: x.r.ContentLength, refuses: EditableRequestHeader},
-		sent:    x, method: x.r.Method, host: x.r.Host, target: x.r.RequestURI,
+		sent:    x, method: x.r.Method, host: x.r.Host, target: x.r.RequestURI, trailers: x.announcedTrailers(),
 	}
 	if needs&(NeedBytes|NeedChange) != 0 && x.hasBody() {
 		if x.upload == nil {

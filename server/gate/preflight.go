@@ -2,7 +2,7 @@ package gate
 
 import (
 	"net/http"
-	"strings"
+	"slices"
 )
 
 // passesPreflight tells whether a request is a CORS preflight that passes without a
@@ -18,18 +18,6 @@ func one(lines []string) bool { return len(lines) == 1 && lines[0] != "" }
 // misleading tells whether a service might take a preflight with the header for something
 // else: another method, another path, or somebody who is known.
 func misleading(name string) bool {
-	switch folded := foldName(name); folded {
-	case "authorization", "proxy-authorization", "cookie", "cookie2",
-		"x-original-method", "x-original-url", "x-rewrite-url", "x-original-uri":
-		return true
-	default:
-		return strings.HasPrefix(folded, "x-http-method") || strings.HasPrefix(folded, "x-method") ||
-			strings.HasPrefix(folded, "http-method") || strings.HasPrefix(folded, "x-tunneled-method")
-	}
-}
-
-// foldName is a name as servers read it that make variables of headers (RFC 3875
-// §4.1.18), and their like.
-func foldName(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+	return slices.ContainsFunc([]string{"authorization", "proxy-authorization", "cookie", "cookie2"}, func(known string) bool { return SameName(name, known) }) ||
+		OverridesMethod(name) || OverridesTarget(name)
 }

@@ -29,8 +29,10 @@ type Evaluation struct {
 	settled  bool               // the policy itself has answered the request
 	answer   http.Header        // what the answer gets besides, whoever gives it
 	doubtful string             // what a rule has read that can be read in two ways
-	listed   bool               // unusual was made
+	listed   bool               // the names below were made
 	unusual  []string           // names of the request's headers that services may take for others
+
+	overriding []string // and those that they may believe rather than method or target
 }
 
 // Step is what a rule has come to, for those who want to know.
@@ -62,7 +64,7 @@ func (e *Evaluation) Connect() (Verdict, error) {
 
 // Request asks about a request, which actions may edit until it returns.
 func (e *Evaluation) Request(r Request) (Verdict, error) {
-	e.request, e.url, e.listed, e.unusual = r, nil, false, nil
+	e.request, e.url, e.listed, e.unusual, e.overriding = r, nil, false, nil, nil
 	e.scope.Request = requestFacts{e}
 	for _, k := range e.program.used {
 		if k.arrives != nil {

@@ -33,7 +33,7 @@ func (k kept) Get(name string) string { return k.header.Get(name) }
 // All implements Head.
 func (k kept) All() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for _, name := range slices.Sorted(maps.Keys(k.header)) {
+		for _, name := range k.Names() {
 			for _, value := range k.header[name] {
 				if !yield(name, value) {
 					return
@@ -42,6 +42,9 @@ func (k kept) All() iter.Seq2[string, string] {
 		}
 	}
 }
+
+// Names implements Head.
+func (k kept) Names() []string { return slices.Sorted(maps.Keys(k.header)) }
 
 // Length implements Head.
 func (k kept) Length() int64 { return k.length }
@@ -84,6 +87,12 @@ func (r *keptRequest) SetTarget(string) {}
 
 // Sent implements Request: what went no further was not kept.
 func (r *keptRequest) Sent(string) []string { return nil }
+
+// Trailers implements Request.
+func (r *keptRequest) Trailers() []string { return nil }
+
+// RemoveTrailer implements Request.
+func (r *keptRequest) RemoveTrailer(string) {}
 
 // keptResponse is an answer that went on.
 type keptResponse struct {

@@ -17,20 +17,27 @@ func (f requestFacts) Field(name string) any {
 	r := f.request
 	switch name {
 	case "method":
+		f.doubt(f.methodDoubt())
 		return r.Method()
 	case "host":
-		return plainHost(r.Host())
+		name, _ := splitHost(strings.ToLower(r.Host()))
+		return name
 	case "version":
 		return strings.TrimPrefix(f.subject.Protocol, "HTTP/")
 	case "url":
 		if f.Evaluation.url == nil {
-			f.Evaluation.url = newURLFacts(f.wholeURL(), f.doubt)
+			f.Evaluation.url = newURLFacts(f.wholeURL(), f.Evaluation)
 		}
 		return f.Evaluation.url
 	case "user_agent":
+		f.doubt(f.singleDoubt("User-Agent"))
 		return agentFacts(r.Get("User-Agent"))
+	case "content_type":
+		f.doubt(f.singleDoubt("Content-Type"))
+	case "content_encoding":
+		f.doubt(f.headerDoubt("Content-Encoding"))
 	case "cookies":
-		return cookieFacts(http.ParseCookie, r.Values("Cookie"))
+		return cookieFacts(sentCookies, r.Values("Cookie"))
 	case "ts":
 		return messageTimes{f.subject.Started}
 	case "headers":
@@ -95,23 +102,12 @@ type headerFacts struct {
 // Get implements expression.Map.
 func (f headerFacts) Get(name string) any {
 	if f.of != nil && f.of.at == expression.Request {
-		f.of.doubt(f.of.aliasDoubt(name))
+		f.of.doubt(f.of.headerDoubt(name))
 	}
 	if values := f.Values(name); len(values) > 0 {
 		return values
 	}
 	return nil
-}
-
-// Names implements expression.Map.
-func (f headerFacts) Names() []string {
-	var all []string
-	for name := range f.All() {
-		if len(all) == 0 || all[len(all)-1] != name {
-			all = append(all, name)
-		}
-	}
-	return all
 }
 
 // listed splits a header that is a list.
@@ -149,25 +145,41 @@ func (f mediaFacts) Field(name string) any {
 
 // urlFacts is req.url: its text, and its parts.
 type urlFacts struct {
-	text  string
-	url   *url.URL // nil where it is none
-	doubt func(why string)
+	text string
+	url  *url.URL // nil where it is none
+	of   *Evaluation
 }
 
-func newURLFacts(text string, doubt func(why string)) *urlFacts {
+func newURLFacts(text string, of *Evaluation) *urlFacts {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		parsed = nil
 	} else {
-		parsed.Host = plainHost(parsed.Host)
+		parsed.Host = plainHost(parsed.Host, parsed.Scheme)
 	}
-	return &urlFacts{text, parsed, doubt}
+	return &urlFacts{text, parsed, of}
 }
 
 // Text implements expression.Text.
 func (f *urlFacts) Text() string {
 	f.judge("path")
-	return f.text
+	f.judge("authority")
+	if f.url == nil || f.url.Host == "" {
+		return f.text
+	}
+	return f.url.Scheme + "://" + f.url.Host + f.uri()
+}
+
+// uri is the path in its one spelling, and the query.
+func (f *urlFacts) uri() string {
+	_, query, asked := strings.Cut(f.url.RequestURI(), "?")
+	if asked {
+		query = "?" + query
+	}
+	if f.url.Path == "" {
+		return "/" + query
+	}
+	return plainPath(f.url.Path) + query
 }
 
 // judge notes what is in doubt of a part that is read. Who reads raw and raw_path wants
@@ -175,11 +187,16 @@ func (f *urlFacts) Text() string {
 func (f *urlFacts) judge(part string) {
 	switch {
 	case f.url == nil:
-		f.doubt("the URL, which is none")
+		f.of.doubt("the URL, which is none")
 	case part == "path" || part == "uri":
-		f.doubt(pathDoubt(f.url))
-	case part == "query_params" && queryFacts(f.url.RawQuery) == nil:
-		f.doubt("the parameters of the query, which cannot be told for sure")
+		f.of.doubt(pathDoubt(f.url))
+		f.of.doubt(f.of.targetDoubt())
+	case part == "query_params" && readQuery(f.url.RawQuery) == nil:
+		f.of.doubt("the parameters of the query, which cannot be told for sure")
+	case part == "query_params":
+		f.of.doubt(f.of.targetDoubt())
+	case part == "authority" || part == "port":
+		f.of.doubt(f.of.portDoubt(f.url))
 	}
 }
 
@@ -207,9 +224,9 @@ func (f *urlFacts) Field(name string) any {
 	case "query":
 		return f.url.RawQuery
 	case "query_params":
-		return queryFacts(f.url.RawQuery)
+		return queryFacts{readQuery(f.url.RawQuery), f.of}
 	case "uri":
-		return f.url.RequestURI()
+		return f.uri()
 	case "user_password":
 		return f.url.User.String()
 	}

@@ -1,11 +1,15 @@
 package policy
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postern-dev/postern/server/policy/expression"
 )
@@ -14,8 +18,14 @@ import (
 // more makes the query one that cannot be judged (Go CVE-2026-39825's lesson).
 const mostParameters = 1000
 
-// queryFacts are the parameters of a query; nil where they cannot be told for sure.
-func queryFacts(raw string) any {
+// queryFacts are the parameters of a query.
+type queryFacts struct {
+	values url.Values
+	of     *Evaluation
+}
+
+// readQuery gives the parameters of a query; nil where they cannot be told for sure.
+func readQuery(raw string) url.Values {
 	if strings.Count(raw, "&") >= mostParameters {
 		return nil
 	}
@@ -23,7 +33,38 @@ func queryFacts(raw string) any {
 	if err != nil {
 		return nil
 	}
-	return map[string][]string(values)
+	for name := range values {
+		if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			return nil
+		}
+	}
+	return values
+}
+
+// Get implements expression.Map.
+func (f queryFacts) Get(name string) any {
+	for other := range f.values {
+		if other != name && baseName(other) == baseName(name) {
+			f.of.doubt("the parameter " + clip(name) + ", which some services take " + clip(other) + " for")
+		}
+	}
+	if values := f.values[name]; values != nil {
+		return []string(values)
+	}
+	return nil
+}
+
+// Names implements expression.Map.
+func (f queryFacts) Names() []string { return slices.Sorted(maps.Keys(f.values)) }
+
+// baseName is a parameter's name to services that make lists and maps of "a[]" and "a[b]",
+// and to PHP, whose variables have neither blanks nor dots.
+func baseName(name string) string {
+	name = strings.TrimLeft(name, " ")
+	if at := strings.IndexByte(name, '['); at > 0 {
+		name = name[:at]
+	}
+	return strings.NewReplacer(" ", "_", ".", "_").Replace(name)
 }
 
 func portOf(u *url.URL) any {
@@ -85,6 +126,22 @@ func cookieFacts(parse func(line string) ([]*http.Cookie, error), lines []string
 	return all
 }
 
+// sentCookies reads a line of Cookie as the most lenient of services do: what is no cookie
+// to RFC 6265 hides none of the others.
+func sentCookies(line string) (all []*http.Cookie, err error) {
+	for pair := range strings.SplitSeq(line, ";") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		if name != "" {
+			all = append(all, &http.Cookie{Name: name, Value: value})
+		}
+	}
+	return all, nil
+}
+
 type cookieFact struct{ *http.Cookie }
 
 // Field implements expression.Object.
@@ -119,4 +176,5 @@ func (f cookieFact) Field(name string) any {
 var (
 	_ expression.Text   = agentFacts("")
 	_ expression.Object = cookieFact{}
+	_ expression.Map    = queryFacts{}
 )

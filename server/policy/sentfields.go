@@ -26,6 +26,7 @@ type sentFields struct {
 func (s *sentFields) values(name string) ([]string, error) {
 	if !s.read {
 		s.read = true
+		s.e.doubt(s.e.singleDoubt("Content-Type"))
 		kind, _, _ := mime.ParseMediaType(s.e.request.Get("Content-Type"))
 		if kind != "application/json" && kind != "application/x-www-form-urlencoded" || s.e.request.Get("Content-Encoding") != "" {
 			return nil, nil

@@ -40,6 +40,7 @@ type Head interface {
 	Values(name string) []string
 	Get(name string) string
 	All() iter.Seq2[string, string]
+	Names() []string // sorted, each once
 	Set(name, value string)
 	Add(name, value string)
 	Remove(name string)
@@ -59,6 +60,9 @@ type Request interface {
 	// further, too.
 	Sent(name string) []string
 	SetTarget(target string)
+	// Trailers are the names of those that come behind the body, and go on.
+	Trailers() []string
+	RemoveTrailer(name string)
 }
 
 // Response is the head of a final answer.

@@ -38,6 +38,7 @@ func (p tokenPlace) find(e *Evaluation, body *sentFields) (text string, result m
 	result = map[string]any{"location": p.method, "location_property": name, "verified": false}
 	var sent []string
 	if p.method == "header" {
+		e.doubt(e.headerDoubt(name))
 		sent = e.request.Values(name)
 	} else if sent, err = body.values(name); err != nil {
 		return "", nil, err

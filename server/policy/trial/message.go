@@ -36,7 +36,7 @@ func (h *head) Get(name string) string { return h.header.Get(name) }
 // All implements policy.Head.
 func (h *head) All() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for _, name := range slices.Sorted(maps.Keys(h.header)) {
+		for _, name := range h.Names() {
 			for _, value := range h.header[name] {
 				if !yield(name, value) {
 					return
@@ -45,6 +45,9 @@ func (h *head) All() iter.Seq2[string, string] {
 		}
 	}
 }
+
+// Names implements policy.Head.
+func (h *head) Names() []string { return slices.Sorted(maps.Keys(h.header)) }
 
 // Set implements policy.Head.
 func (h *head) Set(name, value string) { h.header.Set(name, strings.TrimSpace(value)) }
@@ -92,6 +95,12 @@ func (r *request) Target() string { return r.target }
 
 // SetTarget implements policy.Request.
 func (r *request) SetTarget(target string) { r.target = target }
+
+// Trailers implements policy.Request: cases have none.
+func (r *request) Trailers() []string { return nil }
+
+// RemoveTrailer implements policy.Request.
+func (r *request) RemoveTrailer(string) {}
 
 type response struct {
 	head
