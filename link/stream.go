@@ -42,6 +42,24 @@ type Readable interface{ Readable() bool }
 // use the stream; it may start a goroutine that does.
 type Awaiter interface{ AwaitReadable(wake func()) bool }
 
+// Pump is implemented by streams that have goroutines of their own for what they receive
+// and send. These hand it on and fetch it themselves, so that nobody has to be woken for
+// every piece.
+type Pump interface {
+	// Pour has take called with what comes, piece by piece and never two at a time, on
+	// any goroutine. A piece belongs to take until it returns. Pour blocks until take
+	// says no (nil) or Read would fail, with its error: at the read deadline, too. take is
+	// not running when it returns. Nobody may Read meanwhile.
+	Pour(take func(b []byte) bool) error
+
+	// Draw has fill called for what is to be sent, never twice at a time, on any
+	// goroutine. fill tells how much it has put into b; 0 ends Draw (nil). Else Draw
+	// blocks until Write would fail, with its error: at the write deadline, too, but for
+	// the time that fill takes. fill is not running when it returns. What was filled is
+	// sent, unless the stream fails. Nobody may Write meanwhile.
+	Draw(fill func(b []byte) int) error
+}
+
 // Header says what a stream is, before its first byte.
 type Header struct {
 	Endpoint       string         // the id under which the agent bound the endpoint

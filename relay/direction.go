@@ -125,8 +125,14 @@ func (d *direction) quiet() step {
 	}
 }
 
-// bulk relays through a large buffer until a pause.
+// bulk relays through a large buffer until a pause, or has one side's own goroutine do so.
 func (d *direction) bulk() step {
+	if p, ok := d.src.(pump); ok {
+		return d.pour(p)
+	}
+	if p, ok := d.dst.(pump); ok {
+		return d.draw(p)
+	}
 	large := bulkBuffers.Get().(*[bulkBuffer]byte)
 	defer bulkBuffers.Put(large)
 	before := d.armPause()

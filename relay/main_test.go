@@ -25,6 +25,12 @@ func awaited(t testing.TB) (outer, inner relay.Conn) {
 	return outer, inner.(*testkit.PipeConn).Awaited()
 }
 
+// pumped is memory whose inner end hands on and fetches by itself.
+func pumped(t testing.TB) (outer, inner relay.Conn) {
+	outer, inner = memory(t)
+	return outer, inner.(*testkit.PipeConn).Pumped()
+}
+
 // loopback gives the two ends of a TCP connection.
 func loopback(t testing.TB) (outer, inner relay.Conn) {
 	t.Helper()

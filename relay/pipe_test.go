@@ -56,6 +56,10 @@ var transports = map[string][2]maker{
 	"streams":        {awaited, awaited},
 	"stream, tls":    {awaited, encrypted},
 	"memory, stream": {memory, awaited},
+	"pump, tcp":      {pumped, loopback},
+	"tls, pump":      {encrypted, pumped},
+	"pumps":          {pumped, pumped},
+	"pump, stream":   {pumped, awaited},
 }
 
 // eachWay runs a test with Pipe and with Run, over every pair of transports.

@@ -116,8 +116,8 @@ func (s *Server) registerMemory() {
 		func() float64 { return float64(s.edge.Pressure()) })
 }
 
-// returnMemory gives back what bursts have left.
-func returnMemory(ctx context.Context) error {
-	memory.ReturnAtRest(ctx)
+// tendMemory gives back what bursts have left, and spares collections.
+func tendMemory(ctx context.Context) error {
+	memory.Tend(ctx)
 	return nil
 }

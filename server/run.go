@@ -99,7 +99,7 @@ func (s *Server) addServices(group *run.Group, hangup <-chan os.Signal) {
 		group.Add("DNS", run.StopServices, s.serveDNS, nil)
 	}
 	group.Add("memory", run.StopServices, s.watchMemory, nil)
-	group.Add("rest", run.StopServices, returnMemory, nil)
+	group.Add("rest", run.StopServices, tendMemory, nil)
 	group.Add("configuration", run.StopServices, func(ctx context.Context) error { return s.watchConfig(ctx, hangup) }, nil)
 	group.Add("succession", run.StopServices, s.leave, nil)
 	s.addHTTP(group, "bootstrap socket", s.socketServer(), s.socket)

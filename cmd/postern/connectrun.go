@@ -94,7 +94,7 @@ func (c *connectRun) attend(ctx context.Context, made *connector.Connector, file
 	notifyStatistics(signals)
 	defer signal.Stop(signals)
 	group.Go(func() { c.obey(beside, made, signals, log) })
-	group.Go(func() { memory.ReturnAtRest(beside) }) // it sits beside other programs for months, mostly idle
+	group.Go(func() { memory.Tend(beside) }) // it sits beside other programs for months, mostly idle
 	err := made.Run(ctx)
 	if errors.Is(err, connector.ErrGaveUp) {
 		return errToldAlready // in the log

@@ -24,21 +24,30 @@ const (
 	returnRest = 200
 )
 
-// ReturnAtRest gives back what a burst has left, once the process rests, until ctx ends:
-// garbage, free pages, and stacks that have grown. The runtime by itself collects when the
-// heap has doubled, of a heap below 4 MiB never, or after two minutes, and keeps a part of
-// what is free. Work that allocates nothing may be under way meanwhile: it loses a
-// two-hundredth of one processor's time at most.
-func ReturnAtRest(ctx context.Context) {
+// Tend looks after the process's memory until ctx ends.
+//
+// It gives back what a burst has left, once the process rests: garbage, free pages, and
+// stacks that have grown. The runtime by itself collects when the heap has doubled, of a
+// heap below 4 MiB never, or after two minutes, and keeps a part of what is free. Work that
+// allocates nothing may be under way meanwhile: it loses a two-hundredth of one processor's
+// time at most.
+//
+// And it has a small heap collected less often while garbage comes fast, unless GOGC is
+// set: 16 MiB more are then needed at most.
+func Tend(ctx context.Context) {
 	tick := time.NewTicker(lookForRest)
 	defer tick.Stop()
 	var rest rest
+	pace := newPace()
+	defer func() { pace.set(pace.percent) }()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if !rest.due(readHeap(rest.samples[:]), time.Now()) {
+			heap := readHeap(rest.samples[:])
+			pace.set(pace.look(heap.cycles, heap.live))
+			if !rest.due(heap, time.Now()) {
 				continue
 			}
 			start := time.Now()
@@ -54,11 +63,12 @@ type heap struct {
 	live      uint64 // at the last collection
 	objects   uint64 // live, garbage, and what came since
 	free      uint64 // of the system's, without an object
+	cycles    uint64 // collections ever
 }
 
 // rest finds the moments at which memory is to be returned.
 type rest struct {
-	samples   [4]metrics.Sample
+	samples   [5]metrics.Sample
 	allocated uint64
 	looks     int // in a row that found rest
 	next      time.Time
@@ -90,9 +100,11 @@ func (r *rest) returned(from, to time.Time) {
 // readHeap asks the runtime.
 func readHeap(samples []metrics.Sample) heap {
 	for i, name := range []string{"/gc/heap/allocs:bytes", "/gc/heap/live:bytes",
-		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes"} {
+		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/free:bytes",
+		"/gc/cycles/total:gc-cycles"} {
 		samples[i].Name = name
 	}
 	metrics.Read(samples)
-	return heap{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()}
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heap{allocated: value(0), live: value(1), objects: value(2), free: value(3), cycles: value(4)}
 }

@@ -41,7 +41,8 @@ type stream struct {
 	outbound bool // we have opened it
 
 	mu   sync.Mutex
-	turn sync.Cond // something changed
+	turn sync.Cond // something changed for who reads, or for both
+	room sync.Cond // something changed for who writes
 
 	opener func() (ssh.Channel, <-chan *ssh.Request, error) // nil once run has begun
 	refuse func(why *postern.Error)                         // instead of opener; nil where we opened
@@ -56,7 +57,11 @@ type stream struct {
 	readBy    alarm
 	finished  bool // nothing more is read
 	orphan    bool // the tunnel has ended
+	pour      func([]byte) bool
+	pouring   bool // pour is running
 
+	draw       func([]byte) int
+	drawing    bool // draw is running
 	out        *slab
 	outN       int
 	written    int // in all, up to shortTotal at least
@@ -79,11 +84,12 @@ type stream struct {
 var (
 	_ link.Stream   = (*stream)(nil)
 	_ link.Readable = (*stream)(nil)
+	_ link.Pump     = (*stream)(nil)
 )
 
 func newStream(t *tunnel, opener func() (ssh.Channel, <-chan *ssh.Request, error), refuse func(*postern.Error)) *stream {
 	s := &stream{tunnel: t, outbound: refuse == nil, opener: opener, refuse: refuse}
-	s.turn.L = &s.mu
+	s.turn.L, s.room.L = &s.mu, &s.mu
 	return s
 }
 
@@ -112,7 +118,7 @@ func (s *stream) run(opener func() (ssh.Channel, <-chan *ssh.Request, error)) {
 		why := s.notOpened(err)
 		s.readError, s.writeError, s.finished, s.told = why, why, true, true
 		s.discardOut()
-		s.turn.Broadcast()
+		s.changed()
 		s.forget()
 		s.mu.Unlock()
 		return
@@ -199,7 +205,7 @@ func (s *stream) Write(p []byte) (int, error) {
 			continue
 		}
 		if s.outN == slabSize {
-			s.turn.Wait()
+			s.room.Wait()
 			continue
 		}
 		if s.out == nil {
@@ -293,7 +299,13 @@ func (s *stream) hush() {
 	s.readBy.stop()
 	s.writeBy.stop()
 	s.half.stop()
+	s.changed()
+}
+
+// changed wakes who reads and who writes. mu is held.
+func (s *stream) changed() {
 	s.turn.Broadcast()
+	s.room.Broadcast()
 }
 
 // forget lets the tunnel go on without the stream, once nothing more can come of it.
@@ -319,18 +331,22 @@ func (s *stream) SetDeadline(t time.Time) error {
 }
 
 // SetReadDeadline implements net.Conn.
-func (s *stream) SetReadDeadline(t time.Time) error { return s.setDeadline(&s.readBy, t) }
+func (s *stream) SetReadDeadline(t time.Time) error {
+	return s.setDeadline(&s.readBy, t, s.turn.Broadcast)
+}
 
 // SetWriteDeadline implements net.Conn.
-func (s *stream) SetWriteDeadline(t time.Time) error { return s.setDeadline(&s.writeBy, t) }
+func (s *stream) SetWriteDeadline(t time.Time) error {
+	return s.setDeadline(&s.writeBy, t, s.room.Broadcast)
+}
 
-func (s *stream) setDeadline(a *alarm, t time.Time) error {
+func (s *stream) setDeadline(a *alarm, t time.Time, wake func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return net.ErrClosed
 	}
-	a.set(t, &s.mu, s.turn.Broadcast)
+	a.set(t, &s.mu, wake)
 	return nil
 }
 
@@ -358,7 +374,7 @@ func (s *stream) lose(why *postern.Error) {
 	if s.writeError == nil {
 		s.writeError = why
 	}
-	s.turn.Broadcast()
+	s.changed()
 }
 
 // broken tells why nothing can be written any more.

@@ -59,14 +59,17 @@ func (s *stream) offerHead() {
 	}
 	s.unread, s.burstHead = s.burstHead, nil
 	s.came()
-	s.turn.Broadcast()
+	s.turn.Broadcast() // a Pour, too: the stream's own goroutine waits
 }
 
-// offer gives Read b, of which head may have been offered before, and waits until it
-// was taken.
+// offer gives Read or Pour b, of which head may have been offered before, and waits until
+// it was taken.
 func (s *stream) offer(b, head []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.pouring { // head
+		s.turn.Wait()
+	}
 	if head != nil {
 		s.burst.Stop()
 		if s.burstHead == nil { // it was offered: what is left of it is unread
@@ -79,8 +82,12 @@ func (s *stream) offer(b, head []byte) {
 	}
 	s.unread = b
 	s.came()
+	if s.pour != nil && !s.readBy.passed {
+		s.pourOn()
+		return
+	}
 	s.turn.Broadcast()
-	for len(s.unread) > 0 && !s.orphan {
+	for s.pouring || len(s.unread) > 0 && !s.orphan {
 		s.turn.Wait()
 	}
 	if len(s.unread) > 0 { // Read has it, however long it takes; the buffer goes back
@@ -153,7 +160,7 @@ func (s *stream) ended(err error) {
 	s.half.due = true
 	s.kick()
 	s.forget()
-	s.turn.Broadcast()
+	s.changed()
 }
 
 // resetPayload says in a request why we reset.

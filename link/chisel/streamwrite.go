@@ -46,7 +46,7 @@ func (s *stream) kick() {
 	if s.channel == nil || s.draining || s.told || s.why != nil {
 		return
 	}
-	if s.outN > 0 || s.closed || s.half.asked && s.half.due && !s.half.told {
+	if s.outN > 0 || s.draw != nil || s.closed || s.half.asked && s.half.due && !s.half.told {
 		s.draining = true
 		go s.drain()
 	}
@@ -71,6 +71,8 @@ func (s *stream) drain() {
 			s.mu.Unlock()
 			_ = s.channel.CloseWrite()
 			s.mu.Lock()
+		case s.draw != nil && s.writeError == nil:
+			s.drawOnce()
 		default:
 			s.draining = false
 			return
@@ -83,8 +85,14 @@ func (s *stream) drain() {
 func (s *stream) drainOnce() {
 	out, n := s.out, s.outN
 	s.out, s.outN = nil, 0
-	s.turn.Broadcast()
+	s.room.Broadcast()
 	s.mu.Unlock()
+	s.send(out, n)
+}
+
+// send sends the first n bytes of out, which it gives back. mu is not held, and is when it
+// returns.
+func (s *stream) send(out *slab, n int) {
 	err := s.tunnel.write(s.channel, out[:n])
 	slabs.Put(out)
 	if err != nil {
@@ -94,7 +102,7 @@ func (s *stream) drainOnce() {
 	if err != nil && s.writeError == nil {
 		s.writeError = err
 		s.discardOut()
-		s.turn.Broadcast()
+		s.room.Broadcast()
 	}
 }
 

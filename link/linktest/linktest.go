@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) (server link.Opener, agent link.A
 		{"StalledReadersHarmNobody", stalledReaders},
 		{"StreamsTellWhetherSomethingHasCome", readable},
 		{"StreamsThatCanBeAwaitedWake", awaitable},
+		{"PumpsHandOnAndFetch", pumps},
 		{"ManyStreams", manyStreams},
 		{"OpenAfterDrain", openAfterDrain},
 		{"AcceptHonoursItsContext", acceptContext},

@@ -21,6 +21,42 @@ type awaitedStream struct {
 	link.Awaiter
 }
 
+// pumped is a visit's stream that hands on and fetches by itself.
+type pumped struct {
+	*counted
+	pump link.Pump
+}
+
+// Pour implements link.Pump.
+func (p pumped) Pour(take func(b []byte) bool) error {
+	return p.pump.Pour(func(b []byte) bool {
+		for len(b) > 0 {
+			part := b
+			if piece := p.await(); piece > 0 {
+				part = b[:min(piece, len(b))]
+			}
+			p.read(len(part))
+			if !take(part) {
+				return false
+			}
+			b = b[len(part):]
+		}
+		return true
+	})
+}
+
+// Draw implements link.Pump.
+func (p pumped) Draw(fill func(b []byte) int) error {
+	return p.pump.Draw(func(b []byte) int {
+		if piece := p.await(); piece > 0 {
+			b = b[:min(piece, len(b))]
+		}
+		n := fill(b)
+		p.wrote(n)
+		return n
+	})
+}
+
 // Read implements net.Conn.
 func (c *counted) Read(b []byte) (int, error) {
 	if piece := c.await(); piece > 0 && piece < len(b) {
@@ -28,15 +64,20 @@ func (c *counted) Read(b []byte) (int, error) {
 	}
 	n, err := c.Stream.Read(b)
 	if n > 0 {
-		v, g := c.visit, c.visit.endpoint.gateway
-		c.out.Add(int64(n))
-		v.member.connector.out.Add(int64(n))
-		v.endpoint.out.Add(int64(n))
-		g.count.out.Add(int64(n))
-		g.meter.Out(n)
-		v.member.answered()
+		c.read(n)
 	}
 	return n, err
+}
+
+// read counts what the connector has sent.
+func (c *counted) read(n int) {
+	v, g := c.visit, c.visit.endpoint.gateway
+	c.out.Add(int64(n))
+	v.member.connector.out.Add(int64(n))
+	v.endpoint.out.Add(int64(n))
+	g.count.out.Add(int64(n))
+	g.meter.Out(n)
+	v.member.answered()
 }
 
 // Write implements net.Conn.

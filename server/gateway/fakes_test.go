@@ -142,6 +142,7 @@ type connector struct {
 	streams []link.Stream
 	opened  []string // the bind ids of streams
 	running sync.WaitGroup
+	pumps   bool // streams are link.Pumps
 }
 
 func newConnector(addr string) *connector {
@@ -173,6 +174,12 @@ func (s *stream) reason() *postern.Error {
 type refusedStream struct {
 	*stream
 	why *postern.Error
+}
+
+// pumpedStream is one that hands on and fetches by itself.
+type pumpedStream struct {
+	*stream
+	link.Pump
 }
 
 func (s *refusedStream) Read([]byte) (int, error) { return 0, s.why }
@@ -207,6 +214,9 @@ func (c *connector) Open(_ context.Context, h link.Header, first []byte) (link.S
 		}
 		_ = far.Close()
 	})
+	if c.pumps {
+		return pumpedStream{s, s.Pumped()}, nil
+	}
 	return s, nil
 }
 
@@ -367,6 +377,13 @@ func (w *world) admit(c *connector, token postern.Secret, g link.GatewayHello) e
 func (w *world) connect(addr, instance string, ports ...uint16) *connector {
 	w.t.Helper()
 	c := newConnector(addr)
+	w.offer(c, instance, ports...)
+	return c
+}
+
+// offer connects c, which offers ports.
+func (w *world) offer(c *connector, instance string, ports ...uint16) {
+	w.t.Helper()
 	if err := w.admit(c, w.token, link.GatewayHello{Gateway: "sg_1", Instance: instance}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -375,7 +392,6 @@ func (w *world) connect(addr, instance string, ports ...uint16) *connector {
 			w.t.Fatal(err)
 		}
 	}
-	return c
 }
 
 // bind offers a TCP port; without a target the one of its number.

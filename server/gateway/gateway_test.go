@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/gateway"
+	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/store"
 )
 
@@ -41,6 +43,39 @@ func TestAPortIsReachedThroughItsConnector(t *testing.T) {
 		}
 		if last := w.kinds(); last[len(last)-1] != gateway.EndpointDown {
 			t.Errorf("%v", last)
+		}
+	})
+}
+
+// What streams hand on and fetch by themselves is counted, too, and as fast as the account may
+// move it.
+func TestWhatStreamsPumpIsCounted(t *testing.T) {
+	const bytes, rate = 300 << 10, 64 << 10
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(_ *rows, c *gateway.Config) {
+			c.Meters = quota.New()
+			c.Meters.SetDefaults(quota.Defaults{Account: postern.Limits{BytesPerSecond: rate}})
+		})
+		c := newConnector("203.0.113.1:1000")
+		c.pumps = true
+		w.offer(c, "1", 8081)
+		conn, began := w.dial("127.64.0.1:8081"), time.Now()
+		go func() {
+			_, _ = conn.Write(make([]byte, bytes))
+			_ = conn.CloseWrite()
+		}()
+		if n, err := io.Copy(io.Discard, conn); n != bytes || err != nil {
+			t.Fatalf("%d bytes came back, %v", n, err)
+		}
+		if took := time.Since(began); took < (2*bytes-2*rate)/rate*time.Second {
+			t.Errorf("%d bytes each way took %s at %d a second", bytes, took, rate)
+		}
+		_ = conn.Close()
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if r := w.records[0]; r.Outcome() != "ok" || r.BytesIn != bytes || r.BytesOut != bytes {
+			t.Errorf("%+v", r)
 		}
 	})
 }

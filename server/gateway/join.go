@@ -50,7 +50,7 @@ func (r *Runtime) Join(ctx context.Context, who link.ConsumerIdentity, p link.Ga
 		}
 		return why
 	}
-	v.relayed(relay.Pipe(v.ctx, v.conn, v.awaited(), relay.Options{}))
+	v.relayed(relay.Pipe(v.ctx, v.conn, v.relayable(), relay.Options{}))
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (e *endpoint) visit(conn relay.Conn) {
 	}
 	r := e.gateway.runtime
 	r.all.Add(1) // for as long as there is something to end, with or without a goroutine
-	relay.Run(v.ctx, v.conn, v.awaited(), relay.Options{Go: r.crew.Go}, func(result relay.Result) {
+	relay.Run(v.ctx, v.conn, v.relayable(), relay.Options{Go: r.crew.Go}, func(result relay.Result) {
 		defer r.all.Done()
 		defer r.survive()
 		v.relayed(result)
@@ -171,10 +171,13 @@ func (v *visit) join(conn relay.Conn, accepted func() error) *postern.Error {
 	return nil
 }
 
-// awaited is the stream, which can be awaited where the connector's own can.
-func (v *visit) awaited() relay.Conn {
-	if a, ok := v.stream.Stream.(link.Awaiter); ok {
-		return &awaitedStream{&v.stream, a}
+// relayable is the stream with what the connector's own can besides.
+func (v *visit) relayable() relay.Conn {
+	switch own := v.stream.Stream.(type) {
+	case link.Awaiter:
+		return &awaitedStream{&v.stream, own}
+	case link.Pump:
+		return pumped{&v.stream, own}
 	}
 	return &v.stream
 }
