@@ -30,6 +30,7 @@ type PolicyDryRunOutcome struct {
 	StatusCode int                `json:"status_code" doc:"What the visitor gets; 0 for no answer."`
 	Code       *string            `json:"error_code" doc:"The code of an error or of its page; null for none."`
 	Changes    []string           `json:"changes" doc:"What would be otherwise than it was, in sentences. Values of headers and bodies are left out."`
+	Calls      []string           `json:"calls" doc:"The requests that the policy would make, or has made with make_calls, to others: method and URL without its query."`
 	Steps      []PolicyDryRunStep `json:"steps" doc:"What each rule came to, and each action of those that matched; the first 500."`
 }
 
@@ -48,6 +49,7 @@ type PolicyDryRunStep struct {
 type PolicyDryRunOf struct {
 	TrafficPolicy string                `json:"traffic_policy" api:"required" doc:"The policy, in YAML or JSON."`
 	Scheme        string                `json:"scheme,omitzero" doc:"Of the endpoint: https, which is the default, or http."`
+	MakeCalls     bool                  `json:"make_calls,omitzero" doc:"Have the server make the requests that the policy makes (http-request, the keys of jwt-validation). Otherwise nobody is asked, and such actions find no answer."`
 	Requests      []PolicyDryRunRequest `json:"requests" api:"required" doc:"The requests, in the order in which they came; 1 to 100."`
 }
 
@@ -75,7 +77,7 @@ func TrafficPolicies() Collection[PolicyDryRun, None, None] {
 		Name: "traffic_policies", Singular: "traffic policy", Doc: "Traffic policies before they are in force.",
 		Routes: []Route{{
 			Method: http.MethodPost, Path: "/dry_run", Status: http.StatusOK,
-			Doc:  "Says what a policy would have made of requests. Nothing is asked or sent, and nothing that is in force is touched. At most 100 requests and 256 KiB.",
+			Doc:  "Says what a policy would have made of requests. Secrets, IP policies and what is known of addresses are those of the server; secrets need a role that may change things, and are never shown. Nobody is asked unless make_calls says so, and nothing that is in force is touched. At most 100 requests and 256 KiB.",
 			Body: reflect.TypeFor[PolicyDryRunOf](), Answer: reflect.TypeFor[PolicyDryRun](),
 		}},
 	})

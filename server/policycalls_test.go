@@ -1,15 +1,19 @@
 package server_test
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +23,9 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/testkit/geofile"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server"
+	"github.com/postern-dev/postern/server/service"
 )
 
 // Policies ask other servers, and only those that the operator lets them.
@@ -186,4 +192,72 @@ func TestPlaces(t *testing.T) {
 		t.Error("a server starts without a file that it is told to use")
 		_ = s.Close()
 	}
+}
+
+// A dry run at a running server finds the account's vaults and the operator's databases,
+// asks nobody unless it is told to, and shows no secret.
+func TestPolicyDryRunAtAServer(t *testing.T) {
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(other.Close)
+	c := testConfig(t)
+	c.Outcalls.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	c.Geo.File = filepath.Join(t.TempDir(), "cities.mmdb")
+	if err := os.WriteFile(c.Geo.File, geofile.Make(t, "GeoLite2-City", map[string]geofile.Record{"192.0.2.0/24": geofile.City("Berlin", "Germany", "DE", 52.5, 13.4)}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := start(t, c, server.Options{})
+	keys := n.Keys()
+	owner := service.Caller{Account: postern.AccountID(keys.AccountID), Role: postern.Owner, Source: service.SourceServer}
+	if _, err := n.Service().Vaults().Create(t.Context(), owner, resource.VaultCreate{Name: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.Service().VaultSecrets().Create(t.Context(), owner, resource.VaultSecretCreate{Name: "token", Value: "from-the-vault", VaultName: "ops"}); err != nil {
+		t.Fatal(err)
+	}
+	of := resource.PolicyDryRunOf{
+		TrafficPolicy: `on_http_request:
+- expressions: ["conn.geo.city == 'Berlin'", "req.headers['x-token'][0] == secrets.get('ops', 'token')"]
+  actions:
+  - type: http-request
+    config: {url: "` + other.URL + `/check"}
+  - type: custom-response
+    config: {status_code: 218, body: "${secrets.get('ops', 'token')}"}
+`,
+		Requests: []resource.PolicyDryRunRequest{{URL: "https://app.example.com/", ClientIP: "192.0.2.7", Headers: map[string][]string{"x-token": {"from-the-vault"}}}},
+	}
+	for _, made := range []bool{false, true} {
+		of.MakeCalls = made
+		text := n.dryRun(keys.APIKey, of)
+		if !strings.Contains(text, `"status_code":218`) || !strings.Contains(text, `"calls":["GET a URL that is not shown`) || strings.Contains(text, "from-the-vault") {
+			t.Errorf("%s", text)
+		}
+		if got := asked.Load(); got == 1 != made {
+			t.Errorf("with make_calls %v the other server was asked %d times", made, got)
+		}
+	}
+}
+
+// dryRun gives the answer of the API as it is.
+func (n *node) dryRun(key string, of resource.PolicyDryRunOf) string {
+	n.t.Helper()
+	body, err := json.Marshal(of)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, fmt.Sprintf("https://api.%s:%d/traffic_policies/dry_run", domain, n.HTTPSAddr().Port()), bytes.NewReader(body))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header = http.Header{"Authorization": {"Bearer " + key}, "Ngrok-Version": {"2"}, "Content-Type": {"application/json"}}
+	response, err := n.Visitor().Do(r)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return string(text)
 }

@@ -146,6 +146,10 @@ on_http_request:
 			r, body := p.visit(version, url, nil)
 			p.answered("a failure", r, body, http.StatusInternalServerError, "")
 		}
+		p.eventually("the breaker opens", func() error { // the last answer is counted when it has left
+			r, body := p.visit(version, url, nil)
+			return wants(fmt.Errorf("%d %.100s", r.StatusCode, body), "503")
+		})
 		before := asked.Load()
 		r, body := p.visit(version, url, nil)
 		p.answered("while it is open", r, body, http.StatusServiceUnavailable, postern.CodePolicyCircuitOpen)

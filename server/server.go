@@ -77,6 +77,7 @@ type Server struct {
 	edge        *edge.Edge
 	policies    *policy.Library
 	outcalls    *outcall.Client // what policies have the server call
+	world       policy.World    // what policies may use
 	places      *places         // nil: nobody knows where visitors are
 	api         *api.API
 	doors       access.Current    // who may come from where
@@ -211,6 +212,7 @@ func (s *Server) assembleTraffic(ctx context.Context) error {
 	if err := s.openGateways(ctx, access); err != nil {
 		return err
 	}
+	s.world = s.policyWorld()
 	if s.api, err = api.New(s.apiConfig()); err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (s *Server) assembleTraffic(ctx context.Context) error {
 }
 
 func (s *Server) apiConfig() api.Config {
-	return api.Config{Service: s.service, Live: live{s}, Gateways: liveGateways{s}, Access: &s.doors, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
+	return api.Config{Service: s.service, Live: live{s}, Gateways: liveGateways{s}, Access: &s.doors, Policy: s.world, URL: s.config.apiURL(s.publicPorts().HTTPS), Version: s.options.Version,
 		RequestsPerMinute: s.config.Limits.APIRequests, Concurrent: s.config.Limits.APIConcurrent,
 		WrongKeys: func() int { return s.settings().Limits.FailuresPerMinute }, AllowedOrigins: s.config.APIOrigins, Logger: s.log}
 }
@@ -244,7 +246,7 @@ func (s *Server) edgeConfig(access *slog.Logger) edge.Config {
 		Recent:          s.cluster.Recent(),
 		Certificate:     s.certificate,
 		Challenges:      s.challenges,
-		Policy:          s.policyWorld(),
+		Policy:          s.world,
 		Region:          c.Region,
 		Authorities:     s.authorities.find,
 		// control is made after the edge, whose ports it opens; nobody is served before

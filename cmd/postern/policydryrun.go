@@ -200,12 +200,15 @@ func readBounded(from io.Reader) ([]byte, error) {
 func writeDryRun(w io.Writer, made resource.PolicyDryRun) error {
 	var text strings.Builder
 	for _, o := range made.Outcomes {
-		if len(o.Changes) == 0 {
+		if len(o.Changes)+len(o.Calls) == 0 {
 			continue
 		}
 		fmt.Fprintf(&text, "%s\n", console.Harmless(o.Request))
 		for _, change := range o.Changes {
 			fmt.Fprintf(&text, "  %s\n", console.Harmless(change))
+		}
+		for _, call := range o.Calls {
+			fmt.Fprintf(&text, "  the policy asks: %s\n", console.Harmless(call))
 		}
 		for _, s := range o.Steps {
 			if s.Action == "" && !s.Matched && s.Code == nil {

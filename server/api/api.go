@@ -12,6 +12,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/service"
 	"github.com/postern-dev/postern/server/throttle"
 )
@@ -28,6 +29,9 @@ type Config struct {
 
 	// Access says from which addresses an account's API may be used; nil: from all.
 	Access *access.Current
+
+	// Policy is what the policies of dry runs may use of the server.
+	Policy policy.World
 
 	// URL is where clients find the API, without a slash at its end.
 	URL string

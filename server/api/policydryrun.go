@@ -20,7 +20,7 @@ func (a *API) policyRoute() {
 		if err := decode(c.body, &of, nil); err != nil {
 			return 0, nil, err
 		}
-		run, err := a.config.Service.DryRunPolicy(c, c.caller, of, a.config.Access.List)
+		run, err := a.config.Service.DryRunPolicy(c, c.caller, of, a.config.Policy)
 		return http.StatusOK, run, err
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
 	"github.com/postern-dev/postern/server/access"
+	"github.com/postern-dev/postern/server/outcall"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/policy/trial"
 )
@@ -24,11 +25,15 @@ const (
 )
 
 // DryRunPolicy says what a policy would have made of requests. It takes ten seconds at
-// most, and has no effects: the policy is compiled for this alone, and has neither
-// services nor secrets nor anybody to send requests to. addresses gives IP policies; nil
-// has none.
-func (s *Service) DryRunPolicy(ctx context.Context, by Caller, of resource.PolicyDryRunOf, addresses func(postern.AccountID, string) (*access.List, bool)) (run resource.PolicyDryRun, err error) {
-	if err := by.may(postern.Read); err != nil {
+// most, and has no effects: the policy is compiled for this alone, and there are no
+// services. Of w it has the account's secrets and IP policies, and places; whom it makes
+// requests to is asked only where of says so.
+func (s *Service) DryRunPolicy(ctx context.Context, by Caller, of resource.PolicyDryRunOf, w policy.World) (run resource.PolicyDryRun, err error) {
+	needed := postern.Read
+	if of.MakeCalls {
+		needed = postern.Write
+	}
+	if err := by.may(needed); err != nil {
 		return run, err
 	}
 	target := policy.Target{Scheme: postern.Scheme(cmp.Or(of.Scheme, string(postern.HTTPS)))}
@@ -52,13 +57,43 @@ func (s *Service) DryRunPolicy(ctx context.Context, by Caller, of resource.Polic
 	if err != nil {
 		return run, policy.Coded(err)
 	}
-	world := &policy.World{}
-	if addresses != nil {
-		world.Addresses = func(_ postern.AccountID, id string) (*access.List, bool) { return addresses(by.Account, id) }
-	}
+	world := by.dryRunWorld(w, of.MakeCalls)
 	ctx, cancel := context.WithTimeout(ctx, dryRunTime)
 	defer cancel()
 	return trial.DryRun(ctx, program, target, world, cases)
+}
+
+// dryRunWorld is what a policy may use of w in a dry run. By which rules match, whoever
+// writes one can find out a secret: that is for those who could let it be sent anywhere.
+func (c Caller) dryRunWorld(w policy.World, calls bool) *policy.World {
+	world := &policy.World{Places: w.Places}
+	if w.Addresses != nil {
+		world.Addresses = func(_ postern.AccountID, id string) (*access.List, bool) { return w.Addresses(c.Account, id) }
+	}
+	if w.Secret != nil {
+		world.Secret = func(ctx context.Context, _ postern.AccountID, vault, name string) (postern.Secret, error) {
+			if err := c.may(postern.Write); err != nil {
+				return "", err
+			}
+			return w.Secret(ctx, c.Account, vault, name)
+		}
+	}
+	if calls && w.Calls != nil {
+		world.Calls = callsOf{w.Calls, c.Account}
+	}
+	return world
+}
+
+// callsOf makes calls in an account's name.
+type callsOf struct {
+	policy.Caller
+	account postern.AccountID
+}
+
+// Do implements policy.Caller.
+func (c callsOf) Do(ctx context.Context, call outcall.Call) (*outcall.Answer, error) {
+	call.Account = c.account
+	return c.Caller.Do(ctx, call)
 }
 
 func dryRunCases(requests []resource.PolicyDryRunRequest) ([]trial.Case, error) {

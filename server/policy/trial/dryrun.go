@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
@@ -64,7 +65,7 @@ func count(rules []resource.PolicyDryRunRule, index map[string]int, steps []poli
 func show(c *Case, got *Outcome) resource.PolicyDryRunOutcome {
 	shown := resource.PolicyDryRunOutcome{
 		Request: c.Name, Decision: got.Decision, Code: orNil(got.Code), Changes: append([]string{}, changes(c, got)...),
-		Steps: make([]resource.PolicyDryRunStep, len(got.Steps)),
+		Calls: got.shownCalls(), Steps: make([]resource.PolicyDryRunStep, len(got.Steps)),
 	}
 	if c.Request != nil {
 		shown.Request = cmp.Or(c.Request.Method, http.MethodGet) + " " + c.Request.URL
@@ -79,11 +80,28 @@ func show(c *Case, got *Outcome) resource.PolicyDryRunOutcome {
 		step := resource.PolicyDryRunStep{Rule: s.Where, Name: s.Name, Action: s.Action, Matched: s.Matched, Decision: s.Verdict.Decision.String()}
 		if s.Err != nil {
 			coded := postern.AsError(s.Err)
-			step.Decision, step.Code, step.Msg = "fail", orNil(string(coded.Code)), coded.Message
+			step.Decision, step.Code, step.Msg = "fail", orNil(string(coded.Code)), coded.Text()
+			if got.secretive {
+				step.Msg = coded.Code.Entry().Title
+			}
 		}
 		shown.Steps[i] = step
 	}
 	return shown
+}
+
+// shownCalls names the policy's calls. Their queries, headers and bodies may have what
+// nobody is to read, and so may all of a URL once secrets were read.
+func (o *Outcome) shownCalls() []string {
+	all := make([]string, len(o.Calls))
+	for i, c := range o.Calls {
+		target, _, _ := strings.Cut(c.URL, "?")
+		if o.secretive {
+			target = "a URL that is not shown, for the policy has read secrets"
+		}
+		all[i] = c.Method + " " + target
+	}
+	return all
 }
 
 func orNil(text string) *string {
@@ -102,7 +120,7 @@ func changes(c *Case, got *Outcome) (all []string) {
 	case policy.Close.String():
 		return []string{"the connection is closed without an answer"}
 	case policy.Forward.String():
-		all = append(all, "it goes to "+got.Forward)
+		all = append(all, "it goes to "+got.unlessSecret(got.Forward, "another endpoint"))
 	case policy.Respond.String():
 		why := ""
 		if got.Code != "" {
@@ -111,7 +129,7 @@ func changes(c *Case, got *Outcome) (all []string) {
 		all = append(all, fmt.Sprintf("the policy answers with %d%s; the service has answered with %d", got.Response.Status, why, was))
 	}
 	if c.Request != nil && got.Request != nil {
-		all = append(all, requestChanges(c.Request, got.Request)...)
+		all = append(all, got.requestChanges(c.Request, got.Request)...)
 	}
 	if got.Decision == policy.Continue.String() && got.Response != nil {
 		all = append(all, headerChanges("the answer's", canonical(c.Response.Headers), got.Response.Headers)...)
@@ -122,9 +140,17 @@ func changes(c *Case, got *Outcome) (all []string) {
 	return all
 }
 
-func requestChanges(was, now *Request) (all []string) {
+// unlessSecret is a text that the policy has made, or what to say instead.
+func (o *Outcome) unlessSecret(text, instead string) string {
+	if o.secretive {
+		return instead
+	}
+	return text
+}
+
+func (o *Outcome) requestChanges(was, now *Request) (all []string) {
 	if head, err := was.head(); err == nil && head.host+head.target != now.URL {
-		all = append(all, fmt.Sprintf("the service is asked for %s, not %s", now.URL, head.host+head.target))
+		all = append(all, fmt.Sprintf("the service is asked for %s, not %s", o.unlessSecret(now.URL, "another URL"), head.host+head.target))
 	}
 	all = append(all, headerChanges("the request's", canonical(was.Headers), now.Headers)...)
 	if was.Body != now.Body {

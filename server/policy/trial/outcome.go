@@ -18,6 +18,8 @@ type Outcome struct {
 	Response *Response     `yaml:"response"` // as the visitor gets it
 	Calls    []Call        `yaml:"calls"`    // that the policy makes; a wish of [] is for none
 	Steps    []policy.Step `yaml:"-"`        // the first ones
+
+	secretive bool // secrets were read: what the policy has made may have them in it
 }
 
 // mostSteps is how many are kept of a case: rules are asked about each message of a stream.
@@ -41,6 +43,12 @@ func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.Worl
 	}
 	out := &Outcome{Decision: policy.Continue.String()}
 	defer func() { out.Calls = calls.calls }()
+	if secret := w.Secret; secret != nil {
+		world.Secret = func(ctx context.Context, account postern.AccountID, vault, name string) (postern.Secret, error) {
+			out.secretive = true
+			return secret(ctx, account, vault, name)
+		}
+	}
 	e := p.Begin(&world, subject)
 	e.Trace(func(s policy.Step) {
 		if len(out.Steps) < mostSteps {
