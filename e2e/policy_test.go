@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
@@ -65,11 +66,17 @@ func (s *server) tries(t *testing.T, agent ngrok.Agent, f *trial.File) {
 		server := &http.Server{Handler: service}
 		go func() { _ = server.Serve(listener) }()
 		visitor := s.policyVisitor(t, http2)
+		older := s.policyVisitor(t, http2)
+		older.Transport.(*http.Transport).TLSClientConfig.MaxVersion = tls.VersionTLS12
 		for _, c := range f.Cases {
 			if c.Request == nil || c.Want == nil {
 				continue
 			}
-			got := service.exchange(t, visitor, c)
+			who := visitor
+			if c.Connection.TLS == "1.2" {
+				who = older
+			}
+			got := service.exchange(t, who, c)
 			for _, miss := range got.Misses(c.Want) {
 				t.Errorf("%s (HTTP/2: %v): %s", c.Name, http2, miss)
 			}

@@ -110,7 +110,7 @@ func (s *Server) wantBound(ctx context.Context, asked map[postern.Hostname]time.
 // that no other work is about.
 func (s *Server) wantsEndpoint(e postern.Endpoint) bool {
 	name := e.URL.Host
-	byUs := e.URL.Scheme == postern.HTTPS || e.URL.Scheme == postern.TLS && e.Options.Termination == postern.AtEdge && e.Options.CertificatePEM == ""
+	byUs := e.URL.Scheme == postern.HTTPS || e.URL.Scheme == postern.TLS && e.Options.CertificatePEM == "" && (e.Options.Termination == postern.AtEdge || s.endedByPolicy(e))
 	switch {
 	case !byUs || e.URL.Internal() || name == "" || name.Wildcard() || name.Internal():
 		return false
@@ -120,4 +120,13 @@ func (s *Server) wantsEndpoint(e postern.Endpoint) bool {
 		return false // by the local CA, or out of files
 	}
 	return !s.provesRecords() || name.Parent() != s.config.Domain && name.Parent() != s.config.BaseDomain()
+}
+
+// endedByPolicy tells whether the policy of a tls endpoint has us show our certificate.
+func (s *Server) endedByPolicy(e postern.Endpoint) bool {
+	if e.Options.Policy == "" {
+		return false
+	}
+	program, err := s.compiled(e)
+	return err == nil && program.ShowsServers()
 }

@@ -17,7 +17,7 @@ func newPolicies() *policy.Library {
 
 // compilePolicy compiles the policy of an endpoint that an agent has.
 func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
-	p, err := s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL, e.Options))
+	p, err := s.compiled(e)
 	if err != nil {
 		return nil, policy.Coded(err)
 	}
@@ -25,6 +25,12 @@ func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
 		s.log.Warn("a traffic policy may not do what is wanted", "endpoint", e.URL.String(), "account", e.Account, "place", warning.Where, "line", warning.Line, "warning", warning.Message)
 	}
 	return p, nil
+}
+
+// compiled is the program of an endpoint that an agent has, the same one for as long as it
+// is in use.
+func (s *Server) compiled(e postern.Endpoint) (*policy.Program, error) {
+	return s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL, e.Options))
 }
 
 // compileCloud compiles the policy of a cloud endpoint.

@@ -36,7 +36,7 @@ func (s *session) bind(ctx context.Context, r link.BindRequest) (link.Bound, err
 	if err != nil {
 		return link.Bound{}, err
 	}
-	if err := s.control.usePolicy(&r, wish.url); err != nil {
+	if err := s.usePolicy(ctx, &r, wish.url); err != nil {
 		return link.Bound{}, err
 	}
 	if r.ID == "" {

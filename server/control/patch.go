@@ -17,7 +17,7 @@ func (s *session) Patch(ctx context.Context, p link.Patch) error {
 	if e == nil {
 		return postern.Errorf(postern.CodeEndpointUnknown, "the session has no endpoint %q", shorten(string(p.EndpointID)))
 	}
-	if err := s.checkChange(e.snapshot(), p); err != nil {
+	if err := s.checkChange(ctx, e.snapshot(), p); err != nil {
 		return err
 	}
 	change := func(details *postern.Endpoint) { apply(details, p) }
@@ -37,12 +37,12 @@ func (s *session) Patch(ctx context.Context, p link.Patch) error {
 }
 
 // checkChange refuses a policy that the endpoint cannot be held to.
-func (s *session) checkChange(details postern.Endpoint, p link.Patch) error {
+func (s *session) checkChange(ctx context.Context, details postern.Endpoint, p link.Patch) error {
 	apply(&details, p)
 	if p.TrafficPolicy == nil || details.Options.Policy == "" {
 		return nil
 	}
-	return s.control.checkPolicy(details.URL, details.Options)
+	return s.checkPolicy(ctx, details.URL, details.Options)
 }
 
 func (s *session) endpointOf(id postern.EndpointID) *endpoint {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 
@@ -17,7 +18,7 @@ func PolicyTarget(u postern.URL, o postern.EndpointOptions) policy.Target {
 
 // usePolicy has the endpoint be held to the policy that r asks for, after it was found to
 // be usable. What is empty of its URL is to be chosen.
-func (c *Control) usePolicy(r *link.BindRequest, u postern.URL) error {
+func (s *session) usePolicy(ctx context.Context, r *link.BindRequest, u postern.URL) error {
 	before, err := policy.OfOptions(r.Middleware)
 	if err != nil {
 		return err
@@ -32,16 +33,32 @@ func (c *Control) usePolicy(r *link.BindRequest, u postern.URL) error {
 		return nil
 	}
 	r.Options.Policy, r.Options.PolicyBefore = postern.Secret(text), before
-	return c.checkPolicy(u, r.Options)
+	return s.checkPolicy(ctx, u, r.Options)
 }
 
 // checkPolicy refuses a policy that cannot be held to.
-func (c *Control) checkPolicy(u postern.URL, o postern.EndpointOptions) error {
-	if c.config.Policies == nil || u.Scheme == postern.UDP {
+func (s *session) checkPolicy(ctx context.Context, u postern.URL, o postern.EndpointOptions) error {
+	policies := s.control.config.Policies
+	if policies == nil || u.Scheme == postern.UDP {
 		return postern.Errorf(postern.CodePolicyPhaseProtocol, "%s endpoints have no traffic policies; leave traffic_policy out", u.Scheme)
 	}
-	if err := c.config.Policies.Check(o.Policy.Reveal(), PolicyTarget(u, o)); err != nil {
+	program, err := policies.Try(o.Policy.Reveal(), PolicyTarget(u, o))
+	if err != nil {
 		return policy.Coded(err)
+	}
+	if program.EndsTLS() && o.MutualTLS.Asks() {
+		return postern.Errorf(postern.CodeBindInvalid, "both the option for mutual TLS and terminate-tls of the traffic policy say how TLS ends; leave one of them out")
+	}
+	return s.checkNamed(ctx, program)
+}
+
+// checkNamed refuses a policy that names certificate authorities which the account has not
+// uploaded.
+func (s *session) checkNamed(ctx context.Context, program *policy.Program) error {
+	authority := s.control.config.Authority
+	lacks := program.Lacks(func(id string) bool { return authority != nil && authority(ctx, s.info.Account, id) == nil })
+	if len(lacks) > 0 {
+		return lacks.Coded()
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ const (
 	rejectWaiting    = "memory_waiting" // was served before, see Relieve
 	rejectLimit      = "limit"          // of an account or credential
 	rejectRestricted = "ip_restriction"
+	rejectPolicy     = "policy" // before TLS has ended
 )
 
 // group is the unit of the per-address cap: an IPv4 address, or the /64 that one

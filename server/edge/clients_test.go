@@ -81,6 +81,17 @@ func (s *site) showing(protocol string, shown ...tls.Certificate) *http.Client {
 	return c
 }
 
+// outcome is what comes back from an endpoint: the service's words, or the alert that the
+// client sees.
+func (s *site) outcome(name, protocol string, shown ...tls.Certificate) string {
+	s.t.Helper()
+	c := s.showing(protocol, shown...)
+	if response, err := c.Get("https://" + name + "/"); err == nil {
+		return body(s.t, response)
+	}
+	return s.alert(name, protocol, c)
+}
+
 // alert is what a client sees that speaks before it has read anything, as those of TLS 1.3
 // do. net/http would not always tell.
 func (s *site) alert(name, protocol string, c *http.Client) string {

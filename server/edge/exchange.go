@@ -266,7 +266,7 @@ func (x *Exchange) enter(m *quota.Meter) error {
 // elsewhere picks the first member, before anybody is shown the request, and tells whether
 // f cannot speak to it.
 func (x *Exchange) elsewhere(f forwarder) bool {
-	m, err := x.route.Owner.Pick(nil)
+	m, err := x.choose(x.route)
 	if err == nil {
 		x.picked = m
 	}

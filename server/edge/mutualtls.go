@@ -16,6 +16,7 @@ import (
 // mutualTLS is what a route asks of its visitors' certificates, ready for handshakes. It
 // is the route's own, and its session tickets are good for nothing else.
 type mutualTLS struct {
+	asked    postern.MutualTLS
 	policy   *mutualtls.Policy
 	uploaded []*material.Authorities // as they were when it was made; nil for one that was missing
 	web      *tls.Config
@@ -32,17 +33,19 @@ func (e *Edge) mutualOf(r *route.Route) *mutualTLS {
 	if made, ok := r.TLS.Load().(*mutualTLS); ok && made.current(e, r) {
 		return made
 	}
-	made := e.newMutualTLS(r)
+	made := e.newMutualTLS(r, r.MutualTLS)
+	made.web = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: e.config.Certificate, NextProtos: []string{alpnHTTP2, alpnHTTP1}}
+	made.policy.Apply(made.web, nil)
 	r.TLS.Store(made)
 	return made
 }
 
 // current tells whether the authorities that it was made of are in force.
 func (m *mutualTLS) current(e *Edge, r *route.Route) bool {
-	if r.MutualTLS.AuthorityIDs == "" {
+	if m.asked.AuthorityIDs == "" {
 		return true
 	}
-	for i, id := range r.MutualTLS.IDs() {
+	for i, id := range m.asked.IDs() {
 		if e.authority(r.Account, id) != m.uploaded[i] {
 			return false
 		}
@@ -57,20 +60,20 @@ func (e *Edge) authority(account postern.AccountID, id string) *material.Authori
 	return e.config.Authorities(account, id)
 }
 
-// newMutualTLS compiles what the route asks. What cannot be compiled lets nobody in: it
+// newMutualTLS compiles what is asked of a route's visitors. What cannot be compiled lets nobody in: it
 // could when the endpoint was bound, and an authority has been deleted since.
-func (e *Edge) newMutualTLS(r *route.Route) *mutualTLS {
-	made := new(mutualTLS)
+func (e *Edge) newMutualTLS(r *route.Route, asked postern.MutualTLS) *mutualTLS {
+	made := &mutualTLS{asked: asked}
 	var all []*material.Authorities
 	var problem error
-	if text := r.MutualTLS.AuthoritiesPEM; text != "" {
+	if text := asked.AuthoritiesPEM; text != "" {
 		given, err := material.ReadAuthorities(material.Text{Name: "mutual_tls_cas", Data: []byte(text)}, time.Now())
 		if err == nil {
 			all = append(all, given)
 		}
 		problem = err
 	}
-	for _, id := range r.MutualTLS.IDs() {
+	for _, id := range asked.IDs() {
 		found := e.authority(r.Account, id)
 		made.uploaded = append(made.uploaded, found)
 		if found != nil {
@@ -80,14 +83,12 @@ func (e *Edge) newMutualTLS(r *route.Route) *mutualTLS {
 		}
 	}
 	if problem == nil {
-		made.policy, problem = mutualtls.Compile(r.MutualTLS, all...)
+		made.policy, problem = mutualtls.Compile(asked, all...)
 	}
 	if problem != nil {
 		e.logger.WarnContext(e.ctx, "an endpoint's mutual TLS cannot be used: nobody is let in", "endpoint", r.URL.String(), "error", problem)
 		made.policy = mutualtls.Closed()
 	}
-	made.web = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: e.config.Certificate, NextProtos: []string{alpnHTTP2, alpnHTTP1}}
-	made.policy.Apply(made.web, nil)
 	return made
 }
 
@@ -144,8 +145,9 @@ const certifyAfter = time.Minute
 // certify sees to it that the request's connection fulfils what its route asks. The
 // connection may have been made before the route came, or asked for other things, or for
 // another name: then the visitor is told to make another (RFC 9110 §15.5.20).
-func (x *Exchange) certify() error {
-	m := x.edge.mutualOf(x.route)
+func (x *Exchange) certify() error { return x.certifiedBy(x.edge.mutualOf(x.route)) }
+
+func (x *Exchange) certifiedBy(m *mutualTLS) error {
 	if m == nil {
 		return nil
 	}

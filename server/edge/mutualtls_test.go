@@ -48,12 +48,7 @@ func TestMutualTLS(t *testing.T) {
 		s.guarded("app", up, postern.MutualTLS{Mode: mode, AuthoritiesPEM: ours.pem() + ours.crl(t, time.Now().Add(time.Hour), 10)})
 		for name, expected := range want {
 			for _, protocol := range protocols {
-				c, got := s.showing(protocol, who[name]...), ""
-				if response, err := c.Get("https://app." + domain + "/"); err == nil {
-					got = body(t, response)
-				} else {
-					got = s.alert("app."+domain, protocol, c)
-				}
+				got := s.outcome("app."+domain, protocol, who[name]...)
 				if got != expected {
 					t.Errorf("%s, %s over %s: %q, want %q", mode, name, protocol, got, expected)
 				}

@@ -56,6 +56,9 @@ func (p *policed) Request(x *Exchange) (*Answer, error) {
 
 // judge asks the policy that x obeys now.
 func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error) {
+	if err := x.endedBy(x.obeyed); err != nil {
+		return policy.Verdict{}, err
+	}
 	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
 		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
 		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward, Depth: x.visitor.depth(),
@@ -110,7 +113,7 @@ func answerOf(v policy.Verdict, err error) (*Answer, error) {
 func (x *Exchange) policyOf() *policy.Program {
 	if x.picked == nil {
 		at := x.serving()
-		m, err := at.Owner.Pick(nil)
+		m, err := x.choose(at)
 		if err != nil && len(at.Policies) == 0 {
 			return nil
 		}

@@ -10,11 +10,13 @@ import (
 // endpoint to the one that serves it, which is the first result. The second is that one's
 // policy, which only members that have it may be given the connection of; the last is why
 // the connection ends.
-func (e *Edge) judge(v *visitor, r *route.Route) (*route.Route, *policy.Program, *postern.Error) {
+//
+// Where a policy says so, n ends TLS on the way.
+func (e *Edge) judge(v *visitor, r *route.Route, n *ending) (*route.Route, *policy.Program, *postern.Error) {
 	var way forwarding
 	for at := r; ; at = way.to {
 		before := way.hops
-		program, refusal := e.judgeOne(v, r, at, &way)
+		program, refusal := e.judgeOne(v, r, at, &way, n)
 		if refusal != nil || way.hops == before {
 			return at, program, refusal
 		}
@@ -23,7 +25,7 @@ func (e *Edge) judge(v *visitor, r *route.Route) (*route.Route, *policy.Program,
 
 // judgeOne asks the policy of the member that r's connection would go to at one endpoint
 // on its way.
-func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding) (*policy.Program, *postern.Error) {
+func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding, n *ending) (*policy.Program, *postern.Error) {
 	if len(r.Policies) == 0 {
 		return nil, nil
 	}
@@ -35,7 +37,7 @@ func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding) (*p
 	if !program.Connects() {
 		return program, nil
 	}
-	evaluation := program.Begin(&e.config.Policy, policy.Subject{
+	subject := policy.Subject{
 		Context: e.ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m), Started: v.since,
 		Forward: func(to string) error {
 			_, err := way.send(e, public, to)
@@ -44,7 +46,11 @@ func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding) (*p
 			}
 			return e.forwardFailed(public, to, err)
 		},
-	})
+	}
+	if r == public {
+		subject.EndTLS = n.end
+	}
+	evaluation := program.Begin(&e.config.Policy, subject)
 	defer evaluation.End(0)
 	verdict, err := evaluation.Connect()
 	switch {

@@ -140,6 +140,10 @@ func (e *Edge) shake(conn *tls.Conn) (err error) {
 // handleWeb hands a visitor of an https endpoint to the HTTP server.
 func (e *Edge) handleWeb(v *visitor) {
 	if r := e.webRoute(v.serverName); r != nil {
+		if m, program := endsTLS(r); program != nil && e.restricted(v.client, r) == nil {
+			e.webPoliced(v, r, m, program)
+			return
+		}
 		if m := e.mutualOf(r); m != nil {
 			if conn, ok := e.certify(v, r, m, m.web); ok {
 				e.web(v, conn)
@@ -286,9 +290,8 @@ func (e *Edge) handlePlain(v *visitor) { e.converse(v, v) }
 
 // handleTLSRoute serves a tls endpoint.
 func (e *Edge) handleTLSRoute(v *visitor, r *route.Route) {
-	if r.Termination == postern.Passthrough {
-		first := v.Take()
-		e.tunnel(v, v, first, r, true)
+	if r.Termination == postern.Passthrough || mayEndTLS(r) {
+		e.tunnel(v, v, nil, r, r.Termination == postern.Passthrough)
 		return
 	}
 	config, err := e.tls.own.config(r)

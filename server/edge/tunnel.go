@@ -16,7 +16,8 @@ import (
 )
 
 // tunnel relays a whole connection to a member of r: of a tcp or tls endpoint. conn
-// is v or TLS on top of it; first is what was read of it already. It owns v.
+// is v or TLS on top of it, or v before a policy has been asked how TLS ends; first is what
+// was read of it already. It owns v.
 func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route, passthrough bool) {
 	if !e.beginRelay() {
 		v.abort(&postern.Error{Code: postern.CodeLinkDraining})
@@ -34,7 +35,20 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		e.tunnelRefused(v, r, refusal)
 		return
 	}
-	to, program, refusal := e.judge(v, r)
+	n := &ending{edge: e, v: v, route: r}
+	to, program, refusal := e.judge(v, r, n)
+	if n.unended(conn, passthrough) && refusal == nil {
+		refusal = postern.AsError(n.end(nil))
+	}
+	switch {
+	case n.gone:
+		return
+	case n.conn != nil:
+		conn, passthrough = n.conn, false
+		v.paced(e.live.Load().pace())
+	case passthrough:
+		first = v.Take()
+	}
 	if refusal != nil {
 		e.tunnelEnded(v, r, relay.Result{Err: refusal})
 		v.abort(refusal)
@@ -42,7 +56,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 	}
 	if to != r {
 		v.forwarded = to
-		passthrough = to.URL.Scheme == postern.TLS
+		passthrough = to.URL.Scheme == postern.TLS && n.conn == nil
 	}
 	header := link.Header{ClientAddr: v.client, Scheme: to.URL.Scheme, PassthroughTLS: passthrough}
 	s, end, err := e.openStream(to, program, header, &visit, func(m route.Member) []byte {

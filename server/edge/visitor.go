@@ -37,6 +37,7 @@ type visitor struct {
 	tls        *tls.Conn        // which it then is behind
 	serverName postern.Hostname // of the ClientHello; "" for none
 	onlooker   *onlooker        // of its HTTP/1 requests; nil with HTTP/2
+	ended      *ended           // where a policy was asked how TLS ends; nil: it was not
 	requests   int              // of HTTP/1 so far; the HTTP server's goroutine alone uses it
 	inside     *inside          // a policy's call to an internal endpoint; nil for visitors
 

@@ -73,6 +73,7 @@ func kinds() []kind {
 		restrictIPs(),
 		setVars(),
 		sseFindReplace(),
+		terminateTLS(),
 		urlRewrite(),
 	}
 }
@@ -87,7 +88,6 @@ func absent() map[string]string {
 		"owasp-crs-request":  "",
 		"owasp-crs-response": "",
 		"ai-gateway":         "",
-		"terminate-tls":      "",
 	}
 }
 

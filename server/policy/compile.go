@@ -39,6 +39,7 @@ type compiler struct {
 	problems Problems
 	// fromOptions says that what is read was written by us, from options.
 	fromOptions bool
+	ended       bool // every connection has met an end of TLS
 }
 
 func (c *compiler) compile(text string) {
@@ -235,6 +236,9 @@ func (c *compiler) action(p phase, r *rule, where string, n *node) {
 	reader := &config{compiler: c, phase: p.at, at: n, node: given, where: where}
 	made := k.build(reader)
 	reader.done()
+	if t, ends := made.(*termination); ends {
+		c.endsOnce(t, r, name, where)
+	}
 	r.actions = append(r.actions, step{kind: k.name, action: made})
 	r.ends = k.ends != nil && k.ends(given)
 	c.program.needs |= k.needs

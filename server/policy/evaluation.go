@@ -28,6 +28,7 @@ type Evaluation struct {
 	event    *eventstream.Event // that is asked about
 	settled  bool               // the policy itself has answered the request
 	answer   http.Header        // what the answer gets besides, whoever gives it
+	ended    bool               // the connection's TLS, as a rule says or none does
 	doubtful string             // what a rule has read that can be read in two ways
 	listed   bool               // the names below were made
 	unusual  []string           // names of the request's headers that services may take for others
@@ -165,6 +166,9 @@ func (e *Evaluation) atEnd(f func(status int)) { e.endings = append(e.endings, f
 func (e *Evaluation) run(at expression.Phase) (Verdict, error) {
 	e.at = at
 	for i := range e.program.phases[at] {
+		if err := e.endBefore(at, i); err != nil {
+			return Verdict{}, err
+		}
 		r := &e.program.phases[at][i]
 		matched, err := e.matches(r)
 		if e.trace != nil {

@@ -41,6 +41,9 @@ func (f connFacts) Field(name string) any {
 		if state := c.TLS(); state != nil {
 			return tlsFacts{state, c}
 		}
+		if c.ServerName() != "" {
+			return helloFacts{c}
+		}
 	}
 	return nil
 }

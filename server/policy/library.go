@@ -53,12 +53,6 @@ func (l *Library) Try(text string, t Target) (*Program, error) {
 	return Compile(text, t)
 }
 
-// Check tells whether a text could be compiled.
-func (l *Library) Check(text string, t Target) error {
-	_, err := l.Try(text, t)
-	return err
-}
-
 // keep holds on to p for a while, and forgets whom nobody has any more.
 func (l *Library) keep(p *Program) {
 	if len(l.recent) < recentPrograms {

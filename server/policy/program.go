@@ -14,6 +14,11 @@ type Program struct {
 	needs  Needs
 	used   []kind // by phases behind that of requests, each once
 
+	endsTLS      bool
+	showsServers bool
+	tlsAt        int // how many rules for connections there are up to the last one that ends TLS
+	authorities  []named
+
 	warnings []Problem
 }
 

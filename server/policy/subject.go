@@ -85,6 +85,10 @@ type Subject struct {
 	// Depth is how many requests of policies, each by the policy of what the last one
 	// asked, led to this one.
 	Depth int
+	// EndTLS has the server end the connection's TLS, by a policy that EndsTLS: as a rule
+	// says, or as without one where no rule is left that could say it (nil). It is called
+	// once at most; an error ends the evaluation. nil: TLS has ended already.
+	EndTLS func(t *Termination) error
 }
 
 // Endpoint is the endpoint whose policy it is.

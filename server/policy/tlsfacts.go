@@ -30,10 +30,22 @@ func (f tlsFacts) Field(name string) any {
 	case "session_resumed":
 		return f.state.DidResume
 	case "client":
-		// Only what was verified: what anybody may claim is no fact.
+		// Only what the endpoint has asked for. Whether somebody vouches for it is the
+		// endpoint's choice: it may ask for any certificate.
 		if shown := f.conn.ClientCertificate(); shown != nil && len(f.state.PeerCertificates) > 0 {
 			return certificateFacts{f.state.PeerCertificates[0]}
 		}
+	}
+	return nil
+}
+
+// helloFacts is conn.tls before TLS has ended, and where it does not end here.
+type helloFacts struct{ conn Connection }
+
+// Field implements expression.Object.
+func (f helloFacts) Field(name string) any {
+	if name == "sni" {
+		return f.conn.ServerName()
 	}
 	return nil
 }

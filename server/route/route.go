@@ -32,8 +32,8 @@ type Route struct {
 	Owner Owner
 	Meter *quota.Meter // of the account; nil is no limits
 
-	// Memo and TLS are the edge's: they go when the route goes.
-	Memo, TLS Memo
+	// Memo, TLS and Terminations are the edge's: they go when the route goes.
+	Memo, TLS, Terminations Memo
 }
 
 // Owner picks who serves the next connection or request: a session of this node,

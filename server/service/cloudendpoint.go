@@ -28,7 +28,7 @@ func (s *Service) buildCloudEndpoint(d *draft, by Caller, row *store.CloudEndpoi
 	if err := s.setURL(row, c.URL, c.Bindings); err != nil {
 		return err
 	}
-	if err := s.setTrafficPolicy(row, c.TrafficPolicy); err != nil {
+	if err := s.setTrafficPolicy(d, row, c.TrafficPolicy); err != nil {
 		return err
 	}
 	if err := setErrorPages(&row.Pages, &c.ErrorPages, c.Maintenance); err != nil {
@@ -60,7 +60,7 @@ func (s *Service) changeCloudEndpoint(d *draft, _ Caller, row *store.CloudEndpoi
 		return postern.Errorf(postern.CodeCloudSchemeFixed, "the scheme is %s, and cannot become %s", before.Scheme, row.Scheme)
 	}
 	if u.TrafficPolicy != nil {
-		if err := s.setTrafficPolicy(row, *u.TrafficPolicy); err != nil {
+		if err := s.setTrafficPolicy(d, row, *u.TrafficPolicy); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (s *Service) checkPublicPort(row *store.CloudEndpoint) error {
 }
 
 // setTrafficPolicy refuses a policy that could not be held to.
-func (s *Service) setTrafficPolicy(row *store.CloudEndpoint, text string) error {
+func (s *Service) setTrafficPolicy(d *draft, row *store.CloudEndpoint, text string) error {
 	if err := checkText("traffic_policy", text, maxPolicy); err != nil {
 		return err
 	}
@@ -162,14 +162,33 @@ func (s *Service) setTrafficPolicy(row *store.CloudEndpoint, text string) error 
 		return postern.Errorf(postern.CodePolicyNotTerminating, "the traffic policy is empty, so nothing would be answered")
 	}
 	target := policy.Target{Scheme: row.Scheme, Internal: row.Binding == bindingInternal, Last: true}
-	if err := s.policies.Check(text, target); err != nil {
+	program, err := s.policies.Try(text, target)
+	if err != nil {
 		if coded := policy.Coded(err); coded.Code == postern.CodePolicyNotTerminating {
 			return coded
 		}
 		return postern.Errorf(postern.CodeCloudPolicyInvalid, "the traffic policy cannot be used: %v", err)
 	}
+	if err := d.named(row.Account, program); err != nil {
+		return err
+	}
 	row.TrafficPolicy = text
 	return nil
+}
+
+// named refuses a policy that names certificate authorities which the account does not have.
+func (d *draft) named(account postern.AccountID, program *policy.Program) (err error) {
+	lacks := program.Lacks(func(id string) bool {
+		_, failed := d.CertificateAuthorities().Get(d.ctx, account, id)
+		if failed != nil && !postern.HasCode(failed, postern.CodeNotFound) {
+			err = failed
+		}
+		return failed == nil
+	})
+	if err == nil && len(lacks) > 0 {
+		return postern.Errorf(postern.CodeCloudPolicyInvalid, "the traffic policy cannot be used: %v", lacks)
+	}
+	return err
 }
 
 const maxPolicy = 128 << 10

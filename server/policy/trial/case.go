@@ -3,10 +3,8 @@ package trial
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -33,6 +31,10 @@ type Connection struct {
 	Client string `yaml:"client"` // address and port; "" is 203.0.113.7:50000
 	Server string `yaml:"server"` // "" is 198.51.100.1 and the scheme's port
 	SNI    string `yaml:"server_name"`
+	// TLS is the newest version that the visitor speaks, "1.2" or "1.3"; "" is that.
+	TLS string `yaml:"tls_version"`
+	// Certificate is what the visitor shows where it is asked for one: PEM, its own first.
+	Certificate string `yaml:"client_certificate"`
 }
 
 // Request describes a request. URL is what the visitor typed.
@@ -82,7 +84,7 @@ func (c *Case) subject(ctx context.Context, t policy.Target, e policy.Endpoint) 
 		return policy.Subject{}, err
 	}
 	return policy.Subject{
-		Context: ctx, Connection: conn, Endpoint: e, Scheme: string(t.Scheme), Protocol: "HTTP/1.1", Started: c.Now,
+		Context: ctx, Connection: conn, Endpoint: e, Scheme: string(t.Scheme), Protocol: "HTTP/1.1", Started: c.Now, EndTLS: conn.endTLS,
 	}, nil
 }
 
@@ -109,60 +111,3 @@ func (r *Request) head() (*request, error) {
 func (r *Response) head() *response {
 	return &response{head: newHead(r.Headers, r.Text()), status: cmp.Or(r.Status, http.StatusOK)}
 }
-
-// facts are the connection as policies see it.
-type facts struct {
-	peer, local netip.AddrPort
-	began       time.Time
-	tls         *tls.ConnectionState
-}
-
-func (c Connection) facts(t policy.Target, began time.Time) (*facts, error) {
-	port := "443"
-	if t.Scheme == postern.HTTP {
-		port = "80"
-	}
-	f := &facts{began: began}
-	var err error
-	if f.peer, err = netip.ParseAddrPort(cmp.Or(c.Client, "203.0.113.7:50000")); err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "connection.client: %q is not an address and a port", c.Client)
-	}
-	if f.local, err = netip.ParseAddrPort(cmp.Or(c.Server, "198.51.100.1:"+port)); err != nil {
-		return nil, postern.Errorf(postern.CodeConfigInvalid, "connection.server: %q is not an address and a port", c.Server)
-	}
-	if t.Scheme == postern.HTTPS {
-		f.tls = &tls.ConnectionState{Version: tls.VersionTLS13, ServerName: c.SNI, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
-	}
-	return f, nil
-}
-
-// Client implements policy.Connection.
-func (f *facts) Client() netip.Addr { return f.peer.Addr() }
-
-// Peer implements policy.Connection.
-func (f *facts) Peer() netip.AddrPort { return f.peer }
-
-// Local implements policy.Connection.
-func (f *facts) Local() netip.AddrPort { return f.local }
-
-// Began implements policy.Connection.
-func (f *facts) Began() time.Time { return f.began }
-
-// TLS implements policy.Connection.
-func (f *facts) TLS() *tls.ConnectionState { return f.tls }
-
-// ServerName implements policy.Connection.
-func (f *facts) ServerName() string {
-	if f.tls == nil {
-		return ""
-	}
-	return f.tls.ServerName
-}
-
-// ClientCertificate implements policy.Connection.
-func (f *facts) ClientCertificate() *postern.ClientCertificate { return nil }
-
-// Moved implements policy.Connection.
-func (f *facts) Moved() (in, out int64) { return 0, 0 }
-
-var _ policy.Connection = (*facts)(nil)

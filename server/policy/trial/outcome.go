@@ -90,6 +90,9 @@ func (o *Outcome) take(v policy.Verdict, err error) bool {
 	if err != nil {
 		coded := postern.AsError(err)
 		o.Decision, o.Code = "fail", string(coded.Code)
+		if coded.Code == postern.CodeHungUp || coded.Code == postern.CodeClientCertificateRefused {
+			o.Decision = policy.Close.String() // by the handshake
+		}
 		return true
 	}
 	o.Decision, o.Forward = v.Decision.String(), v.Forward
