@@ -11,8 +11,17 @@ type PolicyDryRun struct {
 	Requests int                   `json:"requests" doc:"How many requests were tried."`
 	Answered int                   `json:"answered" doc:"How many of them would not have had the service's answer: the policy answers, closes, sends on elsewhere, or fails."`
 	Changed  int                   `json:"changed" doc:"How many of the others would have been changed, to the service or back."`
+	Warnings []PolicyDryRunWarning `json:"warnings" doc:"What can be used, and may not be what somebody wants."`
 	Rules    []PolicyDryRunRule    `json:"rules" doc:"All rules of the policy, in their order."`
 	Outcomes []PolicyDryRunOutcome `json:"outcomes" doc:"What would have become of each request, in their order."`
+}
+
+// PolicyDryRunWarning is about a place in the policy.
+type PolicyDryRunWarning struct {
+	Line   int    `json:"line" doc:"From 1; 0 where the whole text is meant."`
+	Column int    `json:"column" doc:"The same."`
+	Where  string `json:"where" doc:"What stands there, as on_http_request[0].actions[0].config."`
+	Msg    string `json:"msg" doc:"The warning, for people."`
 }
 
 // PolicyDryRunRule is how often a rule counted.

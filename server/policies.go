@@ -21,9 +21,7 @@ func (s *Server) compilePolicy(e postern.Endpoint) (*policy.Program, error) {
 	if err != nil {
 		return nil, policy.Coded(err)
 	}
-	for _, warning := range p.Warnings() {
-		s.log.Warn("a traffic policy may not do what is wanted", "endpoint", e.URL.String(), "account", e.Account, "place", warning.Where, "line", warning.Line, "warning", warning.Message)
-	}
+	s.warn(p, e.URL, e.Account)
 	return p, nil
 }
 
@@ -33,12 +31,20 @@ func (s *Server) compiled(e postern.Endpoint) (*policy.Program, error) {
 	return s.policies.Compile(string(e.Account)+" "+e.URL.String(), e.Options.Policy.Reveal(), control.PolicyTarget(e.URL, e.Options))
 }
 
+// warn tells of what a policy may do otherwise than somebody wants.
+func (s *Server) warn(p *policy.Program, of postern.URL, account postern.AccountID) {
+	for _, warning := range p.Warnings() {
+		s.log.Warn("a traffic policy may not do what is wanted", "endpoint", of.String(), "account", account, "place", warning.Where, "line", warning.Line, "warning", warning.Message)
+	}
+}
+
 // compileCloud compiles the policy of a cloud endpoint.
 func (s *Server) compileCloud(e cloud.Endpoint) (*policy.Program, error) {
 	p, err := s.policies.Compile(string(e.ID), e.Policy, policy.Target{Scheme: e.URL.Scheme, Internal: e.URL.Internal(), Last: true})
 	if err != nil {
 		return nil, policy.Coded(err)
 	}
+	s.warn(p, e.URL, e.Account)
 	return p, nil
 }
 
@@ -49,7 +55,7 @@ const bodyMemory = 256 << 20
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
 	w := policy.World{
-		Logger: s.log, Secret: newPolicySecrets(s.service.SecretValue).get, Log: s.logPolicy, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
+		Logger: s.log, Secret: newPolicySecrets(s.service.SecretValue).get, Log: newPolicyLog(s.log, s.registry).write, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
 		Signer: s.sealing, Passwords: password.New(password.Ordinary()),
 	}
 	if s.places != nil {

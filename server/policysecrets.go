@@ -7,7 +7,6 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/ledger"
-	"github.com/postern-dev/postern/server/policy"
 )
 
 const (
@@ -62,9 +61,4 @@ func (p *policySecrets) get(ctx context.Context, account postern.AccountID, vaul
 		return known.value, nil
 	}
 	return value, err
-}
-
-// logPolicy writes what the action log of a policy wants to be known.
-func (s *Server) logPolicy(ctx context.Context, l policy.Logged) {
-	s.log.InfoContext(ctx, "a traffic policy logs", "endpoint", l.Endpoint.URL.String(), "account", l.Endpoint.Account, "metadata", l.Metadata)
 }

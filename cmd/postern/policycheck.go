@@ -15,6 +15,14 @@ import (
 type checkedPolicy struct {
 	Valid    bool            `json:"valid"`
 	Problems []policyProblem `json:"problems"`
+	Warnings []policyWarning `json:"warnings"` // about what can be used, and may not be what somebody wants
+}
+
+type policyWarning struct {
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Where   string `json:"where,omitempty"`
+	Message string `json:"msg"`
 }
 
 type policyProblem struct {
@@ -34,7 +42,8 @@ func policyCheckCommand(streams ioStreams) *cobra.Command {
 		Short: "Say everything that is wrong with a traffic policy",
 		Long: `Read a traffic policy, YAML or JSON, as the server does when an endpoint brings it, and
 say everything that is wrong with it: line and column, code, and what to write. FILE is -
-for what comes on the standard input. The exit status is 0 where the policy can be used.`,
+for what comes on the standard input. The exit status is 0 where the policy can be used,
+with warnings or without.`,
 		Example: "  postern policy check policy.yml\n  postern policy check policy.yml --scheme tcp\n  postern policy check --cloud --json - < policy.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -49,7 +58,11 @@ for what comes on the standard input. The exit status is 0 where the policy can 
 			if asJSON {
 				return checkPolicyAsJSON(streams, text, at)
 			}
-			if _, err := compilePolicy(streams.Out, text, name, at); err != nil {
+			program, err := compilePolicy(streams.Out, text, name, at)
+			if err != nil {
+				return err
+			}
+			if err := writeWarnings(streams.Out, name, program.Warnings()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(streams.Out, "Valid traffic policy for %s endpoints: %s\n", at.Scheme, console.Harmless(name))
@@ -57,17 +70,22 @@ for what comes on the standard input. The exit status is 0 where the policy can 
 		},
 	}
 	target.register(command)
-	command.Flags().BoolVar(&asJSON, "json", false, "print JSON: valid, and the problems")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON: valid, the problems, and the warnings")
 	return command
 }
 
 func checkPolicyAsJSON(streams ioStreams, text string, at policy.Target) error {
-	_, err := policy.Compile(text, at)
+	program, err := policy.Compile(text, at)
 	problems, _ := err.(policy.Problems) //nolint:errorlint // Compile wraps nothing
 	if err != nil && problems == nil {
 		return err
 	}
-	found := checkedPolicy{Valid: err == nil, Problems: make([]policyProblem, len(problems))}
+	found := checkedPolicy{Valid: err == nil, Problems: make([]policyProblem, len(problems)), Warnings: []policyWarning{}}
+	if err == nil {
+		for _, w := range program.Warnings() {
+			found.Warnings = append(found.Warnings, policyWarning{w.Line, w.Column, w.Where, w.Message})
+		}
+	}
 	for i, p := range problems {
 		found.Problems[i] = policyProblem{p.Line, p.Column, p.Where, p.Code, p.Message, p.Code.Entry().Fix}
 	}

@@ -84,21 +84,36 @@ func compilePolicy(w io.Writer, text, name string, target policy.Target) (*polic
 	return program, err
 }
 
+// writePlaced writes a line about a place in a policy.
+func writePlaced(text *strings.Builder, name, kind string, p policy.Problem) {
+	place := name
+	if p.Line > 0 {
+		place = fmt.Sprintf("%s:%d:%d", name, p.Line, p.Column)
+	}
+	where := p.Where
+	if where != "" {
+		where += ": "
+	}
+	fmt.Fprintf(text, "%s: %s: %s%s\n", console.Harmless(place), kind, console.Harmless(where), console.Harmless(p.Message))
+}
+
+// writeWarnings writes one line for each.
+func writeWarnings(w io.Writer, name string, warnings []policy.Problem) error {
+	var text strings.Builder
+	for _, p := range warnings {
+		writePlaced(&text, name, "warning", p)
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
 // writeProblems writes one line for each, as compilers do, and then what to do about each
 // code.
 func writeProblems(w io.Writer, name string, problems policy.Problems) error {
 	var text, advice strings.Builder
 	var told []postern.Code
 	for _, p := range problems {
-		place := name
-		if p.Line > 0 {
-			place = fmt.Sprintf("%s:%d:%d", name, p.Line, p.Column)
-		}
-		where := p.Where
-		if where != "" {
-			where += ": "
-		}
-		fmt.Fprintf(&text, "%s: %s: %s%s\n", console.Harmless(place), p.Code, console.Harmless(where), console.Harmless(p.Message))
+		writePlaced(&text, name, string(p.Code), p)
 		if !slices.Contains(told, p.Code) {
 			told = append(told, p.Code)
 			fmt.Fprintf(&advice, "%s: %s\n  %s\n", p.Code, p.Code.Entry().Fix, docsPage(p.Code))

@@ -82,6 +82,9 @@ func (d *policyDryRun) run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	if err := writeWarnings(d.streams.Err, name, program.Warnings()); err != nil {
+		return err
+	}
 	cases, err := d.read(ctx)
 	if err != nil {
 		return err

@@ -163,7 +163,7 @@ func (e *Edge) webPoliced(v *visitor, r *route.Route, m route.Member, program *p
 	defer cancel()
 	evaluation := program.Begin(&e.config.Policy, policy.Subject{
 		Context: ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m),
-		Scheme: string(postern.HTTPS), Started: v.since, EndTLS: n.end,
+		Scheme: string(postern.HTTPS), Started: v.since, EndTLS: n.end, Number: v.number,
 	})
 	defer evaluation.End(0)
 	said := judgement{program: program}

@@ -62,6 +62,7 @@ func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error)
 	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
 		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
 		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward, Depth: x.visitor.depth(),
+		RequestID: x.ID, Number: x.visitor.number,
 	})
 	p.evaluations = append(p.evaluations, evaluation)
 	before := x.forwarded.hops

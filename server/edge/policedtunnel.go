@@ -38,7 +38,7 @@ func (e *Edge) judgeOne(v *visitor, public, r *route.Route, way *forwarding, n *
 		return program, nil
 	}
 	subject := policy.Subject{
-		Context: e.ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m), Started: v.since,
+		Context: e.ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m), Started: v.since, RequestID: v.requestID, Number: v.number,
 		Forward: func(to string) error {
 			_, err := way.send(e, public, to)
 			if err == nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
 	"github.com/postern-dev/postern/server/policy"
@@ -193,7 +192,7 @@ func (e *Edge) tunnelEnded(v *visitor, r *route.Route, result relay.Result) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("request_id", string(obs.NewRequestID())),
+		slog.String("request_id", string(v.requestID())),
 		slog.String("kind", string(r.URL.Scheme)),
 		slog.String("endpoint", r.URL.String()),
 		slog.String("client", v.client.String()),

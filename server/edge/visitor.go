@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/obs"
 	"github.com/postern-dev/postern/relay"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -55,7 +56,8 @@ type visitor struct {
 	closed     atomic.Bool
 	private    atomic.Bool // upstream connections must not be shared: NTLM was seen
 
-	forwarded  *route.Route // where a relayed connection went by a policy; nil: nowhere else
+	id         postern.RequestID // of a relayed connection; see requestID
+	forwarded  *route.Route      // where a relayed connection went by a policy; nil: nowhere else
 	judging    sync.Mutex
 	judgements []judgement // of the policies of those that it came to
 
@@ -233,6 +235,14 @@ func visitorOf(conn net.Conn) *visitor {
 		conn = above.NetConn()
 	}
 	return nil
+}
+
+// requestID is the id of a relayed connection. It is for the goroutine that serves it.
+func (v *visitor) requestID() postern.RequestID {
+	if v.id == "" {
+		v.id = obs.NewRequestID()
+	}
+	return v.id
 }
 
 type visitorKey struct{}

@@ -21,6 +21,7 @@ type Evaluation struct {
 	response Response
 	url      *urlFacts // the request's, until it is rewritten
 	at       expression.Phase
+	rule     *rule // whose actions run
 	scope    expression.Scope
 	trace    func(Step) // nil for none
 	endings  []func(status int)
@@ -208,6 +209,7 @@ func (e *Evaluation) matches(r *rule) (bool, error) {
 }
 
 func (e *Evaluation) perform(r *rule) (Verdict, error) {
+	e.rule = r
 	for i := range r.actions {
 		verdict, err := r.actions[i].run(e)
 		if err = e.settle(err); err != nil {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"regexp"
 
 	"github.com/postern-dev/postern"
@@ -117,44 +116,5 @@ func (a *variables) run(e *Evaluation) (Verdict, error) {
 		}
 		e.scope.Vars[v.name] = made
 	}
-	return Verdict{}, nil
-}
-
-// logAction writes an event with what the policy's author wants to know.
-func logAction() kind {
-	return kind{
-		name: "log", phases: in(inTCP, inRequest, inResponse),
-		build: func(c *config) action {
-			c.require("metadata")
-			a := &logging{}
-			n := c.field("metadata", isObject)
-			if n == nil {
-				return a
-			}
-			for _, f := range n.fields {
-				if value := c.value("metadata", f.value, 0); value != nil {
-					a.metadata = append(a.metadata, variable{f.name, value})
-				}
-			}
-			return a
-		},
-	}
-}
-
-type logging struct{ metadata []variable }
-
-func (a *logging) run(e *Evaluation) (Verdict, error) {
-	if e.world.Log == nil {
-		return Verdict{}, nil
-	}
-	l := Logged{Endpoint: e.subject.Endpoint, At: e.now(), Metadata: make(map[string]string, len(a.metadata))}
-	for _, m := range a.metadata {
-		made, err := m.value(e)
-		if err != nil {
-			made = "" // a log that lacks something is worth more than a visitor's failure
-		}
-		l.Metadata[m.name] = fmt.Sprint(made)
-	}
-	e.world.Log(e.subject.Context, l)
 	return Verdict{}, nil
 }

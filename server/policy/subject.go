@@ -82,6 +82,10 @@ type Subject struct {
 	// Forward has an internal endpoint serve what has come; an error says that none does.
 	// nil: what actions say is believed.
 	Forward func(url string) error
+	// RequestID is that of the request, or of a connection that is relayed, as the access log
+	// has it; nil: there is none.
+	RequestID func() postern.RequestID
+	Number    uint64 // of the connection; others of the process have others
 	// Depth is how many requests of policies, each by the policy of what the last one
 	// asked, led to this one.
 	Depth int
@@ -142,7 +146,25 @@ type Caller interface {
 
 // Logged is what the action log has written.
 type Logged struct {
-	Endpoint Endpoint
-	At       time.Time
-	Metadata map[string]string
+	Endpoint   Endpoint
+	At         time.Time
+	Phase      string // as a policy names it
+	Rule       string // where it stands in the policy
+	RuleName   string // "" for none
+	RequestID  postern.RequestID
+	Connection uint64
+	Client     netip.Addr
+	Metadata   map[string]string // at most MostLogged bytes
+}
+
+// MostLogged bounds the names and values of what the action log writes at once, in bytes.
+const MostLogged = 8 << 10
+
+// Size is that of the names and values, in bytes.
+func (l Logged) Size() int {
+	size := 0
+	for name, value := range l.Metadata {
+		size += len(name) + len(value)
+	}
+	return size
 }

@@ -15,7 +15,10 @@ import (
 // DryRun tells what a program would have made of requests that were captured. What the
 // cases want does not matter. It ends early, with an error, when ctx does.
 func DryRun(ctx context.Context, p *policy.Program, t policy.Target, w *policy.World, cases []Case) (resource.PolicyDryRun, error) {
-	run := resource.PolicyDryRun{Requests: len(cases), Outcomes: make([]resource.PolicyDryRunOutcome, 0, len(cases)), Rules: []resource.PolicyDryRunRule{}}
+	run := resource.PolicyDryRun{Requests: len(cases), Outcomes: make([]resource.PolicyDryRunOutcome, 0, len(cases)), Rules: []resource.PolicyDryRunRule{}, Warnings: []resource.PolicyDryRunWarning{}}
+	for _, w := range p.Warnings() {
+		run.Warnings = append(run.Warnings, resource.PolicyDryRunWarning{Line: w.Line, Column: w.Column, Where: w.Where, Msg: w.Message})
+	}
 	index := make(map[string]int)
 	for _, rule := range p.Rules() {
 		index[rule.Where] = len(run.Rules)
