@@ -15,6 +15,7 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/server/edge"
+	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -98,17 +99,27 @@ func (m cannedMember) Begin() func(bool) { return reached }
 
 func reached(bool) {}
 
+// canned puts an endpoint online whose service is free, with a policy or, nil, without.
+func (s *site) canned(url string, p *policy.Program) {
+	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n%1024s", "")
+	m := cannedMember{newMember(""), answer}
+	s.t.Cleanup(m.stop)
+	m.meter, m.policy = quota.New().Credential("ac_1", "cr_1"), p
+	r := routeTo(url, single{m})
+	r.Meter, r.Policies = m.meter.Account(), policies(p)
+	s.add(r)
+}
+
 // exchanges gives a function that makes one request on a kept connection, over TCP; the
 // service is free.
 func exchanges(t testing.TB, request string, change ...func(*edge.Config)) func() {
-	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n%1024s", "")
+	return exchangesWith(t, request, nil, change...)
+}
+
+// exchangesWith is exchanges with a policy.
+func exchangesWith(t testing.TB, request string, p *policy.Program, change ...func(*edge.Config)) func() {
 	s := start(t, change...)
-	m := cannedMember{newMember(""), answer}
-	t.Cleanup(m.stop)
-	m.meter = quota.New().Credential("ac_1", "cr_1")
-	r := routeTo("http://app."+domain, single{m})
-	r.Meter = m.meter.Account()
-	s.add(r)
+	s.canned("http://app."+domain, p)
 	conn := s.dial(s.http)
 	must(t, conn.SetDeadline(time.Time{}))
 	sent, got, size := []byte(request), make([]byte, 8<<10), 0

@@ -27,6 +27,7 @@ func deny(condition string) string {
 
 // guards are policies that keep strangers from something, by the name of their endpoint.
 var guards = map[string]string{
+	"alone":   deny("req.url.path == '/admin'"), // with nothing behind it
 	"exact":   deny("req.url.path == '/admin'"),
 	"prefix":  deny("req.url.path == '/admin' || req.url.path.startsWith('/admin/')"),
 	"uri":     deny("req.url.uri.startsWith('/admin')"),
@@ -110,8 +111,10 @@ func (g *guarded) online(name, rule string) {
 			g.breaches = append(g.breaches, fmt.Sprintf("%s: %s %s %s %q", problem, r.Method, r.Host, r.RequestURI, r.Header))
 		}
 	})
-	// The last rule tells what rules have seen.
-	text := "on_http_request:\n- " + rule + "\n- {actions: [{type: add-headers, config: {headers: {x-saw: \"${req.method} ${req.url.raw_path}?${req.url.query}\"}}}]}\n"
+	text := "on_http_request:\n- " + rule + "\n"
+	if name != "alone" { // the last rule tells what rules have seen
+		text += "- {actions: [{type: add-headers, config: {headers: {x-saw: \"${req.method} ${req.url.raw_path}?${req.url.query}\"}}}]}\n"
+	}
 	for _, scheme := range []postern.Scheme{postern.HTTP, postern.HTTPS} {
 		m := newMember(service)
 		m.policy = compiled(g.t, scheme, text)
@@ -122,13 +125,13 @@ func (g *guarded) online(name, rule string) {
 // breach is what is wrong about a request that has come to the service of a guard, all of
 // which was read.
 func (g *guarded) breach(name string, r *http.Request) string {
-	if saw, is := r.Header.Get("X-Saw"), r.Method+" "+r.URL.EscapedPath()+"?"+r.URL.RawQuery; saw != is {
+	if saw, is := r.Header.Get("X-Saw"), r.Method+" "+r.URL.EscapedPath()+"?"+r.URL.RawQuery; saw != is && name != "alone" {
 		return "the policy saw " + saw
 	}
 	switch name {
-	case "exact", "prefix", "uri", "url":
+	case "alone", "exact", "prefix", "uri", "url":
 		for _, at := range append(aliased(r, "x-original-url", "x-rewrite-url", "x-original-uri"), r.RequestURI) {
-			if at = lenient(at); at == "/admin" || name != "exact" && strings.HasPrefix(at, "/admin/") {
+			if at = lenient(at); at == "/admin" || name != "exact" && name != "alone" && strings.HasPrefix(at, "/admin/") {
 				return "a protected path"
 			}
 		}

@@ -78,7 +78,7 @@ func TestPathsPastAPolicy(t *testing.T) {
 			if strings.HasPrefix(row.target, "/admin") && text < 300 {
 				text = http.StatusForbidden // texts that begin so are more
 			}
-			for name, want := range map[string]int{"exact": row.exact, "prefix": row.prefix, "uri": text, "url": text} {
+			for name, want := range map[string]int{"alone": row.exact, "exact": row.exact, "prefix": row.prefix, "uri": text, "url": text} {
 				response := g.raw("GET " + row.target + " HTTP/1.1\r\nHost: " + name + "." + domain + "\r\n\r\n")
 				g.sound(t, name+" "+row.target, response.StatusCode, want)
 				response = g.raw("GET http://" + name + "." + domain + row.target + " HTTP/1.1\r\nHost: " + name + "." + domain + "\r\n\r\n")

@@ -214,6 +214,11 @@ var tricks = []struct {
 	{"a chunk's size of 16 digits", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n00000000000000000\r\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
 	{"a chunk's size with a sign", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n-0\r\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
 	{"a request in a trailer", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: GET /admin HTTP/1.1\r\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 200},
+	{"url: a host in capitals", "url", "GET /admin HTTP/1.1\r\nHost: URL." + domain + "\r\n\r\n", 403},
+	{"url: another port", "url", "GET /admin HTTP/1.1\r\nHost: url." + domain + ":1234\r\n\r\n", 400},
+	{"url: an encoded letter", "url", "GET /%61dmin HTTP/1.1\r\nHost: H\r\n\r\n", 403},
+	{"name: capitals", "name", "GET / HTTP/1.1\r\nHost: NAME." + domain + "\r\n\r\n", 403},
+	{"origin: capitals", "origin", "GET / HTTP/1.1\r\nHost: Origin." + domain + "\r\n\r\n", 403},
 }
 
 // Nothing that is smuggled into a request over HTTP/1.1 gets past a policy.

@@ -179,6 +179,9 @@ func (x *webExchange) giveBody(out *http.Request, up *upstream) {
 		out.Body, out.GetBody = x.body, x.body.again
 		out.ContentLength = x.request.length
 	}
+	if out.Trailer != nil && out.ContentLength < 0 {
+		out.TransferEncoding = []string{"chunked"} // else an empty body of a DELETE becomes none, and has no trailers
+	}
 }
 
 func (x *webExchange) hasBody() bool {

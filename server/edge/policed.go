@@ -29,6 +29,9 @@ func (p *policies) Subscribe(r *route.Route) Subscription {
 			needs |= NeedChange
 		}
 	}
+	if needs == 0 { // there is no rule in any of them
+		return Subscription{}
+	}
 	return Subscription{Needs: needs, Follow: func(*Exchange) Follower { return &policed{edge: p.edge} }}
 }
 

@@ -48,9 +48,10 @@ type step struct {
 // Text is what the program was made of.
 func (p *Program) Text() string { return p.text }
 
-// Same tells whether two programs, which may be nil, do the same.
+// Same tells whether two programs, which may be nil, do the same. One without rules does
+// what none does.
 func (p *Program) Same(other *Program) bool {
-	return p == other || p != nil && other != nil && p.text == other.text && p.before.Equal(other.before)
+	return p == other || p.Needs()|other.Needs() == 0 || p != nil && other != nil && p.text == other.text && p.before.Equal(other.before)
 }
 
 // Rule names a rule of a program.
