@@ -294,6 +294,7 @@ const (
 	CodeDomainUnproven             Code = "ERR_POSTERN_530" // Nothing proves that the domain is yours
 	CodeCertificateInUse           Code = "ERR_POSTERN_535" // The certificate is in use
 	CodeSigningRequestInvalid      Code = "ERR_POSTERN_536" // The certificate signing request cannot be used
+	CodeNamedByPolicy              Code = "ERR_POSTERN_537" // Traffic policies name it
 	CodeLoginInvalid               Code = "ERR_POSTERN_540" // The address and the password do not belong together
 	CodeInvitationInvalid          Code = "ERR_POSTERN_541" // The invitation is not valid
 	CodeLastOwner                  Code = "ERR_POSTERN_542" // An account keeps at least one owner
@@ -935,6 +936,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate is in use", Fix: "Detach it from what the message names, or delete that first."}, true
 	case CodeSigningRequestInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "The certificate signing request cannot be used", Fix: "Send one request (PKCS #10) in PEM with an ECDSA, RSA or Ed25519 key, as \"openssl req -new\" makes it."}, true
+	case CodeNamedByPolicy:
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "Traffic policies name it", Fix: "Change or delete the traffic policies of the endpoints that the message names first."}, true
 	case CodeLoginInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_203", Status: 403, Title: "The address and the password do not belong together", Fix: "Correct them, or ask whoever administers the account for another password."}, true
 	case CodeInvitationInvalid:
@@ -1346,6 +1349,7 @@ func Codes() []Code {
 		CodeDomainUnproven,
 		CodeCertificateInUse,
 		CodeSigningRequestInvalid,
+		CodeNamedByPolicy,
 		CodeLoginInvalid,
 		CodeInvitationInvalid,
 		CodeLastOwner,

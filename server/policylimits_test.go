@@ -214,6 +214,14 @@ func TestRestrictIPs(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.eventually("and without it nobody comes in", func() error { return wants(status(2, "listed"), refused) })
+	if err := p.Service().IPPolicies().Delete(t.Context(), owner, list.ID); err != nil {
+		t.Fatal(err)
+	}
+	gone := "500 " + string(postern.CodePolicyFailed.Entry().Wire)
+	p.eventually("without the list everybody is refused", func() error { return wants(status(1, "listed"), gone) })
+	if got := fmt.Sprint(status(2, "listed")); !strings.HasPrefix(got, gone) {
+		t.Errorf("without the list by HTTP/2: %s", got)
+	}
 }
 
 // wants tells whether what was got begins as it should.

@@ -45,6 +45,9 @@ func (s *Service) CertificateAuthorities() *CertificateAuthorities {
 			row.Revocations, err = revocationLists(*u.CRLPEM, ca)
 			return err
 		},
+		release: func(d *draft, _ Caller, row *store.CertificateAuthority) error {
+			return d.unnamed(row.Account, row.ID, mentions(row.ID))
+		},
 		show: func(_ reader, row *store.CertificateAuthority) (resource.CertificateAuthority, error) {
 			ca, err := storedLeaf(row.ID, row.Certificate)
 			if err != nil {

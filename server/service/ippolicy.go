@@ -38,7 +38,8 @@ func (s *Service) IPPolicies() *IPPolicies {
 	}
 }
 
-// releaseIPPolicy deletes a policy's rules, unless a restriction refers to it.
+// releaseIPPolicy deletes a policy's rules, unless a restriction or a cloud endpoint's
+// traffic policy refers to it.
 func (s *Service) releaseIPPolicy(d *draft, by Caller, row *store.IPPolicy) error {
 	restrictions, err := restrictionsWith(d, row.Account, row.ID)
 	if err != nil {
@@ -50,6 +51,9 @@ func (s *Service) releaseIPPolicy(d *draft, by Caller, row *store.IPPolicy) erro
 			ids = append(ids, r.ID)
 		}
 		return postern.Errorf(postern.CodeIPPolicyInUse, "%s is in the IP restrictions %s", row.ID, strings.Join(ids, ", "))
+	}
+	if err := d.unnamed(row.Account, row.ID, mentions(row.ID)); err != nil {
+		return err
 	}
 	rules := s.IPPolicyRules()
 	return eachRow(d.ctx, d.IPPolicyRules(), store.Equal("policy_id", row.ID), func(rule *store.IPPolicyRule) error {

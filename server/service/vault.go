@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
@@ -30,6 +31,9 @@ func (s *Service) Vaults() *Vaults {
 			row.UpdatedBy = by.Principal
 			if u.Name == nil || *u.Name == row.Name {
 				return nil
+			}
+			if err := d.unnamed(row.Account, fmt.Sprintf("the vault %q", row.Name), reads(row.Name, "")); err != nil {
+				return err
 			}
 			row.Name = *u.Name
 			return checkVaultName(d, row)

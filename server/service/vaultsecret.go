@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/resource"
@@ -49,6 +50,9 @@ func (s *Service) VaultSecrets() *VaultSecrets {
 				if err != nil {
 					return err
 				}
+				if err := d.secretUnnamed(row, vault.Name); err != nil {
+					return err
+				}
 				row.Name = *u.Name
 				if err := checkSecretName(d, row, vault.Name); err != nil {
 					return err
@@ -58,6 +62,13 @@ func (s *Service) VaultSecrets() *VaultSecrets {
 				return nil
 			}
 			return s.setSecretValue(d, row, *u.Value)
+		},
+		release: func(d *draft, _ Caller, row *store.VaultSecret) error {
+			vault, err := d.Vaults().Get(d.ctx, row.Account, row.Vault)
+			if err != nil {
+				return err
+			}
+			return d.secretUnnamed(row, vault.Name)
 		},
 		show: func(r reader, row *store.VaultSecret) (resource.VaultSecret, error) {
 			vault, err := r.Vaults().Get(r.ctx, row.Account, row.Vault)
@@ -71,6 +82,11 @@ func (s *Service) VaultSecrets() *VaultSecrets {
 			}, nil
 		},
 	}
+}
+
+// secretUnnamed refuses to take a secret away from policies that read it.
+func (d *draft) secretUnnamed(row *store.VaultSecret, vault string) error {
+	return d.unnamed(row.Account, fmt.Sprintf("the secret %q of the vault %q", row.Name, vault), reads(vault, row.Name))
 }
 
 // SecretValue opens a secret for what uses it in the account's name, such as a traffic
