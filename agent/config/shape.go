@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/nesting"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -56,26 +57,15 @@ func (r *reader) syntax(text string, mode parser.Mode) (*ast.File, error) {
 // checkShape refuses what nests deeper than any configuration, by brackets or along one
 // line. What is indented line by line cannot get deep within maxFile.
 func (r *reader) checkShape(tokens token.Tokens) error {
-	line, brackets, along, documents := 0, 0, 0, 0
+	var gauge nesting.Gauge
+	documents := 0
 	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, along = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			brackets++
-		case token.MappingEndType, token.SequenceEndType:
-			brackets--
-		case token.CollectEntryType: // a comma: the next item begins
-			along = 0
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType, token.AnchorType, token.TagType:
-			along++
-		case token.DocumentHeaderType:
+		if t.Type == token.DocumentHeaderType {
 			if documents++; documents > mostDocuments {
 				return r.located(t, "a file is one document")
 			}
 		}
-		if brackets > mostDepth || along > mostDepth {
+		if gauge.Depth(t) > mostDepth {
 			return r.located(t, "nested deeper than %d", mostDepth)
 		}
 	}

@@ -106,7 +106,10 @@ func (s *site) canned(url string, p *policy.Program) {
 	s.t.Cleanup(m.stop)
 	m.meter, m.policy = quota.New().Credential("ac_1", "cr_1"), p
 	r := routeTo(url, single{m})
-	r.Meter, r.Policies = m.meter.Account(), policies(p)
+	r.Account, r.Meter, r.Policies = "ac_1", m.meter.Account(), policies(p)
+	if r.URL.Host.Internal() {
+		r.URL = r.URL.Within(r.Account)
+	}
 	s.add(r)
 }
 
@@ -120,6 +123,7 @@ func exchanges(t testing.TB, request string, change ...func(*edge.Config)) func(
 func exchangesWith(t testing.TB, request string, p *policy.Program, change ...func(*edge.Config)) func() {
 	s := start(t, change...)
 	s.canned("http://app."+domain, p)
+	s.canned("http://app.internal", nil) // to which policies may forward
 	conn := s.dial(s.http)
 	must(t, conn.SetDeadline(time.Time{}))
 	sent, got, size := []byte(request), make([]byte, 8<<10), 0

@@ -32,13 +32,14 @@ func (p *policies) Subscribe(r *route.Route) Subscription {
 	if needs == 0 { // there is no rule in any of them
 		return Subscription{}
 	}
-	return Subscription{Needs: needs, Follow: func(*Exchange) Follower { return &policed{edge: p.edge} }}
+	return Subscription{Needs: needs, Follow: func(x *Exchange) Follower { return &policed{edge: p.edge, context: askedContext{x: x}} }}
 }
 
 // policed holds one exchange to the policy of the member that it is for.
 type policed struct {
 	Passive
 	edge        *Edge
+	context     askedContext
 	evaluations []*policy.Evaluation // of the endpoints on the way, the public one first; those without a policy have none
 }
 
@@ -63,7 +64,7 @@ func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error)
 		return policy.Verdict{}, err
 	}
 	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
-		Context: x.Context(), Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
+		Context: &p.context, Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
 		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward, Depth: x.visitor.depth(),
 		RequestID: x.ID, Number: x.visitor.number,
 	})
@@ -95,6 +96,7 @@ func (p *policed) Response(x *Exchange) (*Answer, error) {
 
 // End implements Follower.
 func (p *policed) End(x *Exchange) {
+	p.context.end()
 	for _, evaluation := range p.evaluations {
 		evaluation.End(x.status)
 	}

@@ -147,3 +147,18 @@ func BenchmarkPolicy(b *testing.B) {
 		}
 	}
 }
+
+// What a request costs that goes on to an internal endpoint, beside one to an endpoint
+// that serves it.
+func BenchmarkForwardInternal(b *testing.B) {
+	for name, text := range map[string]string{"served": rulesOf(1), "forwarded": sends("http://app.internal")} {
+		b.Run(name, func(b *testing.B) {
+			exchange := exchangesWith(b, smallGet, compiled(b, postern.HTTP, text), relayAlone)
+			exchange()
+			b.ReportAllocs()
+			for b.Loop() {
+				exchange()
+			}
+		})
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/postern-dev/postern/internal/nesting"
 )
 
 // What a policy's text may be.
@@ -67,24 +69,13 @@ func at(n ast.Node, format string, args ...any) *Problem {
 
 // checkTokens refuses what may take more of us than it says.
 func checkTokens(tokens token.Tokens) *Problem {
-	line, brackets, along := 0, 0, 0
+	var gauge nesting.Gauge
 	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, along = t.Position.Line, 0
-		}
 		switch t.Type {
-		case token.MappingStartType, token.SequenceStartType:
-			brackets++
-		case token.MappingEndType, token.SequenceEndType:
-			brackets--
-		case token.CollectEntryType:
-			along = 0
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
-			along++
 		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType:
 			return &Problem{Line: t.Position.Line, Column: t.Position.Column, Message: "anchors, aliases and tags are not supported; write the value out"}
 		}
-		if brackets > maxDepth || along > maxDepth {
+		if gauge.Depth(t) > maxDepth {
 			return &Problem{Line: t.Position.Line, Column: t.Position.Column, Message: fmt.Sprintf("it is nested deeper than %d", maxDepth)}
 		}
 	}

@@ -110,12 +110,16 @@ func substring(args ...ref.Val) ref.Val {
 	return types.String(string(characters[from:to]))
 }
 
-func indexOf(args ...ref.Val) ref.Val {
-	s, err := textsOf(args[:2]...)
-	if err != nil {
-		return types.WrapErr(err)
+// textsAndPositions reads so many texts, and positions behind them.
+func textsAndPositions(args []ref.Val, texts int) (s []string, at []int, err error) {
+	if s, err = textsOf(args[:texts]...); err == nil {
+		at, err = positions(args[texts:])
 	}
-	at, err := positions(args[2:])
+	return s, at, err
+}
+
+func indexOf(args ...ref.Val) ref.Val {
+	s, at, err := textsAndPositions(args, 2)
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -135,11 +139,7 @@ func indexOf(args ...ref.Val) ref.Val {
 }
 
 func lastIndexOf(args ...ref.Val) ref.Val {
-	s, err := textsOf(args[:2]...)
-	if err != nil {
-		return types.WrapErr(err)
-	}
-	at, err := positions(args[2:])
+	s, at, err := textsAndPositions(args, 2)
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -174,11 +174,7 @@ func offset(s string, n int) (int, bool) {
 
 // replace is bounded before it works: a short pattern with a long replacement multiplies.
 func replace(args ...ref.Val) ref.Val {
-	s, err := textsOf(args[:3]...)
-	if err != nil {
-		return types.WrapErr(err)
-	}
-	at, err := positions(args[3:])
+	s, at, err := textsAndPositions(args, 3)
 	if err != nil {
 		return types.WrapErr(err)
 	}
