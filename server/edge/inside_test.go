@@ -79,6 +79,21 @@ func TestPoliciesCallInternalEndpoints(t *testing.T) {
 	}
 }
 
+// A visitor who is shown why a call has failed is shown no internal name.
+func TestInternalNamesStayInside(t *testing.T) {
+	s := startCalling(t)
+	s.policed("a", "https://hidden.internal", "", s.upstream(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/again", http.StatusFound)
+	}))
+	for name, to := range map[string]string{"moved": "https://hidden.internal/", "offline": "https://nobody-hidden.internal/", "wrong": "ftp://hidden.internal/"} {
+		s.policed("a", "https://"+name+"."+domain, `on_http_request: [{actions: [{type: http-request, config: {url: "`+to[:3]+`${'`+to[3:]+`'}", max_redirects: 1, on_error: halt}}]}]`, "")
+		status, text, header := s.says(t, s.client(), "GET", "https://"+name+"."+domain+"/", "")
+		if status != http.StatusBadGateway || strings.Contains(text+fmt.Sprint(header), "hidden") {
+			t.Errorf("%s: %d %v %s", name, status, header, text)
+		}
+	}
+}
+
 // Requests that are under way while the edge drains still get what their policies ask for.
 func TestCallsWhileDraining(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path func(*edge.Config)) {

@@ -29,8 +29,14 @@ func newHop(target *url.URL, call Call) hop {
 	return hop{target, method(call.Method), header, call.Body, call.Account, call.Inside}
 }
 
-// host names what is called, for people.
-func (h hop) host() string { return h.target.Host }
+// host names what is called, for people. Names of internal endpoints are no visitor's
+// business, and errors may be shown to one.
+func (h hop) host() string {
+	if Internal(h.target.Hostname()) {
+		return "an internal endpoint"
+	}
+	return h.target.Host
+}
 
 // redirects tells whether a status asks for another request (RFC 9110, section 15.4).
 func redirects(status int) bool {
@@ -67,7 +73,7 @@ func (h hop) next(status int, location string) (hop, error) {
 	case h.target.Scheme == "https" && target.Scheme == "http":
 		return hop{}, postern.Errorf(postern.CodeOutcallRefused, "%s redirects from https to http", h.host())
 	case len(to.body) > 0:
-		return hop{}, postern.Errorf(postern.CodeOutcallRefused, "%s redirects the request's body to another host, %s", h.host(), target.Host)
+		return hop{}, postern.Errorf(postern.CodeOutcallRefused, "%s redirects the request's body to another host, %s", h.host(), to.host())
 	}
 	to.header = only(to.header, harmless)
 	return to, nil

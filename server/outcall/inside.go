@@ -45,7 +45,7 @@ func (c *Client) transportFor(at hop) (http.RoundTripper, error) {
 	}
 	endpoints := c.inside.Load()
 	if at.inside == nil || endpoints == nil {
-		return nil, postern.Errorf(postern.CodeOutcallRefused, "the internal endpoint %s cannot be called from here", at.host())
+		return nil, postern.Errorf(postern.CodeOutcallRefused, "%s cannot be called from here", at.host())
 	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (*endpoints).DialInternal(ctx, at.account, at.target, *at.inside)
