@@ -70,7 +70,7 @@ func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error)
 	})
 	p.evaluations = append(p.evaluations, evaluation)
 	before := x.forwarded.hops
-	verdict, err := x.visitor.connected(evaluation, x.obeyed)
+	verdict, err := x.visitor.connected(evaluation, x.obeyed, conn.client)
 	switch {
 	case err != nil:
 		return verdict, err
@@ -162,27 +162,33 @@ func (e *Edge) endpointFacts(r *route.Route, m route.Member) policy.Endpoint {
 	return facts
 }
 
-// connected asks once for a connection what a program says about it, and has e begin with
-// what came of that.
-func (v *visitor) connected(e *policy.Evaluation, program *policy.Program) (policy.Verdict, error) {
+// mostJudgements bounds what is kept of a connection: a proxy's may be many visitors'.
+const mostJudgements = 64
+
+// connected asks once for a connection, and for each client that a trusted proxy has on it,
+// what a program says about it, and has e begin with what came of that.
+func (v *visitor) connected(e *policy.Evaluation, program *policy.Program, client netip.Addr) (policy.Verdict, error) {
 	if !program.Connects() {
 		return policy.Verdict{}, nil
 	}
 	v.judging.Lock()
 	defer v.judging.Unlock()
 	for _, j := range v.judgements {
-		if j.program == program {
+		if j.program == program && j.client == client {
 			e.Resume(j.state)
 			return j.verdict, j.err
 		}
 	}
-	j := judgement{program: program}
+	j := judgement{program: program, client: client}
 	j.verdict, j.err = e.Connect()
 	if isCode(j.err, postern.CodeInternalOffline) {
 		return j.verdict, j.err // it may be online for the next request
 	}
 	j.state = e.State()
 	e.Resume(j.state) // what e sets from now on is its own
+	if len(v.judgements) == mostJudgements {
+		v.judgements = slices.Delete(v.judgements, 0, 1) // who comes again is asked about again
+	}
 	v.judgements = append(v.judgements, j)
 	return j.verdict, j.err
 }
@@ -190,6 +196,7 @@ func (v *visitor) connected(e *policy.Evaluation, program *policy.Program) (poli
 // judgement is what a program has said about a connection.
 type judgement struct {
 	program *policy.Program
+	client  netip.Addr
 	verdict policy.Verdict
 	err     error
 	state   policy.State

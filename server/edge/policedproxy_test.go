@@ -1,0 +1,40 @@
+package edge_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/postern-dev/postern"
+)
+
+// Behind a trusted proxy visitors share connections: what was said of one of them is not
+// said of another.
+func TestConnectionPhaseOfVisitorsBehindAProxy(t *testing.T) {
+	bothPaths(t, func(t *testing.T, path func(*config)) {
+		s := start(t, path, trustLoopback)
+		m := newMember(s.upstream(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }))
+		m.policy = compiled(t, postern.HTTP, "on_tcp_connect: [{actions: [{type: restrict-ips, config: {allow: [192.0.2.0/24]}}]}]")
+		s.policedPool("http://app."+domain, m)
+		for range 2 { // whoever comes first
+			conn := s.dial(s.http)
+			reader := bufio.NewReader(conn)
+			for i := range 2 * mostClients {
+				r, text := ask(t, conn, reader, fmt.Sprintf("GET / HTTP/1.1\r\nHost: app.%s\r\nX-Forwarded-For: 192.0.2.%d\r\n\r\n", domain, i%200))
+				if r.StatusCode != 200 || text != "in" {
+					t.Fatalf("who may come in gets %d %q", r.StatusCode, text)
+				}
+			}
+			_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: app."+domain+"\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n")
+			must(t, err)
+			if r, err := http.ReadResponse(reader, nil); err == nil {
+				t.Errorf("who may not come in gets %s", r.Status)
+			}
+		}
+	})
+}
+
+// mostClients is more than the visitors of one connection that are remembered.
+const mostClients = 80
