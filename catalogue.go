@@ -68,6 +68,7 @@ const (
 	CodeHostnameInvalid            Code = "ERR_NGROK_326"   // The hostname is not valid
 	CodeAlreadyOnline              Code = "ERR_NGROK_334"   // The endpoint is already online
 	CodeRandomPortNotAllowed       Code = "ERR_NGROK_356"   // The credential's ACL does not allow a TCP address that the server chooses
+	CodeDenyAlone                  Code = "ERR_NGROK_393"   // The endpoint keeps addresses out and lets none in
 	CodeLabelNotAllowed            Code = "ERR_NGROK_399"   // The credential's ACL does not allow these labels
 	CodeNameReserved               Code = "ERR_NGROK_320"   // The name belongs to another account
 	CodeWildcardNotFirst           Code = "ERR_NGROK_402"   // Only the first part of a domain may be a wildcard
@@ -484,6 +485,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_334", Status: 409, Title: "The endpoint is already online", Fix: "Stop the agent that serves it, ask for another name, or start both with pooling enabled."}, true
 	case CodeRandomPortNotAllowed:
 		return Entry{Code: c, Wire: "ERR_NGROK_356", Status: 403, Title: "The credential's ACL does not allow a TCP address that the server chooses", Fix: "Ask for an address that the ACL names."}, true
+	case CodeDenyAlone:
+		return Entry{Code: c, Wire: "ERR_NGROK_393", Status: 400, Title: "The endpoint keeps addresses out and lets none in", Fix: "Say who may come in, too: --cidr-allow 0.0.0.0/0 --cidr-allow ::/0 is everybody who is not denied."}, true
 	case CodeLabelNotAllowed:
 		return Entry{Code: c, Wire: "ERR_NGROK_399", Status: 403, Title: "The credential's ACL does not allow these labels", Fix: "Use labels that the ACL covers, or widen the ACL."}, true
 	case CodeNameReserved:
@@ -1123,6 +1126,7 @@ func Codes() []Code {
 		CodeHostnameInvalid,
 		CodeAlreadyOnline,
 		CodeRandomPortNotAllowed,
+		CodeDenyAlone,
 		CodeLabelNotAllowed,
 		CodeNameReserved,
 		CodeWildcardNotFirst,

@@ -19,7 +19,7 @@ func PolicyTarget(u postern.URL, o postern.EndpointOptions) policy.Target {
 // usePolicy has the endpoint be held to the policy that r asks for, after it was found to
 // be usable. What is empty of its URL is to be chosen.
 func (s *session) usePolicy(ctx context.Context, r *link.BindRequest, u postern.URL) error {
-	before, err := policy.OfOptions(r.Middleware)
+	before, err := policy.OfOptions(r.Middleware, u.Scheme)
 	if err != nil {
 		return err
 	}

@@ -82,12 +82,13 @@ func hold(t *testing.T, program *policy.Program, at policy.Target, f *trial.File
 
 // refused is a file of testdata/refused: a policy, and why it is none.
 type refused struct {
-	Target postern.Scheme `yaml:"target"`
-	Last   bool           `yaml:"last"`
-	Policy string         `yaml:"policy"`
-	Code   postern.Code   `yaml:"code"`
-	Place  string         `yaml:"place"` // line:column
-	Says   string         `yaml:"says"`
+	Target  postern.Scheme `yaml:"target"`
+	Last    bool           `yaml:"last"`
+	Policy  string         `yaml:"policy"`
+	Options string         `yaml:"options"` // of an older client's, in JSON, instead of Policy
+	Code    postern.Code   `yaml:"code"`
+	Place   string         `yaml:"place"` // line:column; options have none
+	Says    string         `yaml:"says"`
 }
 
 // What cannot be used is refused with a code, the place, and what to write.
@@ -100,6 +101,13 @@ func TestRefused(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			var r refused
 			read(t, file, &r)
+			if r.Options != "" {
+				_, err := policy.OfOptions(options(t, r.Options), postern.HTTPS)
+				if !postern.HasCode(err, r.Code) || !strings.Contains(err.Error(), r.Says) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
 			_, err := policy.Compile(r.Policy, target(r.Target, r.Last))
 			problems, _ := err.(policy.Problems)
 			if !slices.ContainsFunc(problems, func(p policy.Problem) bool {

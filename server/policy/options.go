@@ -12,22 +12,28 @@ import (
 	"github.com/postern-dev/postern"
 )
 
-// OfOptions says in a policy what the options of older clients mean: of ngrok's protocol,
-// each under its name there and in that protocol's JSON. The text is JSON, "" where they
+// OfOptions says in a policy what the options of older clients mean for an endpoint of a
+// scheme: of ngrok's protocol, each under its name there and in that protocol's JSON. The text is JSON, "" where they
 // ask for nothing; there may be passwords in it. An option that cannot be honoured is
 // CodeOptionUnsupported, one that cannot be understood CodeBindInvalid: nothing is passed
 // over, for it may be what keeps strangers out.
-func OfOptions(options map[string]json.RawMessage) (postern.Secret, error) {
-	d := draft{}
+func OfOptions(options map[string]json.RawMessage, scheme postern.Scheme) (postern.Secret, error) {
+	d := draft{web: scheme == postern.HTTP || scheme == postern.HTTPS}
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if err := d.option(name, options[name]); err != nil {
 			return "", err
 		}
 	}
-	if len(d.connect)+len(d.request)+len(d.response) == 0 {
+	phases := make(map[string][]any) // not every endpoint has all of them
+	for phase, rules := range map[string][]any{OnTCPConnect: d.connect, OnHTTPRequest: d.ordered(), OnHTTPResponse: d.response} {
+		if len(rules) > 0 {
+			phases[phase] = rules
+		}
+	}
+	if len(phases) == 0 {
 		return "", nil
 	}
-	text, err := json.Marshal(map[string]any{OnTCPConnect: d.connect, OnHTTPRequest: d.ordered(), OnHTTPResponse: d.response})
+	text, err := json.Marshal(phases)
 	if err != nil {
 		return "", postern.Errorf(postern.CodeInternal, "options cannot be written as a policy").Because(err)
 	}
@@ -36,6 +42,7 @@ func OfOptions(options map[string]json.RawMessage) (postern.Secret, error) {
 
 // draft is a policy in the making.
 type draft struct {
+	web               bool // visitors speak HTTP
 	connect, response []any
 	request           []ranked
 }
@@ -49,7 +56,8 @@ type ranked struct {
 
 // The order of what older clients ask for.
 const (
-	rankSignIn = iota
+	rankAddress = iota
+	rankSignIn
 	rankAgents
 	rankBreaker
 	rankHeaders
@@ -99,6 +107,9 @@ func (d *draft) option(name string, raw json.RawMessage) error {
 		d.response = append(d.response, doing("compress-response", map[string]any{}))
 	default:
 		return postern.Errorf(postern.CodeOptionUnsupported, "this server does not have %.40s; leave it out", name)
+	}
+	if err != nil && postern.AsError(err).Code != postern.CodeInternal {
+		return err // it has a code of its own
 	}
 	if err != nil {
 		return postern.Errorf(postern.CodeBindInvalid, "the option %s cannot be read: %v", name, err)
@@ -176,8 +187,17 @@ func (d *draft) restriction(raw json.RawMessage) error {
 	if err := json.Unmarshal(raw, &o); err != nil {
 		return fmt.Errorf("its JSON is not as expected")
 	}
-	if len(o.Allow)+len(o.Deny) > 0 {
-		d.connect = append(d.connect, doing("restrict-ips", map[string]any{"enforce": true, "allow": list(o.Allow), "deny": list(o.Deny)}))
+	if len(o.Allow)+len(o.Deny) == 0 {
+		return nil
+	}
+	if len(o.Allow) == 0 {
+		return postern.Errorf(postern.CodeDenyAlone, "the option IPRestriction denies %d networks and allows none, so nobody would be let in; allow 0.0.0.0/0 and ::/0 to let all others in", len(o.Deny))
+	}
+	rule := doing("restrict-ips", map[string]any{"enforce": true, "allow": list(o.Allow), "deny": list(o.Deny)})
+	if d.web { // who is kept out is told so
+		d.request = append(d.request, ranked{rankAddress, rule})
+	} else {
+		d.connect = append(d.connect, rule)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestOfOptions(t *testing.T) {
 		"ResponseHeaders": {"add": ["x-from:edge"]},
 		"UserAgentFilter": {"allow": ["^curl/"], "deny": ["bad\"bot"]},
 		"Policy": {"Inbound": [{"Name": "old", "Expressions": ["req.url.path == '/old'"], "Actions": [{"Type": "deny", "Config": {"status_code": 410}}]}]},
-		"TrafficPolicy": "is read elsewhere"}`))
+		"TrafficPolicy": "is read elsewhere"}`), postern.HTTPS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +74,11 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		`{"IPRestriction": []}`:                          postern.CodeBindInvalid,
 		`{"RequestHeaders": {"add": ["no colon"]}}`:      postern.CodeBindInvalid,
 	} {
-		if _, err := policy.OfOptions(options(t, text)); !postern.HasCode(err, code) {
+		if _, err := policy.OfOptions(options(t, text), postern.HTTPS); !postern.HasCode(err, code) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	before, err := policy.OfOptions(options(t, `{"UserAgentFilter": {"deny": ["("]}}`))
+	before, err := policy.OfOptions(options(t, `{"UserAgentFilter": {"deny": ["("]}}`), postern.HTTPS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,53 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	if _, err := policy.Compile("", at); err == nil || !strings.Contains(err.Error(), "an option of the endpoint") {
 		t.Errorf("a pattern that is none: %v", err)
 	}
-	if none, err := policy.OfOptions(options(t, `{"BasicAuth": {"credentials": []}, "IPRestriction": {}}`)); none != "" || err != nil {
+	if none, err := policy.OfOptions(options(t, `{"BasicAuth": {"credentials": []}, "IPRestriction": {}}`), postern.HTTPS); none != "" || err != nil {
 		t.Errorf("options that ask for nothing: %v", err)
+	}
+}
+
+// Who may not come in is told so where visitors speak HTTP, before anybody asks for a
+// password; other connections are closed.
+func TestOfIPRestriction(t *testing.T) {
+	const text = `{"IPRestriction": {"allow_cidrs": ["192.0.2.0/24"], "deny_cidrs": ["192.0.2.9"]}, "Auth": "ann:password"}`
+	for scheme, refused := range map[postern.Scheme]trial.Outcome{
+		postern.HTTPS: {Decision: "respond", Code: "ERR_NGROK_3205", Response: &trial.Response{Status: 403}},
+		postern.HTTP:  {Decision: "respond", Code: "ERR_NGROK_3205", Response: &trial.Response{Status: 403}},
+		postern.TCP:   {Decision: "close"},
+		postern.TLS:   {Decision: "close"},
+	} {
+		all := options(t, text)
+		web := scheme == postern.HTTPS || scheme == postern.HTTP
+		if !web {
+			delete(all, "Auth")
+		}
+		before, err := policy.OfOptions(all, scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := target(scheme, false)
+		at.Before = before
+		program, err := policy.Compile("", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for client, want := range map[string]trial.Outcome{
+			"192.0.2.7:1": {Decision: "continue"}, "192.0.2.9:1": refused, "198.51.100.1:1": refused, "[2001:db8::1]:1": refused,
+		} {
+			c := trial.Case{Connection: trial.Connection{Client: client}}
+			if web {
+				c.Request = &trial.Request{URL: string(scheme) + "://app.example.com/", Headers: map[string]trial.Values{"Authorization": {"Basic YW5uOnBhc3N3b3Jk"}}}
+			}
+			if client != "192.0.2.7:1" && web {
+				c.Request.Headers = nil
+			}
+			out, err := trial.Run(t.Context(), program, at, &policy.World{}, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, miss := range out.Misses(&want) {
+				t.Errorf("%s from %s: %s", scheme, client, miss)
+			}
+		}
 	}
 }

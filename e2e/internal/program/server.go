@@ -56,8 +56,8 @@ func (s *Server) Configure(extra ...string) error {
 	text := fmt.Sprintf(`domain: %s
 data_dir: %s
 listen:
-  https: %s:%d
-  http: %s:%d
+  https: "%s:%d"
+  http: "%s:%d"
   admin: 127.0.0.1:%d
   tcp_ports: %d-%d
   udp_ports: %d-%d
