@@ -16,6 +16,7 @@ import (
 type head struct {
 	header http.Header
 	body   []byte
+	broken error // why the body could not be read to its end; nil for no reason
 }
 
 func newHead(header map[string]Values, body string) head {
@@ -66,7 +67,10 @@ func (h *head) Body() io.Reader { return bytes.NewReader(h.body) }
 
 // SetBody implements policy.Head. It reads r to its end, as whoever gets the message would.
 func (h *head) SetBody(r io.Reader, _ int64) {
-	h.body, _ = io.ReadAll(io.LimitReader(r, mostBody))
+	var err error
+	if h.body, err = io.ReadAll(io.LimitReader(r, mostBody)); err != nil && h.broken == nil {
+		h.broken = err
+	}
 }
 
 // mostBody bounds what a policy may make of a body here.

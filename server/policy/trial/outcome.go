@@ -67,13 +67,13 @@ func (o *Outcome) exchange(e *policy.Evaluation, c Case) error {
 	if err != nil {
 		return err
 	}
-	over := o.take(e.Request(r))
+	over := o.take(e.Request(r)) || o.breaks(r.broken)
 	if !over || o.Decision == policy.Forward.String() {
 		o.Request = &Request{Method: r.method, URL: r.host + r.target, Headers: values(r.header), Body: string(r.body)}
 	}
 	if !over {
 		answer := c.Response.head()
-		if !o.take(e.Response(answer)) {
+		if !o.take(e.Response(answer)) && !o.breaks(answer.broken) {
 			o.Response = &Response{Status: answer.status, Headers: values(answer.header), Body: string(answer.body)}
 		}
 	}
@@ -106,6 +106,9 @@ func (o *Outcome) take(v policy.Verdict, err error) bool {
 	}
 	return v.Decision != policy.Continue
 }
+
+// breaks notes that a body ends before its time, which ends the exchange.
+func (o *Outcome) breaks(why error) bool { return why != nil && o.take(policy.Verdict{}, why) }
 
 func values(h http.Header) map[string]Values {
 	all := make(map[string]Values, len(h))
