@@ -1,0 +1,41 @@
+package policy
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Whatever a strict reader finds in a line of cookies rules find, too, but for blanks around it.
+func FuzzSentCookies(f *testing.F) {
+	for _, seed := range []string{"", "a=1; b=2", `a="1"; a=2;b`, ";;=x; =", "a b=c; d", `a="b; c=d"`, "a=\x80\""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		sent, _ := sentCookies(line)
+		strict, err := http.ParseCookie(line)
+		if err != nil {
+			return
+		}
+		for _, c := range strict {
+			if !slices.ContainsFunc(sent, func(s *http.Cookie) bool { return s.Name == c.Name && strings.TrimSpace(s.Value) == strings.TrimSpace(c.Value) }) {
+				t.Errorf("of %q rules do not see %q=%q: %v", line, c.Name, c.Value, sent)
+			}
+		}
+	})
+}
+
+// A path has one spelling, which says the same as the path.
+func FuzzPlainPath(f *testing.F) {
+	for _, seed := range []string{"/", "/a b", "/%61", "/é\x00?#;", "/a(b)@c"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		text := plainPath(path)
+		if decoded, err := url.PathUnescape(text); err != nil || decoded != path || strings.ContainsAny(text, "?# ") {
+			t.Errorf("%q is spelled %q, which is %q, %v", path, text, decoded, err)
+		}
+	})
+}
