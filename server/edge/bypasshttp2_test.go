@@ -192,6 +192,7 @@ func TestPseudoHeadersPastAPolicy(t *testing.T) {
 			"an authority with a user":    {[]string{":method", "GET", ":scheme", "https", ":authority", "a@" + host("open"), ":path", "/"}, 400},
 			"a host in another case":      {[]string{":method", "GET", ":scheme", "https", ":authority", "HOST." + domain, ":path", "/"}, 403},
 			"CONNECT":                     {[]string{":method", "CONNECT", ":authority", host("prefix")}, 400},
+			"CONNECT with a path":         {[]string{":method", "CONNECT", ":scheme", "https", ":authority", host("prefix"), ":path", "/admin"}, 400},
 			"CONNECT of a protocol":       {[]string{":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":authority", host("prefix"), ":path", "/admin"}, 400},
 			"a header of the connection":  {[]string{":method", "GET", ":scheme", "https", ":authority", host("role"), ":path", "/", "connection", "x-role", "x-role", "admin"}, 400},
 			"a header":                    {[]string{":method", "GET", ":scheme", "https", ":authority", host("role"), ":path", "/", "x-role", "admin"}, 403},

@@ -219,6 +219,9 @@ var tricks = []struct {
 	{"url: an encoded letter", "url", "GET /%61dmin HTTP/1.1\r\nHost: H\r\n\r\n", 403},
 	{"name: capitals", "name", "GET / HTTP/1.1\r\nHost: NAME." + domain + "\r\n\r\n", 403},
 	{"origin: capitals", "origin", "GET / HTTP/1.1\r\nHost: Origin." + domain + "\r\n\r\n", 403},
+	{"CONNECT to a path", "prefix", "CONNECT /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
+	{"CONNECT to an open path", "prefix", "CONNECT / HTTP/1.1\r\nHost: H\r\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
+	{"a chunk's size of two digits before a lone LF", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n00\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
 }
 
 // Nothing that is smuggled into a request over HTTP/1.1 gets past a policy.
