@@ -253,6 +253,7 @@ const (
 	CodeForwardLoop                Code = "ERR_POSTERN_343" // Internal endpoints send visitors on to each other too often
 	CodeMemoryShort                Code = "ERR_POSTERN_310" // The server is short of memory and takes no new connections
 	CodeClientCertificateRefused   Code = "ERR_POSTERN_312" // The visitor's client certificate was refused
+	CodeWebSocketRequired          Code = "ERR_POSTERN_313" // This endpoint is for WebSockets only
 	CodeConnectionLimit            Code = "ERR_POSTERN_311" // The endpoint has as many connections as it may
 	CodePasswordRequired           Code = "ERR_POSTERN_320" // This endpoint asks for a name and a password
 	CodeTooManyGuesses             Code = "ERR_POSTERN_321" // Too many wrong passwords came from this address
@@ -855,6 +856,8 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 503, Title: "The server is short of memory and takes no new connections", Fix: "Try again in a few seconds; the server's operator can give it more memory, see GOMEMLIMIT."}, true
 	case CodeClientCertificateRefused:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 403, Title: "The visitor's client certificate was refused", Fix: "Show a certificate that one of the endpoint's authorities has signed, that is valid today and not revoked; the log of who ends its TLS, the server or the agent, names the reason."}, true
+	case CodeWebSocketRequired:
+		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 426, Title: "This endpoint is for WebSockets only", Fix: "Connect with a WebSocket client (wss://, version 13) over HTTP/1.1; the endpoint gives what is in messages to a service that speaks plain TCP."}, true
 	case CodeConnectionLimit:
 		return Entry{Code: c, Wire: "ERR_NGROK_703", Status: 429, Title: "The endpoint has as many connections as it may", Fix: "Try again in a moment; the server's operator can raise the account's limit."}, true
 	case CodePasswordRequired:
@@ -1311,6 +1314,7 @@ func Codes() []Code {
 		CodeForwardLoop,
 		CodeMemoryShort,
 		CodeClientCertificateRefused,
+		CodeWebSocketRequired,
 		CodeConnectionLimit,
 		CodePasswordRequired,
 		CodeTooManyGuesses,

@@ -28,6 +28,9 @@ type EndpointOptions struct {
 	ProxyProtocol int
 	// UpstreamProtocol is what http requests are sent as.
 	UpstreamProtocol UpstreamProtocol
+	// WebSocketTCP has visitors of an http or https endpoint speak WebSocket with the edge,
+	// and gives the agent what is in their messages as a plain stream of bytes.
+	WebSocketTCP bool
 	// VisitorAddress says that the agent shows each stream's visitor to an
 	// application: an http stream is then reused for the same address only.
 	VisitorAddress bool

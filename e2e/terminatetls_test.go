@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -102,8 +103,8 @@ func (s *server) holdsTermination(a *clientAuthority, name string) {
 	ask := func(sni, protocol string, shown ...tls.Certificate) (status int, resumed bool) {
 		// The cache is told one name for all, so that it brings what it has anywhere.
 		config := &tls.Config{ServerName: sni, InsecureSkipVerify: true, NextProtos: []string{protocol}, Certificates: shown, ClientSessionCache: oneSession{sessions}}
-		transport := &http.Transport{Protocols: new(http.Protocols), DialTLS: func(string, string) (net.Conn, error) {
-			return tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.https), config)
+		transport := &http.Transport{Protocols: new(http.Protocols), DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", s.https))
 		}}
 		transport.Protocols.SetHTTP1(protocol != "h2")
 		transport.Protocols.SetHTTP2(protocol == "h2")

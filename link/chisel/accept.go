@@ -1,7 +1,6 @@
 package chisel
 
 import (
-	"crypto/sha1" // RFC 6455 wants it; nothing rests on it
 	"encoding/base64"
 	"net"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -50,7 +50,7 @@ func Accept(w http.ResponseWriter, r *http.Request, hijack func() (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + acceptKey(key) +
+	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + frames.Accept(key) +
 		"\r\nSec-WebSocket-Protocol: " + Subprotocol + "\r\n" + OwnHeader + ": 1\r\n\r\n"
 	_ = conn.SetDeadline(time.Now().Add(upgradeTimeout))
 	if _, err := conn.Write([]byte(answer)); err != nil {
@@ -97,11 +97,6 @@ func HelloOf(r *http.Request) link.Hello {
 			Instance: clipped(r.URL.Query().Get("id")),
 		},
 	}
-}
-
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // names tells whether one of a header's comma-separated lists has token.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -122,7 +123,7 @@ func (c *Client) Close(why *postern.Error) {
 		c.pings.Stop()
 	}
 	c.mu.Unlock()
-	c.conn.CloseWith(statusGoingAway, why.Text())
+	c.conn.CloseWith(frames.StatusGoingAway, why.Text())
 }
 
 // serve takes what the server asks for; both end with SSH.

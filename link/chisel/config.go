@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 const (
@@ -57,14 +58,14 @@ func parseRequest(payload []byte) (request, error) {
 			return r, err
 		}
 	}
-	r.Version = printable(clipped(r.Version))
+	r.Version = frames.Printable(clipped(r.Version))
 	return r, nil
 }
 
 // check refuses a remote that no gateway can offer, or that no client sends.
 func (r *Remote) check() error {
 	for _, text := range []string{r.LocalHost, r.LocalPort, r.RemoteHost, r.RemotePort} {
-		if len(text) > mostHost || text != printable(text) || strings.ContainsAny(text, " \n") {
+		if len(text) > mostHost || text != frames.Printable(text) || strings.ContainsAny(text, " \n") {
 			return postern.Errorf(postern.CodeBindInvalid, "a remote has an address that cannot be one: %q", clipped(text))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 const (
@@ -91,7 +92,7 @@ func (c *Conn) strangers(bytes int64) {
 }
 
 // Read gives bytes of the peer's messages. The end is io.EOF where the connection below
-// ended between two messages, or a *CloseError where the peer sent a close frame.
+// ended between two messages, or a *frames.CloseError where the peer sent a close frame.
 func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -100,9 +101,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	var bad *protocolError
+	var bad *frames.ProtocolError
 	if errors.As(err, &bad) {
-		c.CloseWith(bad.status, bad.text)
+		c.CloseWith(bad.Status, bad.Text)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,19 +123,19 @@ func (c *Conn) Read(p []byte) (int, error) {
 // control handles a control frame, on the reader's goroutine.
 func (c *Conn) control(opcode byte, payload []byte) error {
 	switch opcode {
-	case opPing:
-		c.out.say(opPong, payload)
-	case opPong:
+	case frames.Ping:
+		c.out.say(frames.Pong, payload)
+	case frames.Pong:
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered(payload)
-	case opClose:
-		why := parseClose(payload)
+	case frames.Close:
+		why := frames.ParseClose(payload)
 		status := why.Status
-		if status == statusNone {
-			status = statusNormal
+		if status == frames.StatusNone {
+			status = frames.StatusNormal
 		}
-		c.out.say(opClose, closePayload(status, ""))
+		c.out.say(frames.Close, frames.ClosePayload(status, ""))
 		return why
 	}
 	return nil
@@ -207,7 +208,7 @@ func (c *Conn) beat() {
 // that of pings that have not left yet the one that stays is the last.
 func (c *Conn) ask() uint64 {
 	c.pinged++
-	c.out.say(opPing, binary.BigEndian.AppendUint64(nil, c.pinged))
+	c.out.say(frames.Ping, binary.BigEndian.AppendUint64(nil, c.pinged))
 	return c.pinged
 }
 
@@ -223,7 +224,7 @@ func (c *Conn) CloseWith(status int, text string) {
 		return
 	}
 	c.told = true
-	c.out.say(opClose, closePayload(status, text))
+	c.out.say(frames.Close, frames.ClosePayload(status, text))
 	time.AfterFunc(closeTimeout, func() { _ = c.Close() })
 }
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 const (
@@ -93,8 +94,8 @@ func upgrade(ctx context.Context, conn net.Conn, c *ClientConfig) (*Conn, error)
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols ||
 		!names(response.Header["Upgrade"], "websocket") || !names(response.Header["Connection"], "upgrade") ||
-		response.Header.Get("Sec-Websocket-Accept") != acceptKey(key) {
-		who := printable(response.Header.Get("Server"))
+		response.Header.Get("Sec-Websocket-Accept") != frames.Accept(key) {
+		who := frames.Printable(response.Header.Get("Server"))
 		return nil, &BadHandshake{Status: response.StatusCode, Server: who[:min(len(who), 80)]}
 	}
 	ahead, _ := in.Peek(in.Buffered())
@@ -136,7 +137,7 @@ func Dial(ctx context.Context, conn net.Conn, c ClientConfig) (*Client, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return nil, postern.Errorf(postern.CodeLinkLost, "%s", printable(clipped(err.Error()))).Because(err)
+	return nil, postern.Errorf(postern.CodeLinkLost, "%s", frames.Printable(clipped(err.Error()))).Because(err)
 }
 
 func dial(ctx context.Context, conn net.Conn, c *ClientConfig) (*Client, error) {
@@ -170,7 +171,7 @@ func dial(ctx context.Context, conn net.Conn, c *ClientConfig) (*Client, error) 
 	case err != nil:
 		err = errors.Join(carrier.Ended(), err)
 	case len(answer) > 0:
-		err = &Refused{Text: printable(string(answer[:min(len(answer), 2<<10)]))}
+		err = &Refused{Text: frames.Printable(string(answer[:min(len(answer), 2<<10)]))}
 	case !ok:
 		err = &Refused{Text: "the server refused the configuration without a reason"}
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
+
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 const (
@@ -48,7 +50,7 @@ func (in *input) read(p []byte) (int, error) {
 	total := 0
 	for total < len(p) {
 		if in.left == 0 {
-			if total > 0 && len(in.unread) < mostFrameHeader {
+			if total > 0 && len(in.unread) < frames.MostHeader {
 				break // what follows may need to be waited for
 			}
 			if err := in.next(); err != nil {
@@ -66,7 +68,7 @@ func (in *input) read(p []byte) (int, error) {
 		}
 		n := int(min(uint64(min(len(p)-total, len(in.unread))), in.left))
 		if in.server {
-			in.key = unmask(p[total:], in.unread[:n], in.key)
+			in.key = frames.Unmask(p[total:], in.unread[:n], in.key)
 		} else {
 			copy(p[total:], in.unread[:n])
 		}
@@ -83,43 +85,43 @@ func (in *input) next() error {
 	if err != nil {
 		return err
 	}
-	if h.masked != in.server {
-		return badFrame("a frame whose mask is not as its sender's role wants it")
+	if h.Masked != in.server {
+		return frames.Bad("a frame whose mask is not as its sender's role wants it")
 	}
-	switch h.opcode {
-	case opText:
-		return &protocolError{status: statusUnsupported, text: "the peer sent text"}
-	case opBinary, opContinue:
-		if in.within != (h.opcode == opContinue) {
-			return badFrame("a message begins within another, or goes on without one")
+	switch h.Opcode {
+	case frames.Text:
+		return &frames.ProtocolError{Status: frames.StatusUnsupported, Text: "the peer sent text"}
+	case frames.Binary, frames.Continue:
+		if in.within != (h.Opcode == frames.Continue) {
+			return frames.Bad("a message begins within another, or goes on without one")
 		}
-		if h.opcode == opBinary {
+		if h.Opcode == frames.Binary {
 			in.message = 0
 		}
-		in.message += h.length
+		in.message += h.Length
 		if most := in.most.Load(); most > 0 && in.message > uint64(most) {
-			return &protocolError{status: statusTooBig, text: "a message of more than 64 KiB from a stranger"}
+			return &frames.ProtocolError{Status: frames.StatusTooBig, Text: "a message of more than 64 KiB from a stranger"}
 		}
-		in.within = !h.final
-		in.left, in.key = h.length, h.key
+		in.within = !h.Final
+		in.left, in.key = h.Length, h.Key
 		return nil
 	}
-	for uint64(len(in.unread)) < h.length {
+	for uint64(len(in.unread)) < h.Length {
 		if err := in.fill(); err != nil {
 			return inside(err)
 		}
 	}
-	payload := in.unread[:h.length]
-	in.unread = in.unread[h.length:]
-	if h.masked {
-		unmask(payload, payload, h.key)
+	payload := in.unread[:h.Length]
+	in.unread = in.unread[h.Length:]
+	if h.Masked {
+		frames.Unmask(payload, payload, h.Key)
 	}
-	return in.control(h.opcode, payload)
+	return in.control(h.Opcode, payload)
 }
 
-func (in *input) head() (header, error) {
+func (in *input) head() (frames.Header, error) {
 	for {
-		h, size, err := parseHeader(in.unread)
+		h, size, err := frames.ParseHeader(in.unread)
 		if err != nil {
 			return h, err
 		}
@@ -208,7 +210,7 @@ func (in *input) adapt(n, room int) {
 func (in *input) spend(n int) error {
 	if budget := in.budget.Load(); budget >= 0 {
 		if int64(n) > budget {
-			return &protocolError{status: statusPolicy, text: "a stranger sent more than a handshake needs"}
+			return &frames.ProtocolError{Status: frames.StatusPolicy, Text: "a stranger sent more than a handshake needs"}
 		}
 		in.budget.Add(-int64(n))
 	}

@@ -7,11 +7,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 const (
 	// mostMessage is the payload of one message.
-	mostMessage = slabSize - mostFrameHeader
+	mostMessage = slabSize - frames.MostHeader
 	// A message holds several small writes up to pieceSize together, or one. SSH hands a
 	// packet over in a piece of exactly pieceSize and a rest, and chisel reads it in the
 	// same pieces: where messages end as pieces do, it need not copy the rest of a
@@ -186,7 +188,7 @@ func (o *output) seal() {
 	}
 	payload := o.gather[o.open:o.n]
 	at := o.open - o.headSize()
-	head := o.head(opBinary, payload)
+	head := o.head(frames.Binary, payload)
 	if spared := o.headSize() - len(head); spared > 0 { // a length takes no more bytes than it needs
 		copy(o.gather[at+len(head):], payload)
 		o.n -= spared
@@ -197,7 +199,7 @@ func (o *output) seal() {
 
 // head makes the head of a frame, and masks its payload where we are the client.
 func (o *output) head(opcode byte, payload []byte) []byte {
-	head := make([]byte, 2, mostFrameHeader)
+	head := make([]byte, 2, frames.MostHeader)
 	head[0] = 0x80 | opcode
 	if len(payload) < 126 {
 		head[1] = byte(len(payload))
@@ -209,7 +211,7 @@ func (o *output) head(opcode byte, payload []byte) []byte {
 		key := rand.Uint32()
 		head[1] |= 0x80
 		head = binary.LittleEndian.AppendUint32(head, key)
-		unmask(payload, payload, key)
+		frames.Unmask(payload, payload, key)
 	}
 	return head
 }
@@ -272,10 +274,10 @@ func (o *output) sendTaken(piece []byte) error {
 		buffers = append(buffers, taken[:n])
 	}
 	if piece != nil {
-		buffers = append(buffers, o.head(opBinary, piece), piece)
+		buffers = append(buffers, o.head(frames.Binary, piece), piece)
 	}
 	if goodbye != nil {
-		buffers = append(buffers, o.control(nil, opClose, goodbye))
+		buffers = append(buffers, o.control(nil, frames.Close, goodbye))
 	}
 	sent, err := o.send(&buffers)
 	o.pace.add(started, sent, &o.slow)
@@ -359,19 +361,19 @@ func (o *output) rest() {
 
 // controls gives the control frames that wait, encoded. mu is held.
 func (o *output) controls() []byte {
-	var frames []byte
+	var out []byte
 	if o.ping != nil {
-		frames = o.control(frames, opPing, o.ping)
+		out = o.control(out, frames.Ping, o.ping)
 	}
 	if o.pong != nil {
-		frames = o.control(frames, opPong, o.pong)
+		out = o.control(out, frames.Pong, o.pong)
 	}
 	o.ping, o.pong = nil, nil
-	return frames
+	return out
 }
 
-func (o *output) control(frames []byte, opcode byte, payload []byte) []byte {
-	return append(append(frames, o.head(opcode, payload)...), payload...)
+func (o *output) control(out []byte, opcode byte, payload []byte) []byte {
+	return append(append(out, o.head(opcode, payload)...), payload...)
 }
 
 // fail has every write fail from now on. mu is held.
@@ -399,11 +401,11 @@ func (o *output) say(opcode byte, payload []byte) {
 	}
 	payload = append([]byte{}, payload...)
 	switch opcode {
-	case opPing:
+	case frames.Ping:
 		o.ping = payload
-	case opPong:
+	case frames.Pong:
 		o.pong = payload
-	case opClose: // behind all data: it is the last frame
+	case frames.Close: // behind all data: it is the last frame
 		o.goodbye = payload
 		o.closing = true
 		o.room.Broadcast()

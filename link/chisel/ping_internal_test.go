@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/postern-dev/postern/internal/frames"
 	"github.com/postern-dev/postern/internal/testkit"
 )
 
@@ -60,10 +61,10 @@ func TestOneAnswerForAll(t *testing.T) {
 	if _, err := io.ReadFull(b, pings[10:]); err != nil {
 		t.Fatal(err)
 	}
-	if pings[0] != 0x80|opPing || pings[10] != 0x80|opPing {
+	if pings[0] != 0x80|frames.Ping || pings[10] != 0x80|frames.Ping {
 		t.Fatalf("not two pings: %x", pings)
 	}
-	if _, err := b.Write(append([]byte{0x80 | opPong, 0x80 | 8, 0, 0, 0, 0}, pings[12:]...)); err != nil {
+	if _, err := b.Write(append([]byte{0x80 | frames.Pong, 0x80 | 8, 0, 0, 0, 0}, pings[12:]...)); err != nil {
 		t.Fatal(err)
 	}
 	all.Wait()

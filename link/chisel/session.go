@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -65,7 +66,7 @@ func (s *session) Drain() { s.draining.Store(true) }
 
 // Close implements link.Session. The connector's operator reads why.
 func (s *session) Close(why *postern.Error) {
-	status, text := statusGoingAway, "the server ends the session"
+	status, text := frames.StatusGoingAway, "the server ends the session"
 	if why != nil {
 		status, text = statusOf(why), why.Text()
 	} else {
@@ -79,9 +80,9 @@ func (s *session) Close(why *postern.Error) {
 func statusOf(why *postern.Error) int {
 	switch why.Code {
 	case postern.CodeLinkDraining, postern.CodeServerBusy, postern.CodeInternal, postern.CodeLinkLost:
-		return statusRestart
+		return frames.StatusRestart
 	}
-	return statusPolicy
+	return frames.StatusPolicy
 }
 
 // Open implements link.Opener. A stream of a UDP remote carries one visitor's

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 	"github.com/postern-dev/postern/link"
 )
 
@@ -145,9 +146,9 @@ func (s *stream) notOpened(err error) *postern.Error {
 	case !ok:
 		return postern.Errorf(postern.CodeLinkLost, "the connection ended").Because(err)
 	case refusal.Reason == ssh.ConnectionFailed:
-		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s", printable(clipped(refusal.Message)))
+		return postern.Errorf(postern.CodeUpstreamUnreachable, "%s", frames.Printable(clipped(refusal.Message)))
 	}
-	return postern.Errorf(postern.CodeStreamRefused, "%s", printable(clipped(refusal.Message)))
+	return postern.Errorf(postern.CodeStreamRefused, "%s", frames.Printable(clipped(refusal.Message)))
 }
 
 // Read implements net.Conn.

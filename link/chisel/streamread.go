@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/frames"
 )
 
 // resetRequest is the channel request by which one Postern tells another that the end
@@ -172,7 +173,7 @@ func resetPayload(why *postern.Error) []byte {
 // from a peer.
 func parseReset(payload []byte) *postern.Error {
 	code, text, _ := strings.Cut(string(payload), "\n")
-	why := &postern.Error{Code: postern.CodeStreamReset, Message: printable(clipped(text))}
+	why := &postern.Error{Code: postern.CodeStreamReset, Message: frames.Printable(clipped(text))}
 	switch c := postern.Code(code); c {
 	case postern.CodeUpstreamUnreachable, postern.CodeUpstreamTimeout, postern.CodeStreamRefused, postern.CodeIdle, postern.CodeLinkDraining:
 		why.Code = c

@@ -119,7 +119,7 @@ func (o *opts) asked() map[string]json.RawMessage {
 		all["Compression"] = o.Compression
 	}
 	if present(o.WebsocketTCPConverter) {
-		all["WebsocketTCPConverter"] = o.WebsocketTCPConverter
+		all[WebSocketConverter] = o.WebsocketTCPConverter
 	}
 	for _, option := range o.middleware() {
 		if asksForSomething(option.value) {
@@ -135,11 +135,15 @@ func (o *opts) asked() map[string]json.RawMessage {
 // TrafficPolicy is the option whose value is a traffic policy, as text.
 const TrafficPolicy = "TrafficPolicy"
 
+// WebSocketConverter is the option that has WebSockets of visitors become plain TCP. It has
+// no fields.
+const WebSocketConverter = "WebsocketTCPConverter"
+
 // IsMiddleware tells whether an option of this name asks the server to do something
 // to an endpoint's traffic.
 func IsMiddleware(name string) bool {
 	switch name {
-	case "Auth", "TrafficPolicy", "Compression", "WebsocketTCPConverter", "MutualTLSCA", "MutualTLSAtEdge":
+	case "Auth", "TrafficPolicy", "Compression", WebSocketConverter, "MutualTLSCA", "MutualTLSAtEdge":
 		return true
 	}
 	var none opts

@@ -1,6 +1,8 @@
 package control_test
 
 import (
+	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,6 +71,29 @@ func TestBindShowsPublicPort(t *testing.T) {
 		}
 	}
 	c.refuse(t, request(t, "http://d.example.com"), postern.CodeOptionUnsupported) // no such listener
+}
+
+// The converter is for endpoints that speak HTTP, and changes what the edge does.
+func TestBindWithTheWebSocketConverter(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect(link.Hello{Token: "alpha"})
+	asks := func(url string) link.BindRequest {
+		r := request(t, url)
+		r.Middleware = map[string]json.RawMessage{"WebsocketTCPConverter": json.RawMessage("{}")}
+		return r
+	}
+	for _, url := range []string{"https://a.example.com", "http://b.example.com"} {
+		bound := c.bind(t, asks(url))
+		live := w.cluster.Endpoints()
+		if i := slices.IndexFunc(live, func(e postern.Endpoint) bool { return e.ID == bound.EndpointID }); i < 0 || !live[i].Options.WebSocketTCP {
+			t.Errorf("%s: %+v", url, live)
+		}
+	}
+	c.refuse(t, asks("tls://c.example.com"), postern.CodeBindInvalid)
+	c.refuse(t, asks("tcp://"), postern.CodeBindInvalid)
+	http2 := asks("https://d.example.com")
+	http2.Options.UpstreamProtocol = postern.HTTP2
+	c.refuse(t, http2, postern.CodeBindInvalid)
 }
 
 func TestBindRefuses(t *testing.T) {

@@ -19,6 +19,9 @@ func PolicyTarget(u postern.URL, o postern.EndpointOptions) policy.Target {
 // usePolicy has the endpoint be held to the policy that r asks for, after it was found to
 // be usable. What is empty of its URL is to be chosen.
 func (s *session) usePolicy(ctx context.Context, r *link.BindRequest, u postern.URL) error {
+	if err := useConverter(r, u.Scheme); err != nil {
+		return err
+	}
 	before, err := policy.OfOptions(r.Middleware, u.Scheme)
 	if err != nil {
 		return err
@@ -34,6 +37,21 @@ func (s *session) usePolicy(ctx context.Context, r *link.BindRequest, u postern.
 	}
 	r.Options.Policy, r.Options.PolicyBefore = postern.Secret(text), before
 	return s.checkPolicy(ctx, u, r.Options)
+}
+
+// useConverter has visitors' WebSockets converted, where r asks for it.
+func useConverter(r *link.BindRequest, scheme postern.Scheme) error {
+	if _, asked := r.Middleware[sessionmsg.WebSocketConverter]; !asked {
+		return nil
+	}
+	switch {
+	case scheme != postern.HTTP && scheme != postern.HTTPS:
+		return postern.Errorf(postern.CodeBindInvalid, "websocket_tcp_converter is for http and https endpoints, this one is %s", scheme)
+	case r.Options.UpstreamProtocol == postern.HTTP2:
+		return postern.Errorf(postern.CodeBindInvalid, "websocket_tcp_converter gives the service plain TCP; leave the upstream protocol http2 out")
+	}
+	r.Options.WebSocketTCP = true
+	return nil
 }
 
 // checkPolicy refuses a policy that cannot be held to.

@@ -12,7 +12,8 @@ import (
 
 // serves implements forwarder.
 func (c *conversation) serves(m route.Member) bool {
-	return m.Options().UpstreamProtocol != postern.HTTP2
+	o := m.Options()
+	return o.UpstreamProtocol != postern.HTTP2 && !o.WebSocketTCP
 }
 
 // untouched implements forwarder.

@@ -23,6 +23,9 @@ import (
 
 // try sends the request to one member. It implements forwarder.
 func (x *webExchange) try(m route.Member) error {
+	if m.Options().WebSocketTCP {
+		return x.convert(m)
+	}
 	up, err := x.edge.upstreams.of(m)
 	if err != nil {
 		return &openError{err}

@@ -21,12 +21,23 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 		return postern.Errorf(postern.CodeUpstreamInvalidResponse, "the service switched to a protocol that nobody asked for")
 	}
 	body, ok := response.Body.(io.ReadWriteCloser)
+	if !ok {
+		return &postern.Error{Code: postern.CodeLinkDraining}
+	}
 	removeHopByHop(response.Header, response.Header["Connection"])
+	return x.switchTo(got, response, func(visitor relay.Conn) {
+		conn.busy.Store(0) // from now on a clean end of one side is one of the other
+		x.joined = &joined{visitor: visitor, service: &upgraded{upstreamConn: conn, from: body}}
+	})
+}
+
+// switchTo answers that the protocol is switched, and has join set what is joined then.
+func (x *webExchange) switchTo(protocol string, response *http.Response, join func(visitor relay.Conn)) error {
 	if err := x.review(response); err != nil {
 		return err
 	}
 	x.keepCookies(response.Header)
-	if !ok || !x.edge.beginUpgrade() {
+	if !x.edge.beginUpgrade() {
 		return &postern.Error{Code: postern.CodeLinkDraining}
 	}
 	visitor, err := x.hijack()
@@ -35,18 +46,17 @@ func (x *webExchange) upgrade(response *http.Response, conn *upstreamConn) error
 		return err
 	}
 	x.status = http.StatusSwitchingProtocols
-	if _, err := visitor.Write(switchingHead(response, got)); err != nil {
+	if _, err := visitor.Write(switchingHead(response, protocol)); err != nil {
 		x.failure = (&postern.Error{Code: postern.CodeStreamReset}).Because(err)
 		relay.Abort(visitor, x.failure)
 		_ = x.visitor.Close()
 		x.edge.endUpgrade()
 		return nil
 	}
-	conn.busy.Store(0) // from now on a clean end of one side is one of the other
 	x.visitor.paced(x.live.pace())
 	x.moved = new(relay.Counters)
 	x.upgraded()
-	x.joined = &joined{visitor: visitor, service: &upgraded{upstreamConn: conn, from: body}}
+	join(visitor)
 	return nil
 }
 

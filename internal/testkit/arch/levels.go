@@ -29,6 +29,7 @@ func foundations() []room {
 	return []room{
 		{path: "", level: 0},
 		{path: "resource", level: 1},
+		{path: "internal/frames", level: 1},
 		{path: "internal/obs", level: 1},
 		{path: "internal/run", level: 1},
 		{path: "internal/disk", level: 1},
