@@ -163,10 +163,10 @@ func (e *Edge) webPoliced(v *visitor, r *route.Route, m route.Member, program *p
 	defer cancel()
 	evaluation := program.Begin(&e.config.Policy, policy.Subject{
 		Context: ctx, Connection: &visitorFacts{v: v, client: v.client.Addr()}, Endpoint: e.endpointFacts(r, m),
-		Scheme: string(postern.HTTPS), Started: v.since, EndTLS: n.end, Number: v.number,
+		Scheme: string(postern.HTTPS), Started: v.since, EndTLS: n.end, RequestID: v.requestID, Number: v.number,
 	})
 	defer evaluation.End(0)
-	said := judgement{program: program}
+	said := judgement{program: program, client: v.client.Addr()}
 	said.verdict, said.err = evaluation.Connect()
 	if n.gone {
 		return
@@ -280,4 +280,15 @@ func (x *Exchange) endedBy(program *policy.Program) error {
 		return postern.Errorf(postern.CodePolicyFailed, "the endpoint's terminate-tls cannot be carried out").Because(err)
 	}
 	return x.certifiedBy(now.mutual)
+}
+
+// endedAs implements policy.Subject's EndTLS for a request of a client whom a trusted proxy
+// has on the connection: it must be held to what was asked of the proxy in the handshake.
+func (x *Exchange) endedAs(asked *policy.Termination) error {
+	held := x.visitor.ended.asked // endedBy has seen that it is there
+	if asked == nil && held == nil || asked != nil && held != nil && *asked == *held {
+		return nil
+	}
+	x.parts = true
+	return postern.Errorf(postern.CodeMisdirected, "the policy of %s wants the TLS of this client to end in another way than that of its proxy", x.host)
 }

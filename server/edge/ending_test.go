@@ -261,6 +261,27 @@ func TestTerminateTLSCannotBeSkipped(t *testing.T) {
 	}
 }
 
+// A trusted proxy's connection was made as its own address is to be met: a client behind it
+// who is to be met in another way does not come in by it.
+func TestTerminateTLSBehindAProxy(t *testing.T) {
+	s := start(t, trustLoopback)
+	up := s.upstream(func(http.ResponseWriter, *http.Request) {})
+	s.policedBy("https://app."+domain, up, `on_tcp_connect:
+- expressions: ["conn.client_ip == '203.0.113.9'"]
+  actions: [{type: terminate-tls, config: {mutual_tls_verification_strategy: require-any}}]
+- expressions: ["conn.client_ip != '203.0.113.9'"]
+  actions: [{type: terminate-tls, config: {min_version: "1.3"}}]
+`)
+	for _, protocol := range protocols {
+		for client, want := range map[string]int{"203.0.113.7": http.StatusOK, "203.0.113.9": http.StatusMisdirectedRequest} {
+			response, _ := get(t, s.client(protocol), "https://app."+domain+"/", func(r *http.Request) { r.Header.Set("X-Forwarded-For", client) })
+			if response.StatusCode != want {
+				t.Errorf("%s over %s: %s", client, protocol, response.Status)
+			}
+		}
+	}
+}
+
 // A session is resumed at its own endpoint under its own policy, and nowhere else.
 func TestResumedSessionsOfTerminateTLS(t *testing.T) {
 	ours := newClients(t)
