@@ -20,7 +20,9 @@ func FuzzSentCookies(f *testing.F) {
 			return
 		}
 		for _, c := range strict {
-			if !slices.ContainsFunc(sent, func(s *http.Cookie) bool { return s.Name == c.Name && strings.TrimSpace(s.Value) == strings.TrimSpace(c.Value) }) {
+			if !slices.ContainsFunc(sent, func(s *http.Cookie) bool {
+				return s.Name == c.Name && strings.TrimSpace(s.Value) == strings.TrimSpace(c.Value)
+			}) {
 				t.Errorf("of %q rules do not see %q=%q: %v", line, c.Name, c.Value, sent)
 			}
 		}
