@@ -222,7 +222,7 @@ func (g *guarded) sound(t *testing.T, row string, status, want int) {
 	if status != want && (want != turnedAway || status < 400) && want != harmless {
 		t.Errorf("%s: %d, want %d (came through: %q)", row, status, want, g.seen)
 	}
-	if status >= 400 && len(g.seen) > 0 {
+	if status >= 400 && len(g.seen) > 0 && want != harmless { // that may break off behind its head
 		t.Errorf("%s: refused, and came through: %q", row, g.seen)
 	}
 	g.seen, g.breaches = nil, nil
