@@ -167,7 +167,8 @@ const mostJudgements = 64
 
 // connected asks once for a connection, and for each client that a trusted proxy has on it,
 // what a program says about it, and has e begin with what came of that. One that says how
-// TLS ends was asked before a header came, about whoever shook hands: see webPoliced.
+// TLS ends was asked about whoever shook hands before a header came, see webPoliced; asked
+// about a client of that one it must say the same, see endedAs.
 func (v *visitor) connected(e *policy.Evaluation, program *policy.Program, client netip.Addr) (policy.Verdict, error) {
 	if !program.Connects() {
 		return policy.Verdict{}, nil
@@ -175,7 +176,7 @@ func (v *visitor) connected(e *policy.Evaluation, program *policy.Program, clien
 	v.judging.Lock()
 	defer v.judging.Unlock()
 	for _, j := range v.judgements {
-		if j.program == program && (j.client == client || program.EndsTLS()) {
+		if j.program == program && j.client == client {
 			e.Resume(j.state)
 			return j.verdict, j.err
 		}
@@ -188,11 +189,7 @@ func (v *visitor) connected(e *policy.Evaluation, program *policy.Program, clien
 	j.state = e.State()
 	e.Resume(j.state) // what e sets from now on is its own
 	if len(v.judgements) == mostJudgements {
-		oldest := 0
-		if v.judgements[0].program.EndsTLS() {
-			oldest = 1 // that one cannot be asked again
-		}
-		v.judgements = slices.Delete(v.judgements, oldest, oldest+1) // who comes again is asked about again
+		v.judgements = slices.Delete(v.judgements, 0, 1) // who comes again is asked about again
 	}
 	v.judgements = append(v.judgements, j)
 	return j.verdict, j.err
