@@ -32,8 +32,8 @@ type Endpoint struct {
 	URI              string      `json:"uri" doc:"Its address in this API."`
 	Name             string      `json:"name" doc:"What the agent's configuration calls it."`
 	PoolingEnabled   bool        `json:"pooling_enabled" doc:"Whether it may share its URL with other endpoints of the account."`
-	ErrorPages       []ErrorPage `json:"error_pages" doc:"What visitors are shown in place of the server's own error pages."`
-	Maintenance      Maintenance `json:"maintenance" doc:"Whether it is closed to visitors for a time."`
+	ErrorPages       []ErrorPage `json:"error_pages,omitzero" doc:"What visitors are shown in place of the server's own error pages; absent where there are none."`
+	Maintenance      Maintenance `json:"maintenance,omitzero" doc:"Whether it is closed to visitors for a time; absent where there is nothing to say."`
 }
 
 // EndpointCreate makes a cloud endpoint.

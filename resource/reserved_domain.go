@@ -15,8 +15,8 @@ type ReservedDomain struct {
 	CertificateManagementStatus *CertificateStatus `json:"certificate_management_status" doc:"How far it is with that; null without a policy."`
 	ACMEChallengeCNAMETarget    *string            `json:"acme_challenge_cname_target" doc:"Where the CNAME record of _acme-challenge is to point; null but for wildcards outside the server's own domain."`
 	ResolvesTo                  []ResolvesTo       `json:"resolves_to" doc:"The points of presence that visitors are led to; empty for the nearest."`
-	ErrorPages                  []ErrorPage        `json:"error_pages" doc:"What visitors are shown in place of the server's own error pages."`
-	Maintenance                 Maintenance        `json:"maintenance" doc:"Whether it is closed to visitors for a time."`
+	ErrorPages                  []ErrorPage        `json:"error_pages,omitzero" doc:"What visitors are shown in place of the server's own error pages; absent where there are none."`
+	Maintenance                 Maintenance        `json:"maintenance,omitzero" doc:"Whether it is closed to visitors for a time; absent where there is nothing to say."`
 
 	IsDev                      bool    `json:"is_dev" doc:"Always false."`
 	ErrorRedirectURL           *string `json:"error_redirect_url" doc:"Always null."`

@@ -64,7 +64,7 @@ func TestCloudEndpoints(t *testing.T) {
 	w, _, domainID, addressID := newEndpointWorld(t)
 	made := w.does(201, "POST", "/endpoints", cloud("https://App.mine.example.com:443", object{"description": "d", "metadata": "m"}))
 	id, _ := made["id"].(string)
-	const keys = "bindings created_at description domain edge error_pages host hostport id maintenance metadata name pooling_enabled port principal proto public_url " +
+	const keys = "bindings created_at description domain edge host hostport id metadata name pooling_enabled port principal proto public_url " +
 		"region scheme tcp_addr traffic_policy tunnel tunnel_session type updated_at upstream_protocol upstream_url uri url"
 	if keysOf(made) != keys {
 		t.Errorf("keys: %s", keysOf(made))

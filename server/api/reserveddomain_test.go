@@ -60,7 +60,6 @@ func TestReserveWildcardDomain(t *testing.T) {
 		"certificate_management_status": object{"renews_at": nil, "provisioning_job": object{
 			"error_code": nil, "msg": "Managed certificate provisioning in progress.", "started_at": made["created_at"], "retries_at": nil}},
 		"resolves_to": []any{}, "is_dev": false, "error_redirect_url": nil,
-		"error_pages": []any{}, "maintenance": object{"enabled": false, "retry_after": 0.0, "allow_cidrs": []any{}},
 	})
 	id, _ := made["id"].(string)
 	if len(id) != len("rd_")+27 || made["uri"] != base+"/reserved_domains/"+id {

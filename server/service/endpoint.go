@@ -114,7 +114,6 @@ func (s *Service) showLiveEndpoint(r reader, e postern.Endpoint) (resource.Endpo
 	shown.UpdatedAt = shown.CreatedAt
 	shown.Description, shown.Metadata, shown.PoolingEnabled = e.Description, e.Metadata, e.Pooling
 	shown.UpstreamURL = e.ForwardsTo
-	shown.ErrorPages, shown.Maintenance = showErrorPages(postern.ErrorPages{})
 	if e.URL.Scheme == postern.HTTP || e.URL.Scheme == postern.HTTPS {
 		shown.UpstreamProtocol = "http1"
 		if e.Options.UpstreamProtocol != postern.HTTP1 {

@@ -31,12 +31,20 @@ func setErrorPages(to *postern.ErrorPages, pages *[]resource.ErrorPage, m *resou
 	return err
 }
 
+// showErrorPages gives zero values for what was never set: then the API shows what clients of
+// ngrok's expect, and nothing more.
 func showErrorPages(of postern.ErrorPages) ([]resource.ErrorPage, resource.Maintenance) {
+	if of.Empty() {
+		return nil, resource.Maintenance{}
+	}
 	pages := make([]resource.ErrorPage, len(of.Pages))
 	for i, p := range of.Pages {
 		pages[i] = resource.ErrorPage(p)
 	}
 	m := resource.Maintenance(of.Maintenance)
+	if of.Maintenance.Empty() {
+		return pages, resource.Maintenance{}
+	}
 	if m.AllowCIDRs == nil {
 		m.AllowCIDRs = []string{}
 	}
