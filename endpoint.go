@@ -48,6 +48,10 @@ type EndpointOptions struct {
 	// PolicyBefore is held to before Policy: what the other options of the endpoint mean,
 	// in the language of policies.
 	PolicyBefore Secret
+	// ErrorPages is what visitors of an http or https endpoint are shown in place of the
+	// server's own pages: ErrorPages in JSON, "" for none. It is text so that options can
+	// be compared.
+	ErrorPages string
 }
 
 // UpstreamProtocol is the HTTP version spoken to the agent's side.

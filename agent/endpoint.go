@@ -59,7 +59,7 @@ func (e Endpoint) assemble(logger *slog.Logger, acme termination.ACME) (session.
 		}
 	}
 	request.ForwardsTo = assembled.Address
-	middleware, err := e.Middleware.Options()
+	middleware, err := e.Options()
 	if err != nil {
 		return session.Endpoint{}, e.located(err)
 	}

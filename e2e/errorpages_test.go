@@ -139,6 +139,44 @@ func TestErrorPagesOfAnEndpoint(t *testing.T) {
 	s.shows(host, 502, "<h1>the endpoint's</h1>")
 }
 
+// An agent's endpoint brings pages with its file, which come before its domain's, and a
+// switch that is thrown by a reload.
+func TestErrorPagesOfAnAgent(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	host := "own." + domain
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "service") }))
+	defer service.Close()
+	path := filepath.Join(t.TempDir(), "agent.yml")
+	write := func(rest string) {
+		t.Helper()
+		text := "version: 3\nendpoints:\n  - name: web\n    url: https://" + host + "\n    upstream: {url: \"" + service.URL + "\"}\n" + rest
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "broken.html"), []byte("<h1>{{host}} is broken</h1>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pages := "    error_pages:\n      - {errors: [502], html_file: broken.html}\n      - {errors: [maintenance], html: <h1>back soon</h1>}\n"
+	write(pages)
+	agent := s.agentProcess("start", "--all", "--config", path)
+	s.shows(host, 200, "service")
+	write(pages + "    maintenance: true\n")
+	agent.signal(syscall.SIGHUP)
+	s.shows(host, 503, "<h1>back soon</h1>")
+	old := s.upgrade()
+	s.shows(host, 503, "<h1>back soon</h1>")
+	write(pages)
+	agent.signal(syscall.SIGHUP)
+	s.shows(host, 200, "service")
+	service.Close()
+	s.shows(host, 502, "<h1>"+host+" is broken</h1>")
+	agent.signal(syscall.SIGTERM)
+	s.shows(host, 404, "<!DOCTYPE html>") // with the agent its pages have gone
+	old.wait(30 * time.Second)
+}
+
 // The command line throws the switch, and takes pages from a file.
 func TestErrorPagesFromTheCommandLine(t *testing.T) {
 	t.Parallel()

@@ -117,6 +117,8 @@ func (e *Endpoint) validateMiddleware() error {
 		return e.invalid("tunnel '%s': a user and a password are for http endpoints", e.Name)
 	case e.CircuitBreaker < 0 || e.CircuitBreaker > 1:
 		return e.invalid("tunnel '%s': circuit_breaker is a share between 0 and 1", e.Name)
+	case !e.web() && (len(e.ErrorPages) > 0 || !e.Maintenance.Empty()):
+		return e.invalid("tunnel '%s': error_pages and maintenance are for http endpoints", e.Name)
 	case e.TrafficPolicy != "" && e.TrafficPolicyFile != "":
 		return e.invalid("tunnel '%s': give traffic_policy or traffic_policy_file, not both", e.Name)
 	}

@@ -27,6 +27,8 @@ var endpointKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"mutual_tls_mode":      text(func(d *draft) *string { return &d.MutualTLSMode }),
 	"mutual_tls_stale_crl": flag(func(d *draft) *bool { return &d.MutualTLSStaleCRL }),
 	"bindings":             items(func(d *draft) *[]string { return &d.Bindings }),
+	"error_pages":          errorPages,  // ours
+	"maintenance":          maintenance, // ours
 	"upstream": func(r *reader, d *draft, e entry) error {
 		return r.section(d, e, upstreamKeys)
 	},

@@ -31,6 +31,9 @@ type Middleware struct {
 	WebSocketTCP      bool
 	TrafficPolicy     string // YAML or JSON
 	TrafficPolicyFile string
+	// ErrorPages and Maintenance are of http and https endpoints.
+	ErrorPages  []ErrorPage
+	Maintenance postern.Maintenance
 }
 
 // SignIn is OAuth or OpenID Connect.
@@ -48,10 +51,11 @@ type SignIn struct {
 type HeaderEdit struct{ Add, Remove []string }
 
 // Options is the middleware as ngrok's agents send it to their server, by the name
-// of the option; files are read now. What is asked of visitors' certificates is none of
-// them, see Endpoint.MutualTLS. Errors are CodeFileUnreadable and CodeConfigInvalid.
-func (m *Middleware) Options() (map[string]json.RawMessage, error) {
-	o := options{}
+// of the option, and ErrorPages, which is ours; files are read now. What is asked of
+// visitors' certificates is none of them, see MutualTLS. Errors are CodeFileUnreadable and
+// CodeConfigInvalid.
+func (e *Endpoint) Options() (map[string]json.RawMessage, error) {
+	m, o := &e.Middleware, options{}
 	o.basicAuth(m.BasicAuth)
 	if len(m.AllowCIDRs)+len(m.DenyCIDRs) > 0 {
 		o.set("IPRestriction", map[string]any{"allow_cidrs": m.AllowCIDRs, "deny_cidrs": m.DenyCIDRs})
@@ -79,6 +83,13 @@ func (m *Middleware) Options() (map[string]json.RawMessage, error) {
 	if policy != "" {
 		o.set("TrafficPolicy", policy)
 	}
+	if err != nil {
+		return o, err
+	}
+	pages, err := e.asErrorPages()
+	if !pages.Empty() {
+		o.set("ErrorPages", pages)
+	}
 	return o, err
 }
 
@@ -86,7 +97,8 @@ func (m *Middleware) Options() (map[string]json.RawMessage, error) {
 // is open.
 func (m *Middleware) Guards() bool {
 	return len(m.BasicAuth) > 0 || len(m.AllowCIDRs)+len(m.DenyCIDRs) > 0 || m.asksForCertificates() || m.OAuth != nil || m.OIDC != nil ||
-		len(m.AllowAgents)+len(m.DenyAgents) > 0 || m.WebhookProvider != "" || m.TrafficPolicy != "" || m.TrafficPolicyFile != ""
+		len(m.AllowAgents)+len(m.DenyAgents) > 0 || m.WebhookProvider != "" || m.TrafficPolicy != "" || m.TrafficPolicyFile != "" ||
+		m.Maintenance.Enabled
 }
 
 func (m *Middleware) policy() (string, error) {

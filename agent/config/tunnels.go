@@ -71,6 +71,8 @@ var tunnelKeys = map[string]func(r *reader, d *draft, e entry) error{
 	"traffic_policy":          trafficPolicy,
 	"traffic_policy_file":     text(func(d *draft) *string { return &d.TrafficPolicyFile }),
 	"policy":                  trafficPolicy,
+	"error_pages":             errorPages,  // ours
+	"maintenance":             maintenance, // ours
 }
 
 // guarding are the keys that keep visitors out.
@@ -78,7 +80,7 @@ var guarding = map[string]bool{
 	"auth": true, "basic_auth": true, "ip_restriction": true, "mutual_tls_cas": true, "client_cas": true, "mutual_tls_crl": true, "oauth": true,
 	"oidc": true, "user_agent_filter": true, "verify_webhook": true, "traffic_policy": true, "traffic_policy_file": true, "policy": true,
 	"allow_cidrs": true, "deny_cidrs": true, "allow_emails": true, "allow_domains": true, "allow": true, "deny": true,
-	"mutual_tls_certificate_authorities": true, "mutual_tls_mode": true,
+	"mutual_tls_certificate_authorities": true, "mutual_tls_mode": true, "maintenance": true, "enabled": true,
 }
 
 func (r *reader) tunnels(e entry) error {

@@ -39,6 +39,7 @@ type opts struct {
 	WebsocketTCPConverter json.RawMessage
 	UserAgentFilter       json.RawMessage
 	Policy                json.RawMessage
+	ErrorPages            json.RawMessage // Postern's own: postern.ErrorPages
 	MiddlewareBytes       json.RawMessage // of old ngrok-rust: all of the above, as protobuf
 }
 
@@ -102,6 +103,7 @@ func (o *opts) middleware() []namedOption {
 		{"ResponseHeaders", o.ResponseHeaders},
 		{"UserAgentFilter", o.UserAgentFilter},
 		{"Policy", o.Policy},
+		{ErrorPages, o.ErrorPages},
 		{"MiddlewareBytes", o.MiddlewareBytes},
 	}
 }
@@ -138,6 +140,10 @@ const TrafficPolicy = "TrafficPolicy"
 // WebSocketConverter is the option that has WebSockets of visitors become plain TCP. It has
 // no fields.
 const WebSocketConverter = "WebsocketTCPConverter"
+
+// ErrorPages is the option for pages of an endpoint's own and for its maintenance, as
+// postern.ErrorPages in JSON. ngrok's protocol has none of this name.
+const ErrorPages = "ErrorPages"
 
 // IsMiddleware tells whether an option of this name asks the server to do something
 // to an endpoint's traffic.

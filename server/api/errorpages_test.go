@@ -52,4 +52,10 @@ func TestErrorPages(t *testing.T) {
 	if created["maintenance"].(object)["enabled"] != true || len(created["error_pages"].([]any)) != 1 {
 		t.Errorf("made as %v", created)
 	}
+	for url, want := range map[string]string{"tls://t.mine.example.com": "this one is tls", "https://api.internal": "forwards to api.internal"} {
+		inner := w.does(201, "POST", "/endpoints", cloud(url))
+		if text := w.refused(400, postern.CodeValueInvalid, "PATCH", "/endpoints/"+inner["id"].(string), object{"maintenance": object{"enabled": true}}); !strings.Contains(text, want) {
+			t.Errorf("%s: refused with %q", url, text)
+		}
+	}
 }

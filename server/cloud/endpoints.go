@@ -2,7 +2,6 @@ package cloud
 
 import (
 	"cmp"
-	"encoding/json"
 	"log/slog"
 	"slices"
 	"sync"
@@ -134,15 +133,8 @@ func (e *Endpoints) place(pools map[route.Key]*pool, m *member) *pool {
 // addPages compiles a pool's error pages. Those that cannot be used, which were usable when
 // they were stored, leave everything to the server's own.
 func (e *Endpoints) addPages(p *pool) {
-	if p.pages == "" {
-		return
-	}
-	var pages postern.ErrorPages
-	err := json.Unmarshal([]byte(p.pages), &pages)
-	if err == nil {
-		p.route.Pages, err = errorpage.Compile(pages)
-	}
-	if err != nil {
+	var err error
+	if p.route.Pages, err = errorpage.Read(p.pages); err != nil {
 		e.config.Logger.Error("the error pages of a cloud endpoint cannot be used", "endpoint", p.route.URL.String(), "error", err)
 	}
 }

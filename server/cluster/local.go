@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
@@ -83,6 +84,10 @@ func (l *Local) Register(live Live) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := errorpage.Read(live.Endpoint.Options.ErrorPages)
+	if err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -111,7 +116,7 @@ func (l *Local) Register(live Live) (release func(), err error) {
 		p.route.Meter = l.meters.Account(live.Endpoint.Account)
 		l.pools[key] = p
 	}
-	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential), program)
+	m := newMember(live, p, l.meters.Credential(live.Endpoint.Account, live.Endpoint.Credential), program, pages)
 	l.enter(m)
 	p.add(m)
 	l.attend(m)
@@ -171,7 +176,7 @@ func (l *Local) Changed() <-chan struct{} {
 }
 
 // Owners returns one route per pool, in no order. A pool's route is one and the same
-// for as long as the pool lives and its members' policies stay, so pointers tell routes
+// for as long as the pool lives and its members' policies and pages stay, so pointers tell routes
 // apart across tables.
 func (l *Local) Owners() []*route.Route {
 	l.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
@@ -20,6 +21,7 @@ type member struct {
 	options postern.EndpointOptions
 	meter   *quota.Meter
 	program atomic.Pointer[policy.Program]
+	pages   *errorpage.Set // nil for none
 	pool    *pool
 	online  context.Context
 	end     context.CancelFunc // called by Local when the member goes offline
@@ -31,13 +33,14 @@ type member struct {
 	live Live // only its Endpoint's texts, policy and pooling ever change
 }
 
-func newMember(live Live, p *pool, meter *quota.Meter, program *policy.Program) *member {
+func newMember(live Live, p *pool, meter *quota.Meter, program *policy.Program, pages *errorpage.Set) *member {
 	m := &member{
 		id:      live.Endpoint.ID,
 		bindID:  live.BindID,
 		session: live.Session,
 		options: live.Endpoint.Options,
 		meter:   meter,
+		pages:   pages,
 		pool:    p,
 		live:    live,
 	}

@@ -6,16 +6,18 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/route"
 )
 
 // pool is the endpoints that share a URL; usually that is one.
 type pool struct {
-	route route.Route // but for the policies; it never changes
+	route route.Route // but for the policies and the pages; it never changes
 
 	mu      sync.Mutex
-	shown   *route.Route // with the policies of the members as they are
+	shown   *route.Route // with the policies and the pages of the members as they are
+	pages   string       // those of shown, see postern.EndpointOptions
 	members []*member    // in the order of their coming
 	turn    int          // where the next search starts
 }
@@ -58,11 +60,26 @@ func (p *pool) current() *route.Route {
 	return p.shown
 }
 
-// show makes a route anew where the members' policies are others than before. mu is held.
+// show makes a route anew where the members' policies or pages are others than before. mu
+// is held.
 func (p *pool) show() {
 	if len(p.members) == 0 {
 		return // the pool is over; who still has the route is held to what it says
 	}
+	programs := p.programs()
+	pages, text := p.ownPages()
+	if p.shown != nil && p.pages == text && slices.EqualFunc(p.shown.Policies, programs, (*policy.Program).Same) {
+		return
+	}
+	p.pages = text
+	p.shown = &route.Route{
+		URL: p.route.URL, Account: p.route.Account, Termination: p.route.Termination, CertificatePEM: p.route.CertificatePEM,
+		Key: p.route.Key, MutualTLS: p.route.MutualTLS, Policies: programs, Pages: pages, Owner: p, Meter: p.route.Meter,
+	}
+}
+
+// programs are the members' policies, each once; nil where nobody has one. mu is held.
+func (p *pool) programs() []*policy.Program {
 	var all []*policy.Program
 	for _, m := range p.members {
 		if program := m.Policy(); !slices.ContainsFunc(all, program.Same) {
@@ -70,15 +87,20 @@ func (p *pool) show() {
 		}
 	}
 	if len(all) == 1 && all[0] == nil {
-		all = nil
+		return nil
 	}
-	if p.shown != nil && slices.EqualFunc(p.shown.Policies, all, (*policy.Program).Same) {
-		return
+	return all
+}
+
+// ownPages are those of the member that has been there longest, of those that have any.
+// mu is held.
+func (p *pool) ownPages() (pages *errorpage.Set, text string) {
+	for _, m := range p.members {
+		if m.pages != nil {
+			return m.pages, m.options.ErrorPages
+		}
 	}
-	p.shown = &route.Route{
-		URL: p.route.URL, Account: p.route.Account, Termination: p.route.Termination, CertificatePEM: p.route.CertificatePEM,
-		Key: p.route.Key, MutualTLS: p.route.MutualTLS, Policies: all, Owner: p, Meter: p.route.Meter,
-	}
+	return nil, ""
 }
 
 // showAnew is show after a member's policy has changed.

@@ -1,12 +1,14 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/server/cluster"
+	"github.com/postern-dev/postern/server/errorpage"
 	"github.com/postern-dev/postern/server/route"
 )
 
@@ -167,5 +169,46 @@ func BenchmarkPick(b *testing.B) {
 				m.Begin()(true)
 			}
 		})
+	}
+}
+
+// A pool shows the pages of the member that has been there longest, of those that have
+// some, and the route is another one whenever they are.
+func TestPoolHasItsMembersPages(t *testing.T) {
+	l := cluster.New()
+	with := func(n int, pages string) (release func()) {
+		one := live(n, https("a.example"), newSession(t), nil)
+		one.Endpoint.Options.ErrorPages = pages
+		return register(t, l, one)
+	}
+	shows := func(want string) *route.Route {
+		t.Helper()
+		r := l.Owners()[0]
+		got := ""
+		if page := r.Pages.Page(postern.CodeEndpointOffline); page != nil {
+			got = string(page.Text.Render(&errorpage.Values{}, "ERR_X"))
+			got, _, _ = strings.Cut(got, "\n")
+		}
+		if got != want {
+			t.Errorf("the pages say %q, want %q", got, want)
+		}
+		return r
+	}
+	page := func(text string) string { return `{"pages":[{"errors":["*"],"text":"` + text + `"}]}` }
+	with(1, "")
+	none := shows("")
+	second := with(2, page("second"))
+	shown := shows("second")
+	third := with(3, page("third"))
+	if shows("second") != shown {
+		t.Error("a page that nobody sees made another route")
+	}
+	second()
+	if shows("third") == shown {
+		t.Error("the route has changed in place")
+	}
+	third()
+	if shows("") == none {
+		t.Error("the route came back") // its memory is of another time
 	}
 }

@@ -96,6 +96,39 @@ func TestBindWithTheWebSocketConverter(t *testing.T) {
 	c.refuse(t, http2, postern.CodeBindInvalid)
 }
 
+// Error pages are for endpoints whose visitors see them, and are looked at when they come.
+func TestBindWithErrorPages(t *testing.T) {
+	w := newWorld(t)
+	c := w.connect(link.Hello{Token: "alpha"})
+	asks := func(url, pages string) link.BindRequest {
+		r := request(t, url)
+		r.Middleware = map[string]json.RawMessage{"ErrorPages": json.RawMessage(pages)}
+		return r
+	}
+	const good = `{"pages":[{"errors":["502"],"html":"the {{title}}"}],"maintenance":{"enabled":true}}`
+	c.bind(t, asks("https://a.example.com", good))
+	if live := w.cluster.Endpoints(); len(live) != 1 || live[0].Options.ErrorPages != good {
+		t.Errorf("%+v", live)
+	}
+	set := w.cluster.Owners()[0].Pages
+	if set.Page(postern.CodeUpstreamUnreachable) == nil || !set.Switched() {
+		t.Errorf("the route's pages are %+v", set)
+	}
+	for _, bad := range []struct{ url, pages, says string }{
+		{"tcp://", good, "this one is tcp"},
+		{"tls://c.example.com", good, "this one is tls"},
+		{"https://b.internal", good, "forwards to b.internal"},
+		{"https://b.example.com", `[]`, "cannot be read"},
+		{"https://b.example.com", `{"pages":[{"errors":["200"],"html":"x"}]}`, `error_pages[0].errors has "200"`},
+		{"https://b.example.com", `{"pages":[{"errors":["*"],"html":"{{visitor}}"}]}`, "no placeholder {{visitor}}"},
+		{"https://b.example.com", `{"maintenance":{"allow_cidrs":["x"]}}`, `maintenance.allow_cidrs has "x"`},
+	} {
+		if err := c.refuse(t, asks(bad.url, bad.pages), postern.CodeBindInvalid); !strings.Contains(err.Text(), bad.says) {
+			t.Errorf("%s %s: %q", bad.url, bad.pages, err.Text())
+		}
+	}
+}
+
 func TestBindRefuses(t *testing.T) {
 	w := newWorld(t)
 	c := w.connect(link.Hello{Token: "alpha"})

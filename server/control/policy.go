@@ -22,6 +22,9 @@ func (s *session) usePolicy(ctx context.Context, r *link.BindRequest, u postern.
 	if err := useConverter(r, u.Scheme); err != nil {
 		return err
 	}
+	if err := useErrorPages(r, u); err != nil {
+		return err
+	}
 	before, err := policy.OfOptions(r.Middleware, u.Scheme)
 	if err != nil {
 		return err

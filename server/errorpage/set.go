@@ -1,6 +1,7 @@
 package errorpage
 
 import (
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -52,6 +53,29 @@ func Compile(p postern.ErrorPages) (*Set, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Read is Compile of what is written as JSON; "" says nothing.
+func Read(text string) (*Set, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var p postern.ErrorPages
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return nil, postern.Errorf(postern.CodeValueInvalid, "error_pages cannot be read").Because(err)
+	}
+	return Compile(p)
+}
+
+// CheckURL refuses pages for an endpoint whose visitors would never be shown them.
+func CheckURL(u postern.URL) error {
+	switch {
+	case u.Scheme != postern.HTTP && u.Scheme != postern.HTTPS:
+		return postern.Errorf(postern.CodeValueInvalid, "error_pages and maintenance are for http and https endpoints, this one is %s", u.Scheme)
+	case u.Internal():
+		return postern.Errorf(postern.CodeValueInvalid, "visitors see the pages of the public endpoint that forwards to %s; give error_pages and maintenance to that one", u.Host)
+	}
+	return nil
 }
 
 func (s *Set) addPages(pages []postern.ErrorPage) error {

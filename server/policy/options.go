@@ -85,8 +85,8 @@ func onlyIf(expression string, rule map[string]any) map[string]any {
 func (d *draft) option(name string, raw json.RawMessage) error {
 	var err error
 	switch name {
-	case "TrafficPolicy", "WebsocketTCPConverter":
-		return nil // a policy by itself, and nothing that a policy says
+	case "TrafficPolicy", "WebsocketTCPConverter", "ErrorPages":
+		return nil // a policy by itself, and what no policy says
 	case "Auth":
 		err = d.auth(raw)
 	case "BasicAuth":

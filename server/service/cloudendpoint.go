@@ -31,7 +31,7 @@ func (s *Service) buildCloudEndpoint(d *draft, by Caller, row *store.CloudEndpoi
 	if err := s.setTrafficPolicy(d, row, c.TrafficPolicy); err != nil {
 		return err
 	}
-	if err := setErrorPages(&row.Pages, &c.ErrorPages, c.Maintenance); err != nil {
+	if err := setEndpointPages(row, &c.ErrorPages, c.Maintenance); err != nil {
 		return err
 	}
 	return s.placeCloudEndpoint(d, row)
@@ -42,9 +42,6 @@ func (s *Service) changeCloudEndpoint(d *draft, _ Caller, row *store.CloudEndpoi
 	set(&row.Description, u.Description)
 	set(&row.Metadata, u.Metadata)
 	set(&row.Pooling, u.PoolingEnabled)
-	if err := setErrorPages(&row.Pages, u.ErrorPages, u.Maintenance); err != nil {
-		return err
-	}
 	if u.URL != nil || u.Bindings != nil {
 		address, bindings := row.URL().String(), []string{row.Binding}
 		set(&address, u.URL)
@@ -55,6 +52,9 @@ func (s *Service) changeCloudEndpoint(d *draft, _ Caller, row *store.CloudEndpoi
 		if err := s.setURL(row, address, bindings); err != nil {
 			return err
 		}
+	}
+	if err := setEndpointPages(row, u.ErrorPages, u.Maintenance); err != nil {
+		return err
 	}
 	if row.Scheme != before.Scheme {
 		return postern.Errorf(postern.CodeCloudSchemeFixed, "the scheme is %s, and cannot become %s", before.Scheme, row.Scheme)

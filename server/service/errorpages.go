@@ -31,6 +31,14 @@ func setErrorPages(to *postern.ErrorPages, pages *[]resource.ErrorPage, m *resou
 	return err
 }
 
+// setEndpointPages is setErrorPages for a cloud endpoint, whose URL is known already.
+func setEndpointPages(row *store.CloudEndpoint, pages *[]resource.ErrorPage, m *resource.MaintenanceUpdate) error {
+	if err := setErrorPages(&row.Pages, pages, m); err != nil || row.Pages.Empty() {
+		return err
+	}
+	return errorpage.CheckURL(row.URL())
+}
+
 // showErrorPages gives zero values for what was never set: then the API shows what clients of
 // ngrok's expect, and nothing more.
 func showErrorPages(of postern.ErrorPages) ([]resource.ErrorPage, resource.Maintenance) {
