@@ -3,7 +3,6 @@ package chisel
 import (
 	"io"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -157,21 +156,15 @@ func (s *stream) Read(p []byte) (int, error) {
 	defer s.mu.Unlock()
 	s.begin()
 	for {
-		switch {
-		case s.why != nil:
-			return 0, s.why
-		case s.closed:
-			return 0, net.ErrClosed
-		case s.readBy.passed:
-			return 0, os.ErrDeadlineExceeded
-		case len(s.unread) > 0:
+		if len(s.unread) > 0 && s.readStops() == nil {
 			n := copy(p, s.unread)
 			if s.unread = s.unread[n:]; len(s.unread) == 0 {
 				s.turn.Broadcast()
 			}
 			return n, nil
-		case s.readError != nil:
-			return 0, s.readError
+		}
+		if err := s.readFails(); err != nil {
+			return 0, err
 		}
 		s.turn.Wait()
 	}
@@ -185,18 +178,10 @@ func (s *stream) Write(p []byte) (int, error) {
 	s.begin()
 	total := 0
 	for {
-		switch {
-		case s.why != nil:
-			return total, s.why
-		case s.closed:
-			return total, net.ErrClosed
-		case s.half.asked:
-			return total, io.ErrClosedPipe
-		case s.writeError != nil:
-			return total, s.writeError
-		case s.writeBy.passed:
-			return total, os.ErrDeadlineExceeded
-		case len(p) == 0:
+		if err := s.writeFails(); err != nil {
+			return total, err
+		}
+		if len(p) == 0 {
 			return total, nil
 		}
 		if s.short(p) {

@@ -18,7 +18,7 @@ func (s *stream) Pour(take func([]byte) bool) error {
 		case s.pouring: // it must be over before we are
 		case s.pour == nil:
 			return nil
-		case len(s.unread) > 0 && s.why == nil && !s.closed && !s.readBy.passed:
+		case len(s.unread) > 0 && s.readStops() == nil:
 			s.pourOn()
 			s.turn.Broadcast() // run waits, too
 			continue
@@ -32,8 +32,8 @@ func (s *stream) Pour(take func([]byte) bool) error {
 	}
 }
 
-// readFails tells why nothing can be read now that nothing is unread. mu is held.
-func (s *stream) readFails() error {
+// readStops tells why not even what is unread can be read now. mu is held.
+func (s *stream) readStops() error {
 	switch {
 	case s.why != nil:
 		return s.why
@@ -41,6 +41,14 @@ func (s *stream) readFails() error {
 		return net.ErrClosed
 	case s.readBy.passed:
 		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// readFails tells why nothing can be read now that nothing is unread. mu is held.
+func (s *stream) readFails() error {
+	if err := s.readStops(); err != nil {
+		return err
 	}
 	return s.readError
 }
@@ -101,12 +109,16 @@ func (s *stream) writeFails() error {
 	return nil
 }
 
+// onePacket is the most that x/crypto/ssh sends in one packet: what is drawn beyond it
+// would wait for a second one.
+const onePacket = 32 << 10
+
 // drawOnce sends what draw gives. mu is held, and given up meanwhile.
 func (s *stream) drawOnce() {
 	out, fill := slabs.Get().(*slab), s.draw
 	s.drawing = true
 	s.mu.Unlock()
-	n := fill(out[:32<<10])
+	n := fill(out[:onePacket])
 	s.mu.Lock()
 	s.drawing = false
 	if n == 0 {

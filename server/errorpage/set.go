@@ -146,27 +146,14 @@ func (s *Set) addMaintenance(m postern.Maintenance) error {
 	}
 	var rules []access.Rule
 	for _, text := range m.AllowCIDRs {
-		network, err := parseNetwork(text)
-		if err != nil {
-			return err
+		network, ok := access.ParseNetwork(text)
+		if !ok {
+			return postern.Errorf(postern.CodeValueInvalid, "maintenance.allow_cidrs has %q, which is no network such as 192.0.2.0/24 or 2001:db8::/32", postern.Clip(text, mostQuoted))
 		}
 		rules = append(rules, access.Rule{Network: network})
 	}
 	s.allow = access.NewList(rules)
 	return nil
-}
-
-// parseNetwork reads a network or a single address.
-func parseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil || network.Addr().Is4In6() {
-		return netip.Prefix{}, postern.Errorf(postern.CodeValueInvalid, "maintenance.allow_cidrs has %q, which is no network such as 192.0.2.0/24 or 2001:db8::/32", postern.Clip(text, mostQuoted))
-	}
-	return network.Masked(), nil
 }
 
 // Page gives the page for an error: that of its name, else of its status, else of all such

@@ -53,24 +53,10 @@ func (c *config) network(name string, item *node) (access.Rule, *expression.Temp
 		return rule, made
 	}
 	var ok bool
-	if rule.Network, ok = parseNetwork(text); !ok {
+	if rule.Network, ok = access.ParseNetwork(strings.TrimSpace(text)); !ok {
 		c.compiler.report(postern.CodePolicyValueInvalid, item, c.place(name), "%q is not a network such as 192.0.2.0/24 or 2001:db8::/32", clip(text))
 	}
 	return rule, nil
-}
-
-// parseNetwork reads a network, or an address alone.
-func parseNetwork(text string) (netip.Prefix, bool) {
-	text = strings.TrimSpace(text)
-	if addr, err := netip.ParseAddr(text); err == nil {
-		addr = addr.Unmap()
-		return netip.PrefixFrom(addr, addr.BitLen()), addr.Zone() == ""
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	return network, !network.Addr().Is4In6()
 }
 
 type restriction struct {
@@ -143,7 +129,7 @@ func (a *restriction) fill(e *Evaluation) (*access.List, error) {
 		if err != nil {
 			return nil, err
 		}
-		network, ok := parseNetwork(text)
+		network, ok := access.ParseNetwork(strings.TrimSpace(text))
 		if !ok {
 			return nil, postern.Errorf(postern.CodePolicyFailed, "the policy has %q for a network", clip(text))
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/internal/allow"
+	"github.com/postern-dev/postern/server/access"
 	"github.com/postern-dev/postern/server/store"
 )
 
@@ -261,13 +262,9 @@ func readNetworks(field string, texts []string) ([]netip.Prefix, error) {
 	}
 	var all []netip.Prefix
 	for _, text := range texts {
-		network, err := netip.ParsePrefix(text)
-		if addr, single := netip.ParseAddr(text); single == nil && addr.Zone() == "" {
-			addr = addr.Unmap()
-			network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
+		network, ok := access.ParseNetwork(text)
 		switch {
-		case err != nil || network.Addr().Is4In6():
+		case !ok:
 			return nil, postern.Errorf(postern.CodeValueInvalid, "the field %q has %q; write a network such as 10.1.0.0/16 or fd00::/8", field, clip(text))
 		case network != network.Masked():
 			return nil, postern.Errorf(postern.CodeValueInvalid, "the field %q has %s, which is not given by its first address; write %s", field, network, network.Masked())

@@ -108,11 +108,8 @@ func (n Networks) list() (*access.List, error) {
 }
 
 func parseNetwork(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
-	}
-	network, err := netip.ParsePrefix(text)
-	if err != nil {
+	network, ok := access.ParseNetwork(text)
+	if !ok {
 		return network, postern.Errorf(postern.CodeConfigInvalid, "%q is neither an address nor a network such as 192.0.2.0/24", text)
 	}
 	return network.Masked(), nil
