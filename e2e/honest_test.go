@@ -138,6 +138,23 @@ func (h *honest) calm(during string) latency {
 	return h.lap(during)
 }
 
+// troubleTries is how often visitors may suffer before it is the server's fault, and not
+// that of a machine with something else to do for a moment.
+const troubleTries = 3
+
+// bears makes trouble, and complains if visitors suffer each time.
+func (h *honest) bears(during string, calm latency, trouble func()) {
+	h.t.Helper()
+	var now latency
+	for range troubleTries {
+		trouble()
+		if now = h.lap(during); !now.suffers(calm) {
+			return
+		}
+	}
+	h.t.Errorf("%s: honest visitors wait %v, and that each of %d times; %v before", during, now, troubleTries, calm)
+}
+
 func (h *honest) end() {
 	select {
 	case <-h.stop:
