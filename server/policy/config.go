@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -204,24 +203,6 @@ func (c *config) templateOf(name string, n *node) *expression.Template {
 	}
 	return made
 }
-
-// pattern reads a regular expression (RE2).
-func (c *config) pattern(name string) *regexp.Regexp {
-	text := c.text(name, "")
-	if len(text) > mostPattern {
-		c.fault(name, "it has %d bytes, at most %d are allowed", len(text), mostPattern)
-		return nil
-	}
-	made, err := regexp.Compile(text)
-	if err != nil {
-		c.fault(name, "%q is no regular expression in RE2's syntax: %v", clip(text), err)
-		return nil
-	}
-	return made
-}
-
-// mostPattern bounds a regular expression's text.
-const mostPattern = 1000
 
 // named reads an object of names and templates, such as headers.
 func (c *config) named(name string, most int) []namedTemplate {

@@ -3,7 +3,6 @@ package policy
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/postern-dev/postern"
@@ -30,7 +29,7 @@ func redirect() kind {
 }
 
 type redirection struct {
-	from    *regexp.Regexp
+	from    *urlPattern
 	to      *expression.Template
 	status  int
 	headers []namedTemplate
@@ -65,7 +64,7 @@ func urlRewrite() kind {
 }
 
 type rewriting struct {
-	from *regexp.Regexp
+	from *urlPattern
 	to   *expression.Template
 }
 
@@ -94,18 +93,22 @@ func (a *rewriting) run(e *Evaluation) (Verdict, error) {
 }
 
 // rewrite gives what becomes of the request's whole URL. What the pattern's groups have
-// found stands in the text as $1; expressions are filled in before. found is false where
-// the pattern does not fit.
-func (e *Evaluation) rewrite(from *regexp.Regexp, to *expression.Template) (text string, found bool, err error) {
+// found stands in the text as $1; expressions are filled in before, in both. found is false
+// where the pattern does not fit.
+func (e *Evaluation) rewrite(from *urlPattern, to *expression.Template) (text string, found bool, err error) {
 	text, err = e.fill(to)
-	if err != nil || from == nil || from.String() == "" {
+	if err != nil || from == nil {
 		return text, err == nil, err
 	}
+	pattern, err := from.of(e)
+	if err != nil || pattern == nil {
+		return "", false, err
+	}
 	whole := e.wholeURL()
-	if !from.MatchString(whole) {
+	if !pattern.MatchString(whole) {
 		return "", false, nil
 	}
-	return from.ReplaceAllString(whole, text), true, nil
+	return pattern.ReplaceAllString(whole, text), true, nil
 }
 
 // wholeURL is the request's URL as the visitor typed it.

@@ -1,0 +1,66 @@
+package policy
+
+import (
+	"regexp"
+
+	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/server/policy/expression"
+)
+
+// mostPattern bounds a regular expression's text.
+const mostPattern = 1000
+
+// urlPattern is a regular expression that URLs are held to. What ${…} stands for is put in
+// before it is read as one.
+type urlPattern struct {
+	fixed *regexp.Regexp       // nil: it depends on the exchange
+	text  *expression.Template // with expressions, where fixed is nil
+}
+
+// pattern reads a regular expression (RE2); nil where it is missing or empty.
+func (c *config) pattern(name string) *urlPattern {
+	text := c.template(name)
+	if text == nil {
+		return nil
+	}
+	constant, known := text.Constant()
+	switch {
+	case !known:
+		return &urlPattern{text: text}
+	case constant == "":
+		return nil
+	}
+	fixed, err := compileURLPattern(constant)
+	if err != nil {
+		c.fault(name, "%s", err.Message)
+	}
+	return &urlPattern{fixed: fixed}
+}
+
+func compileURLPattern(text string) (*regexp.Regexp, *postern.Error) {
+	if len(text) > mostPattern {
+		return nil, postern.Errorf(postern.CodePolicyFailed, "a regular expression of %d bytes; at most %d are allowed", len(text), mostPattern)
+	}
+	made, err := regexp.Compile(text)
+	if err != nil {
+		return nil, postern.Errorf(postern.CodePolicyFailed, "%q is no regular expression in RE2's syntax: %v", clip(text), err)
+	}
+	return made, nil
+}
+
+// of is the expression for an exchange; nil where it comes out empty, for what is not there
+// fits nothing.
+func (p *urlPattern) of(e *Evaluation) (*regexp.Regexp, error) {
+	if p.fixed != nil {
+		return p.fixed, nil
+	}
+	text, err := e.fill(p.text)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	made, problem := compileURLPattern(text)
+	if problem != nil {
+		return nil, problem
+	}
+	return made, nil
+}
