@@ -113,7 +113,7 @@ func (d *datagramPort) connect(s *flowStream, source netip.AddrPort, first []byt
 		return refusal
 	}
 	header := link.Header{ClientAddr: source, Scheme: postern.UDP}
-	s.metered, s.end, err = e.openStream(s.route, nil, header, &s.visit, func(route.Member) []byte { return first })
+	s.metered, s.end, err = e.openStream(passage{to: s.route}, header, &s.visit, func(route.Member) []byte { return first })
 	switch {
 	case limited(err):
 		e.flowLimited(source, s.route, postern.AsError(err))

@@ -9,7 +9,6 @@ import (
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/link"
 	"github.com/postern-dev/postern/relay"
-	"github.com/postern-dev/postern/server/policy"
 	"github.com/postern-dev/postern/server/quota"
 	"github.com/postern-dev/postern/server/route"
 )
@@ -35,7 +34,7 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		return
 	}
 	n := &ending{edge: e, v: v, route: r}
-	to, program, refusal := e.judge(v, r, n)
+	through, refusal := e.judge(v, r, n)
 	if n.unended(conn, passthrough) && refusal == nil {
 		refusal = postern.AsError(n.end(nil))
 	}
@@ -53,12 +52,13 @@ func (e *Edge) tunnel(v *visitor, conn relay.Conn, first []byte, r *route.Route,
 		v.abort(refusal)
 		return
 	}
+	to := through.to
 	if to != r {
 		v.forwarded = to
 		passthrough = to.URL.Scheme == postern.TLS && n.conn == nil
 	}
 	header := link.Header{ClientAddr: v.client, Scheme: to.URL.Scheme, PassthroughTLS: passthrough}
-	s, end, err := e.openStream(to, program, header, &visit, func(m route.Member) []byte {
+	s, end, err := e.openStream(through, header, &visit, func(m route.Member) []byte {
 		return append(e.proxyHeader(v, m), first...)
 	})
 	if limited(err) {
@@ -91,20 +91,21 @@ func (e *Edge) beginRelay() bool {
 	return true
 }
 
-// openStream opens a stream to the best member, or to the next one where the link
-// could not take it, or its credential is at a limit: of those that there are, and then
-// of those that come within route.ReturnTime. first makes the bytes that travel with the
-// open. visit gets its place at the member's credential. Members with another policy than
-// program, which has let the connection pass, are not asked.
+// openStream opens a stream to the member whose policy was asked, else to the best one, or
+// to the next one where the link could not take it, or its credential is at a limit: of
+// those that there are, and then of those that come within route.ReturnTime. first makes
+// the bytes that travel with the open. visit gets its place at the member's credential.
+// Members with another policy than that which has let the connection pass are not asked.
 func (e *Edge) openStream(
-	r *route.Route, program *policy.Program, h link.Header, visit *quota.Visit, first func(route.Member) []byte,
+	through passage, h link.Header, visit *quota.Visit, first func(route.Member) []byte,
 ) (s *metered, end func(ok bool), err error) {
+	r := through.to
 	ctx, cancel := context.WithTimeout(e.ctx, e.live.Load().Timeouts.Open)
 	defer cancel()
 	var tried []route.Member
 	try := func(m route.Member) (over bool) {
 		tried = append(tried, m)
-		if !m.Policy().Same(program) {
+		if !m.Policy().Same(through.program) {
 			err = either[error](err, postern.Errorf(postern.CodeEndpointOffline, "the endpoint %s is offline", r.URL))
 			return false
 		}
@@ -122,6 +123,9 @@ func (e *Edge) openStream(
 		}
 		busy(reachable(err))
 		return !unsent(err)
+	}
+	if m := through.first; m != nil && try(m) {
+		return s, end, err
 	}
 	for {
 		m, none := r.Owner.Pick(func(m route.Member) bool { return slices.Contains(tried, m) })
