@@ -56,6 +56,7 @@ func (c *compiler) compile(text string) {
 		c.report(postern.CodePolicySyntax, document, "", "a policy is an object whose keys are phases, such as %s", OnHTTPRequest)
 		return
 	}
+	modernize(document)
 	for _, f := range document.fields {
 		c.phase(f)
 	}
