@@ -56,38 +56,3 @@ func (p Problems) err() error {
 
 // clip shortens text from outside for a message.
 func clip(text string) string { return postern.Clip(text, 80) }
-
-// nearest finds the candidate that a typing error of key most likely meant; "" when
-// none is close.
-func nearest(key string, candidates []string) string {
-	best, least := "", len(key)/3+2
-	for _, candidate := range candidates {
-		if d := distance(key, candidate, least); d < least {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's, in bytes; limit cuts hopeless pairs short.
-func distance(a, b string, limit int) int {
-	if len(a) > 64 || len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}

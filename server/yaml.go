@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // parse lays a file over c. It walks the syntax tree itself instead of decoding
@@ -140,7 +142,7 @@ func (r *reader) unknown(key string, node ast.Node) {
 			candidates = append(candidates, section)
 		}
 	}
-	if near := nearest(key, candidates); near != "" {
+	if near := nearest.Of(key, candidates); near != "" {
 		r.problems.add(r.at(node), "%s is not a key of the configuration; did you mean %s?", clip(key), near)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // Config is what one or more files say. Zero values were not set.
@@ -156,7 +157,7 @@ func (c *Config) Select(names []string) ([]Endpoint, error) {
 
 func (c *Config) undefined(name string) error {
 	text := "Tunnel '%s' is not defined in the config files.\nTunnels available: %s\nConfig files read: [%s]"
-	if near := Nearest(name, c.names()); near != "" {
+	if near := nearest.Of(name, c.names()); near != "" {
 		return postern.Errorf(postern.CodeConfigInvalid, text+"\nDid you mean %s?", clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "), near)
 	}
 	return postern.Errorf(postern.CodeConfigInvalid, text, clip(name), strings.Join(c.names(), ", "), strings.Join(c.Files, " "))

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/postern-dev/postern"
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // agentKeys are the keys of the agent itself: at the root in versions 1 and 2, below
@@ -178,7 +179,7 @@ func (r *reader) warn(e entry, why string) {
 // unknown passes a key over with a warning, as old agents did: files that worked for
 // years must not stop an agent. What may be meant to guard an endpoint is refused.
 func (r *reader) unknown(e entry, known []string, guards bool) error {
-	near := Nearest(e.key, known)
+	near := nearest.Of(e.key, known)
 	switch {
 	case near == "":
 		r.warn(e, "is not understood and has no effect")

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/postern-dev/postern"
-	"github.com/postern-dev/postern/agent/config"
 	"github.com/postern-dev/postern/agent/console"
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // printError writes a failure the way people and scripts know it from ngrok:
@@ -63,7 +63,7 @@ func flagError(command *cobra.Command, err error) error {
 			owners = append(owners, other.Name())
 		}
 	}
-	switch near := config.Nearest(name, known); {
+	switch near := nearest.Of(name, known); {
 	case len(owners) > 0:
 		text += fmt.Sprintf("\n%q has no such flag; %s has", command.CommandPath(), strings.Join(owners, ", "))
 	case near != "" && near[:1] == name[:1]: // anything else is far-fetched
@@ -84,7 +84,7 @@ func subcommandOnly(command *cobra.Command, args []string) error {
 			known = append(known, child.Name())
 		}
 	}
-	near := config.Nearest(args[0], known)
+	near := nearest.Of(args[0], known)
 	switch {
 	case command.HasParent():
 	case near == "" && strings.ContainsAny(args[0], ".:/"), args[0] == "localhost":

@@ -34,6 +34,7 @@ func foundations() []room {
 		{path: "internal/run", level: 1},
 		{path: "internal/disk", level: 1},
 		{path: "internal/ledger", level: 0},
+		{path: "internal/nearest", level: 0},
 		{path: "internal/nesting", level: 0},
 		{path: "internal/memory", level: 1},
 		{path: "internal/idn", level: 1},

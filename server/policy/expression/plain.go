@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/common/types"
+
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // inPlain says what CEL says, for those who do not know it.
@@ -58,7 +60,7 @@ func plainGrammar(message string) string {
 // unknownField is for fields of what stands in lists and maps: cookies and extensions.
 func unknownField(name string) string {
 	for _, of := range []string{"Cookie", "Extension"} {
-		if near := nearest(name, known().structures[of].fieldNames()); near != "" {
+		if near := nearest.Of(name, known().structures[of].fieldNames()); near != "" {
 			return fmt.Sprintf("there is no field %s; did you mean %s?", name, near)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
+
+	"github.com/postern-dev/postern/internal/nearest"
 )
 
 // Problem is why an expression cannot be compiled, and what to write instead where that
@@ -55,7 +57,7 @@ func isNamePart(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode
 
 func (r *resolver) failField(e ast.Expr, of *structure, name string) {
 	hint := ""
-	if near := nearest(name, of.fieldNames()); near != "" {
+	if near := nearest.Of(name, of.fieldNames()); near != "" {
 		hint = fmt.Sprintf("; did you mean %s.%s?", of.path, near)
 	} else {
 		hint = "; there are " + strings.Join(of.fieldNames(), ", ")
@@ -72,7 +74,7 @@ func (r *resolver) unknownName(name string) string {
 	if name == "time" {
 		return "time has one field, time.now"
 	}
-	if near := nearest(name, append(namespaces(), r.schema.names(r.phase)...)); near != "" {
+	if near := nearest.Of(name, append(namespaces(), r.schema.names(r.phase)...)); near != "" {
 		return fmt.Sprintf("there is no %s; did you mean %s?", name, near)
 	}
 	if slices.Contains(functionNames(), name) || isNamespace(name) {
@@ -82,7 +84,7 @@ func (r *resolver) unknownName(name string) string {
 }
 
 func unknownFunction(name string) string {
-	if near := nearest(name, functionNames()); near != "" {
+	if near := nearest.Of(name, functionNames()); near != "" {
 		return fmt.Sprintf("there is no function %s; did you mean %s?", name, near)
 	}
 	return fmt.Sprintf("there is no function %s; docs/policy-expressions.md lists those that there are", name)
