@@ -161,26 +161,12 @@ func echoOverTLS(t *testing.T, s *server, name string, pool *x509.CertPool) {
 
 // A TCP endpoint keeps half-closed connections open in the other direction.
 func TestTCPHalfClose(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				all, err := io.ReadAll(conn)
-				fmt.Fprintf(conn, "%d bytes, %v", len(all), err)
-			}()
-		}
-	}()
+	counts := tcpService(t, func(conn net.Conn) {
+		all, err := io.ReadAll(conn)
+		fmt.Fprintf(conn, "%d bytes, %v", len(all), err)
+	})
 	s := startServer(t)
-	_, url := s.agent("tcp", listener.Addr().String())
+	_, url := s.agent("tcp", counts)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(url, "tcp://"))
 	conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 	if err != nil {

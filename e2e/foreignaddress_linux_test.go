@@ -119,22 +119,8 @@ func TestAddressesOfForeignVisitors(t *testing.T) {
 // restrictsPort has a tcp endpoint open to the office alone.
 func (s *server) restrictsPort(t *testing.T, office, street *foreign) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "hello")
-			_ = conn.Close()
-		}
-	}()
-	s.agent("tcp", listener.Addr().String(), "--remote-addr", fmt.Sprintf("tcp.%s:%d", domain, s.TCPFirst), "--cidr-allow", "10.8.1.0/24")
+	greets := tcpService(t, func(conn net.Conn) { _, _ = io.WriteString(conn, "hello") })
+	s.agent("tcp", greets, "--remote-addr", fmt.Sprintf("tcp.%s:%d", domain, s.TCPFirst), "--cidr-allow", "10.8.1.0/24")
 	for _, c := range []struct {
 		from *foreign
 		want string

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -373,7 +372,7 @@ func TestMutualTLSOfAnEndpointThatReturns(t *testing.T) {
 // What is written down of whom: of those let in and of those refused.
 func TestMutualTLSIsLogged(t *testing.T) {
 	ours := newClients(t)
-	lines := &lockedText{}
+	lines := new(lockedBuffer)
 	s := start(t, func(c *config) { c.AccessLog = slog.New(slog.NewJSONHandler(lines, nil)) })
 	s.guarded("app", s.upstream(func(http.ResponseWriter, *http.Request) {}), withCAs(ours))
 	get(t, s.showing("h2", ours.client(t, 0xabc)), "https://app."+domain+"/")
@@ -381,22 +380,4 @@ func TestMutualTLSIsLogged(t *testing.T) {
 	for _, want := range []string{`"client_cert_serial":"0abc"`, `"client_cert_verified":true`, `"error_code":"ERR_POSTERN_312"`} {
 		eventually(t, want, func() bool { return strings.Contains(lines.String(), want) })
 	}
-}
-
-// lockedText is what a log was written to.
-type lockedText struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
