@@ -74,6 +74,9 @@ func headFacts(h Head, name string) any {
 	case "trailers":
 		return map[string][]string{} // they come when a program has long decided
 	case "content_length":
+		if h.Length() < 0 {
+			return nil // nobody knows it yet
+		}
 		return h.Length()
 	case "content_type":
 		return mediaFacts(h.Get("Content-Type"))
@@ -123,11 +126,15 @@ func listed(values []string) []string {
 	return all
 }
 
-// mediaFacts is a media type: its text, and its parameters.
+// mediaFacts is a header that names a media type: its text is the type alone, as types are
+// compared.
 type mediaFacts string
 
 // Text implements expression.Text.
-func (f mediaFacts) Text() string { return string(f) }
+func (f mediaFacts) Text() string {
+	kind, _, _ := strings.Cut(string(f), ";")
+	return strings.ToLower(strings.TrimSpace(kind))
+}
 
 // Field implements expression.Object.
 func (f mediaFacts) Field(name string) any {

@@ -41,3 +41,13 @@ func FuzzPlainPath(f *testing.F) {
 		}
 	})
 }
+
+// A length that is not known is absent: it is less than nothing otherwise, and fits any limit.
+func TestUnknownLengthIsAbsent(t *testing.T) {
+	if length := headFacts(kept{length: -1}, "content_length"); length != nil {
+		t.Errorf("%v", length)
+	}
+	if length := headFacts(kept{}, "content_length"); length != int64(0) {
+		t.Errorf("no body: %v", length)
+	}
+}

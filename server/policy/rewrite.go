@@ -10,7 +10,7 @@ import (
 )
 
 // redirect sends the visitor to another URL. With a pattern, only URLs that fit it: then
-// the rules behind go on for the others.
+// the rules behind go on for the others. Nobody is sent to where they are.
 func redirect() kind {
 	return kind{
 		name: "redirect", phases: inRequest,
@@ -37,7 +37,7 @@ type redirection struct {
 
 func (a *redirection) run(e *Evaluation) (Verdict, error) {
 	to, found, err := e.rewrite(a.from, a.to)
-	if err != nil || !found {
+	if err != nil || !found || to == e.wholeURL() {
 		return Verdict{}, err
 	}
 	if strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -56,7 +56,6 @@ func urlRewrite() kind {
 	return kind{
 		name: "url-rewrite", phases: inRequest,
 		build: func(c *config) action {
-			c.require("from")
 			c.require("to")
 			return &rewriting{c.pattern("from"), c.template("to")}
 		},
