@@ -222,6 +222,10 @@ var tricks = []struct {
 	{"CONNECT to a path", "prefix", "CONNECT /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
 	{"CONNECT to an open path", "prefix", "CONNECT / HTTP/1.1\r\nHost: H\r\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
 	{"a chunk's size of two digits before a lone LF", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTransfer-Encoding: chunked\r\n\r\n00\n\r\nGET /admin HTTP/1.1\r\nHost: H\r\n\r\n", 400},
+	{"a cookie behind the body", "cookie", "POST / HTTP/1.1\r\nHost: H\r\nTrailer: Cookie\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nCookie: role=admin\r\n\r\n", 400},
+	{"another target behind the body", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTrailer: X-Original-URL\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Original-URL: /admin\r\n\r\n", 400},
+	{"another target with an underscore behind the body", "prefix", "POST / HTTP/1.1\r\nHost: H\r\nTrailer: X_Rewrite_Url\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX_Rewrite_Url: /admin\r\n\r\n", 400},
+	{"another method behind the body", "method", "POST / HTTP/1.1\r\nHost: H\r\nTrailer: X-HTTP-Method-Override\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-HTTP-Method-Override: DELETE\r\n\r\n", 400},
 }
 
 // Nothing that is smuggled into a request over HTTP/1.1 gets past a policy.

@@ -99,6 +99,11 @@ func (e *Evaluation) overrideDoubt(what string, overrides func(name string) bool
 			return what + ", which some services take from " + name
 		}
 	}
+	for _, trailer := range e.request.Trailers() { // to some services they are headers that come late
+		if overrides(trailer) {
+			return what + ", which some services take from " + trailer + " behind the body"
+		}
+	}
 	return ""
 }
 

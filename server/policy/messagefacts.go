@@ -37,6 +37,7 @@ func (f requestFacts) Field(name string) any {
 	case "content_encoding":
 		f.doubt(f.headerDoubt("Content-Encoding"))
 	case "cookies":
+		f.doubt(f.headerDoubt("Cookie"))
 		return cookieFacts(sentCookies, r.Values("Cookie"))
 	case "ts":
 		return messageTimes{f.subject.Started}
