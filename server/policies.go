@@ -55,7 +55,7 @@ const bodyMemory = 256 << 20
 // policyWorld is what policies may use of the server.
 func (s *Server) policyWorld() policy.World {
 	w := policy.World{
-		Logger: s.log, Secret: newPolicySecrets(s.service.SecretValue).get, Log: newPolicyLog(s.log, s.registry).write, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
+		Secret: newPolicySecrets(s.service.SecretValue).get, Log: newPolicyLog(s.log, s.registry).write, Addresses: s.doors.List, Calls: s.outcalls, Bodies: body.NewEncoders(body.NewBudget(bodyMemory)),
 		Signer: s.sealing, Passwords: password.New(password.Ordinary()),
 	}
 	if s.places != nil {

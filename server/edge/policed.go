@@ -102,14 +102,19 @@ func (p *policed) End(x *Exchange) {
 	}
 }
 
+// answerOf is what becomes of an exchange by what a policy says.
 func answerOf(v policy.Verdict, err error) (*Answer, error) {
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, discreetly(err)
 	case v.Decision == policy.Close:
 		return nil, ErrHangUp
 	case v.Decision == policy.Respond:
-		return &Answer{Status: v.Answer.Status, Header: v.Answer.Header, Body: v.Answer.Body, Failure: v.Answer.Failure}, nil
+		answer := &Answer{Status: v.Answer.Status, Header: v.Answer.Header, Body: v.Answer.Body}
+		if v.Answer.Failure != nil {
+			answer.Failure = discreet(v.Answer.Failure)
+		}
+		return answer, nil
 	}
 	return nil, nil
 }

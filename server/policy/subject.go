@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"io"
 	"iter"
-	"log/slog"
 	"net/netip"
 	"time"
 
@@ -124,8 +123,6 @@ type World struct {
 	Signer gate.Signer
 	// Passwords compares passwords with hashes; nil: each action does for itself.
 	Passwords gate.Passwords
-	// Logger is told of evaluations that fail.
-	Logger *slog.Logger
 }
 
 // bodies is what changes bodies.
