@@ -185,6 +185,7 @@ func (c *compiler) expressions(p phase, where string, n *node) (all []condition)
 			c.reportExpression(item, at, problem)
 			continue
 		}
+		c.reads(item, at, made.Reads())
 		all = append(all, condition{text: item.text, Expression: made})
 	}
 	return all

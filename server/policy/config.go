@@ -201,6 +201,7 @@ func (c *config) templateOf(name string, n *node) *expression.Template {
 		c.compiler.reportExpression(n, c.place(name), problem)
 		return nil
 	}
+	c.compiler.reads(n, c.place(name), made.Reads())
 	return made
 }
 

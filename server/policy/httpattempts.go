@@ -42,6 +42,7 @@ func (c *config) retryCondition(name string) *expression.Expression {
 		c.compiler.reportExpression(n, c.place(name), problem)
 		return nil
 	}
+	c.compiler.reads(n, c.place(name), made.Reads())
 	return made
 }
 

@@ -169,6 +169,13 @@ func (f cookieFact) Field(name string) any {
 		return f.HttpOnly
 	case "same_site":
 		return given([...]string{"", "", "lax", "strict", "none"}[f.SameSite])
+	case "unparsed_attributes":
+		all := make(map[string]string, len(f.Unparsed))
+		for _, attribute := range f.Unparsed {
+			key, value, _ := strings.Cut(attribute, "=")
+			all[key] = value
+		}
+		return all
 	}
 	return nil
 }

@@ -72,6 +72,9 @@ func (c *compiler) report(code postern.Code, n *node, where, format string, args
 
 // warn adds a warning about the text at n.
 func (c *compiler) warn(n *node, where, format string, args ...any) {
+	if len(c.program.warnings) == mostProblems {
+		return
+	}
 	w := Problem{Message: fmt.Sprintf(format, args...)}
 	if !c.fromOptions { // that text nobody has seen
 		w.Line, w.Column, w.Where = n.line, n.column, where

@@ -14,6 +14,7 @@ type Program struct {
 	needs  Needs
 	used   []kind // by phases behind that of requests, each once
 
+	asksResults  bool // some expression looks at what actions have found
 	endsTLS      bool
 	showsServers bool
 	tlsAt        int // how many rules for connections there are up to the last one that ends TLS

@@ -57,6 +57,7 @@ func (c *config) keys(name string) []*expression.Template {
 			c.compiler.reportExpression(item, c.place(name), problem)
 			continue
 		}
+		c.compiler.reads(item, c.place(name), made.Reads())
 		all = append(all, made)
 	}
 	return all

@@ -58,6 +58,7 @@ func (c *config) value(name string, n *node, depth int) value {
 			c.compiler.reportExpression(n, c.place(name), problem)
 			return nil
 		}
+		c.compiler.reads(n, c.place(name), made.Reads())
 		return func(e *Evaluation) (any, error) { return made.Value(&e.scope) }
 	case isList:
 		items := make([]value, len(n.items))

@@ -69,6 +69,27 @@ func (f certificateFacts) Field(name string) any {
 		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Raw}))
 	case "validity":
 		return validityFacts(f)
+	case "extensions":
+		all := make([]expression.Object, len(f.Extensions))
+		for i := range f.Extensions {
+			all[i] = extensionFacts(f.Extensions[i])
+		}
+		return all
+	}
+	return nil
+}
+
+type extensionFacts pkix.Extension
+
+// Field implements expression.Object.
+func (f extensionFacts) Field(name string) any {
+	switch name {
+	case "id":
+		return f.Id.String()
+	case "critical":
+		return f.Critical
+	case "value":
+		return f.Value
 	}
 	return nil
 }

@@ -19,7 +19,13 @@ type Expression struct {
 	text    string
 	info    *ast.SourceInfo
 	bounded bool // its size bounds what it may take
+	reads   []string
 }
+
+// Reads are the variables that the expression names, and their fields with dots: conn,
+// conn.tls and conn.tls.sni. What it only asks has() about is none of them, and neither is
+// what can be told only once it is evaluated, such as vars.x.
+func (x *Expression) Reads() []string { return x.reads }
 
 // Compile compiles what is true or false. What only turns out to be something else when
 // it is evaluated, like a variable of vars, fails then.
@@ -80,7 +86,7 @@ func compile(p Phase, text string, retry bool) (x *Expression, result *types.Typ
 	if problem := r.checkKeys(checked.NativeRep()); problem != nil {
 		return nil, nil, problem
 	}
-	x = &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded()}
+	x = &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded(), reads: r.reads}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns())}
 	if !x.bounded {
 		options = append(options, cel.CostLimit(mostCost), cel.CostTracking(costs{}), cel.MemoryTracking(

@@ -1,6 +1,8 @@
 package expression_test
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -65,4 +67,36 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// An expression tells what it reads, and not what it only asks about.
+func TestReads(t *testing.T) {
+	for text, want := range map[string]string{
+		`true`:                                "",
+		`conn.tls.sni == "a"`:                 "conn conn.tls conn.tls.sni",
+		`conn.client_ip == "a"`:               "conn conn.client_ip",
+		`conn.client_ip.is_tor_node`:          "conn conn.client_ip conn.client_ip.is_tor_node",
+		`has(conn.k8s) || vars.x == "y"`:      "conn vars",
+		`!has(actions.ngrok.x)`:               "actions",
+		`["a"].exists(conn_, conn_ == "b")`:   "",
+		`hasReqHeader("x") && req.host == ""`: "req req.host",
+	} {
+		x, problem := expression.Compile(expression.Request, text)
+		if problem != nil {
+			t.Errorf("%s: %s", text, problem)
+			continue
+		}
+		reads := slices.Sorted(slices.Values(x.Reads()))
+		if got := strings.Join(slices.Compact(reads), " "); got != want {
+			t.Errorf("%s reads %q, want %q", text, got, want)
+		}
+	}
+	tmpl, problem := expression.CompileTemplate(expression.Request, "a ${req.method} ${has(req.host)} ${conn.ts.start}")
+	if problem != nil {
+		t.Fatal(problem)
+	}
+	reads := slices.Sorted(slices.Values(tmpl.Reads()))
+	if got := strings.Join(slices.Compact(reads), " "); got != "conn conn.ts conn.ts.start req req.method" {
+		t.Errorf("the template reads %q", got)
+	}
 }

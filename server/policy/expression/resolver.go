@@ -24,6 +24,7 @@ type resolver struct {
 	problem *Problem
 	loops   bool // there is a macro that loops
 	calls   []string
+	reads   []string // variables and their fields
 
 	workedOut bool // there is a regular expression that is no constant
 }
@@ -82,6 +83,8 @@ func (r *resolver) each(all ...ast.Expr) {
 func (r *resolver) name(e ast.Expr) {
 	if name := e.AsIdent(); !r.isName(name) {
 		r.fail(e, "%s", r.unknownName(name))
+	} else if !slices.Contains(r.locals, name) {
+		r.reads = append(r.reads, name)
 	}
 }
 
@@ -103,6 +106,9 @@ func (r *resolver) selection(e ast.Expr, selected bool) {
 		if f == nil {
 			r.failField(e, of, name)
 			return
+		}
+		if !selection.IsTestOnly() {
+			r.reads = append(r.reads, of.path+"."+name)
 		}
 		if f.object != nil && f.object.text && !selected && !selection.IsTestOnly() {
 			e.SetKindCase(r.make.NewSelect(e.ID(), operand, textMark+name))

@@ -64,6 +64,16 @@ func (t *Template) Constant() (string, bool) {
 	return "", false
 }
 
+// Reads is Expression.Reads of all expressions in the text.
+func (t *Template) Reads() (all []string) {
+	for _, p := range t.parts {
+		if p.expression != nil {
+			all = append(all, p.expression.reads...)
+		}
+	}
+	return all
+}
+
 // Text puts the values in. Errors are *Failures. After one that IsAbsent tells, the text
 // is whole, with nothing in the place of what is absent; after others it is empty.
 func (t *Template) Text(s *Scope) (string, error) {
