@@ -28,10 +28,17 @@ func addHeaders() kind {
 type addedHeaders struct{ headers []namedTemplate }
 
 func (a *addedHeaders) run(e *Evaluation) (Verdict, error) {
+	var added map[string]any
+	if e.program.asksResults {
+		added = make(map[string]any, len(a.headers))
+	}
 	for _, h := range a.headers {
 		value, err := e.fill(h.template)
 		if err != nil {
 			return Verdict{}, err
+		}
+		if added != nil {
+			added[strings.ToLower(h.name)] = value
 		}
 		if e.at == expression.Request && strings.EqualFold(h.name, "host") {
 			e.request.SetHost(value)
@@ -39,6 +46,9 @@ func (a *addedHeaders) run(e *Evaluation) (Verdict, error) {
 			continue
 		}
 		e.head().Add(h.name, value)
+	}
+	if added != nil {
+		e.result("add_headers", map[string]any{"headers_added": added})
 	}
 	return Verdict{}, nil
 }
@@ -62,11 +72,18 @@ type removedHeaders struct{ names []string }
 
 func (a *removedHeaders) run(e *Evaluation) (Verdict, error) {
 	head := e.head()
+	removed := []any{}
 	for _, name := range a.names {
+		if e.program.asksResults && len(head.Values(name)) > 0 {
+			removed = append(removed, strings.ToLower(name))
+		}
 		head.Remove(name)
 		if e.at == expression.Request {
 			e.removeAliases(name)
 		}
+	}
+	if e.program.asksResults {
+		e.result("remove_headers", map[string]any{"headers_removed": removed})
 	}
 	return Verdict{}, nil
 }

@@ -43,12 +43,20 @@ func noteEncodings(e *Evaluation) {
 
 func (a *compression) run(e *Evaluation) (Verdict, error) {
 	h := e.response
+	already := len(h.Values("Content-Encoding")) > 0
 	compressed := e.world.bodies().Compress(body.Answer{
 		Method: e.request.Method(), Accept: e.accepted.encodings, Frozen: e.accepted.frozen,
 		Status: h.Status(), Header: h, Length: h.Length(),
 	}, a.offer, h.Body())
 	if compressed != nil {
 		e.setBody(h, body.Changed{ReadCloser: compressed, Length: -1})
+	}
+	if e.program.asksResults {
+		algorithm := ""
+		if !already {
+			algorithm = h.Get("Content-Encoding")
+		}
+		e.result("compress", map[string]any{"already_compressed": already, "negotiated_algorithm": algorithm})
 	}
 	return Verdict{}, nil
 }

@@ -245,8 +245,8 @@ func (e *Evaluation) fill(t *expression.Template) (string, error) {
 	return text, nil
 }
 
-// result keeps what an action has found, as actions.ngrok.<name>.
-func (e *Evaluation) result(name string, value map[string]any) {
+// result keeps what an action has found, as actions.ngrok.<name>: an object.
+func (e *Evaluation) result(name string, value any) {
 	if e.scope.Actions == nil {
 		e.scope.Actions = map[string]any{ngrokResults: map[string]any{}}
 	}

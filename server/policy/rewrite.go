@@ -36,7 +36,7 @@ type redirection struct {
 }
 
 func (a *redirection) run(e *Evaluation) (Verdict, error) {
-	to, found, err := e.rewrite(a.from, a.to)
+	to, found, err := e.rewrite("redirect", a.from, a.to)
 	if err != nil || !found || to == e.wholeURL() {
 		return Verdict{}, err
 	}
@@ -68,7 +68,7 @@ type rewriting struct {
 }
 
 func (a *rewriting) run(e *Evaluation) (Verdict, error) {
-	to, found, err := e.rewrite(a.from, a.to)
+	to, found, err := e.rewrite("url_rewrite", a.from, a.to)
 	if err != nil || !found {
 		return Verdict{}, err
 	}
@@ -93,21 +93,23 @@ func (a *rewriting) run(e *Evaluation) (Verdict, error) {
 
 // rewrite gives what becomes of the request's whole URL. What the pattern's groups have
 // found stands in the text as $1; expressions are filled in before, in both. found is false
-// where the pattern does not fit.
-func (e *Evaluation) rewrite(from *urlPattern, to *expression.Template) (text string, found bool, err error) {
+// where the pattern does not fit. The rules behind find it as actions.ngrok.<result>.
+func (e *Evaluation) rewrite(result string, from *urlPattern, to *expression.Template) (text string, found bool, err error) {
 	text, err = e.fill(to)
-	if err != nil || from == nil {
-		return text, err == nil, err
-	}
-	pattern, err := from.of(e)
-	if err != nil || pattern == nil {
+	if err != nil {
 		return "", false, err
 	}
 	whole := e.wholeURL()
-	if !pattern.MatchString(whole) {
-		return "", false, nil
+	matches := []any{whole}
+	if from != nil {
+		if text, matches, err = from.replace(e, whole, text); err != nil {
+			return "", false, err
+		}
 	}
-	return pattern.ReplaceAllString(whole, text), true, nil
+	if e.program.asksResults {
+		e.result(result, map[string]any{"matches": matches, "url": text})
+	}
+	return text, len(matches) > 0, nil
 }
 
 // wholeURL is the request's URL as the visitor typed it.

@@ -57,7 +57,13 @@ func (t *termination) run(e *Evaluation) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	return Verdict{}, e.endTLS(asked)
+	if err := e.endTLS(asked); err != nil {
+		return Verdict{}, err
+	}
+	if state := e.subject.Connection.TLS(); state != nil {
+		e.result("terminate_tls", tlsFacts{state, e.subject.Connection})
+	}
+	return Verdict{}, nil
 }
 
 // fill gives what is asked of this connection. What comes out empty would be less than was

@@ -64,3 +64,24 @@ func (p *urlPattern) of(e *Evaluation) (*regexp.Regexp, error) {
 	}
 	return made, nil
 }
+
+// mostMatches is how many matches are kept.
+const mostMatches = 100
+
+// replace puts text in the place of all that the expression finds in a URL. matches is that,
+// or the beginning of it, as expressions see a list; where there is none the URL stays.
+func (p *urlPattern) replace(e *Evaluation, whole, text string) (replaced string, matches []any, err error) {
+	pattern, err := p.of(e)
+	if err != nil || pattern == nil {
+		return whole, []any{}, err
+	}
+	found := pattern.FindAllString(whole, mostMatches)
+	matches = make([]any, len(found))
+	for i := range found {
+		matches[i] = found[i]
+	}
+	if len(found) == 0 {
+		return whole, matches, nil
+	}
+	return pattern.ReplaceAllString(whole, text), matches, nil
+}
