@@ -50,7 +50,6 @@ type Exchange struct {
 	followers []follower
 	begun     bool // followers were asked for
 	reach     int  // how many of them get the answer, from the visitor's side
-	answered  bool // by one of them
 	request   Request
 	response  Response
 	picked    route.Member                  // to be tried first

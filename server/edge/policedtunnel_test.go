@@ -28,20 +28,11 @@ func TestPoliciesOfATCPPool(t *testing.T) {
 			s := start(t, func(c *config) {
 				c.Policy.Log = func(_ context.Context, l policy.Logged) { judged, by = l.Metadata["judged"], l.Metadata["by"] }
 			})
-			members, number := make([]*member, 2), ports.For(t, 1).First
-			for i, text := range texts {
-				m := newMember("")
-				m.addr = s.upstream(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, string(m.id)) })
-				if members[i] = m; text != "" {
-					m.policy = compiled(t, postern.TCP, text)
-				}
-			}
-			must(t, s.edge.OpenPort(postern.TCP, uint16(number)))
-			s.policedPool(fmt.Sprintf("tcp://tcp.%s:%d", domain, number), members...)
+			members, addr := s.tcpPool(texts)
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			for range 10 {
 				judged, by = "", ""
-				_, served := get(t, client, fmt.Sprintf("http://127.0.0.1:%d/", number))
+				_, served := get(t, client, "http://"+addr)
 				if judged != "" && judged != served {
 					t.Errorf("the policy %q of %s was asked, and %s serves the connection", by, judged, served)
 				}
@@ -53,4 +44,50 @@ func TestPoliciesOfATCPPool(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A member whose link fails has its connections go to one with the same policy, and to
+// none with another: that was not asked.
+func TestPoliciesOfATCPPoolThatFails(t *testing.T) {
+	const told = `on_tcp_connect: [{actions: [{type: set-vars, config: {vars: [{by: "%s"}]}}]}]`
+	for name, row := range map[string]struct {
+		texts [2]string
+		got   int64 // of 10 connections, by the second member
+	}{
+		"the same":  {[2]string{fmt.Sprintf(told, "both"), fmt.Sprintf(told, "both")}, 10},
+		"different": {[2]string{fmt.Sprintf(told, "one"), fmt.Sprintf(told, "other")}, 5},
+		"none":      {[2]string{fmt.Sprintf(told, "one"), ""}, 5},
+		"one":       {[2]string{"", fmt.Sprintf(told, "other")}, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			members, addr := s.tcpPool(row.texts)
+			members[0].refuse = postern.Errorf(postern.CodeLinkLost, "gone")
+			for range 10 {
+				conn := s.dial(addr)
+				_, _ = io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+				_, _ = io.Copy(io.Discard, conn) // until it ends, however that is
+			}
+			if got := members[1].opened.Load(); got != row.got {
+				t.Errorf("the second member got %d of 10 connections, want %d", got, row.got)
+			}
+		})
+	}
+}
+
+// tcpPool puts a tcp endpoint of two members online, each with a policy of its own, "" for
+// none, and a service that says which one it is.
+func (s *site) tcpPool(texts [2]string) (members [2]*member, addr string) {
+	s.t.Helper()
+	for i, text := range texts {
+		m := newMember("")
+		m.addr = s.upstream(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, string(m.id)) })
+		if members[i] = m; text != "" {
+			m.policy = compiled(s.t, postern.TCP, text)
+		}
+	}
+	number := ports.For(s.t, 1).First
+	must(s.t, s.edge.OpenPort(postern.TCP, uint16(number)))
+	s.policedPool(fmt.Sprintf("tcp://tcp.%s:%d", domain, number), members[:]...)
+	return members, fmt.Sprintf("127.0.0.1:%d", number)
 }

@@ -65,7 +65,6 @@ func bodiless(method string, status int) bool {
 // of it is x.response; or they have a verdict of their own, which is without an answer.
 func (x *Exchange) reviewAnswer(v *verdict) *verdict {
 	for v.answer != nil {
-		x.answered = true
 		if v.answer.Failure != nil {
 			v.answer = x.pageOf(v.answer)
 		}

@@ -89,9 +89,6 @@ func (x *Exchange) Request() *Request { return &x.request }
 // Response is the answer's head, for Follower.Response.
 func (x *Exchange) Response() *Response { return &x.response }
 
-// Answered tells whether a Follower has answered instead of the service.
-func (x *Exchange) Answered() bool { return x.answered }
-
 // Context lives until the visitor has gone, as far as that is noticed, the edge ends or
 // the exchange is over. It allocates.
 func (x *Exchange) Context() context.Context { return x.head.context() }
