@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 
@@ -64,9 +65,13 @@ func TestPoliciesOfATCPPoolThatFails(t *testing.T) {
 			members, addr := s.tcpPool(row.texts)
 			members[0].refuse = postern.Errorf(postern.CodeLinkLost, "gone")
 			for range 10 {
-				conn := s.dial(addr)
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					continue // it is over so soon
+				}
 				_, _ = io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
 				_, _ = io.Copy(io.Discard, conn) // until it ends, however that is
+				_ = conn.Close()
 			}
 			if got := members[1].opened.Load(); got != row.got {
 				t.Errorf("the second member got %d of 10 connections, want %d", got, row.got)
