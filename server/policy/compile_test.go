@@ -32,6 +32,14 @@ func TestCompile(t *testing.T) {
 		"JSON":                {`{"on_http_request":[{"actions":[{"type":"custom-response"}]}]}`, true, false, ""},
 		"of a connection":     {"on_tcp_connect:\n- actions:\n  - type: close-connection", true, true, ""},
 		"old name":            {"inbound:\n- actions: [{type: deny}]", true, false, ""},
+		"old name of answers": {"outbound:\n- actions: [{type: custom-response}]", false, false, ""},
+		"forward":             {"on_http_request:\n- actions: [{type: forward-internal, config: {url: x}}]", true, false, ""},
+		"forward, halt":       {"on_http_request:\n- actions: [{type: forward-internal, config: {url: x, on_error: halt}}]", true, false, ""},
+		"forward, continue":   {"on_http_request:\n- actions: [{type: forward-internal, config: {url: x, on_error: continue}}]", false, false, ""},
+		"forward connections": {"on_tcp_connect:\n- actions: [{type: forward-internal, config: {url: x}}]", true, true, ""},
+		"restrict":            {"on_http_request:\n- actions: [{type: restrict-ips, config: {allow: [192.0.2.1]}}]", false, false, ""},
+		"behind a redirect":   {"on_http_request:\n- actions: [{type: redirect, config: {to: x}}, {type: deny}]", true, false, ""},
+		"behind continue":     {"on_http_request:\n- actions: [{type: forward-internal, config: {url: x, on_error: continue}}, {type: deny}]", true, false, ""},
 		"redirect":            {"on_http_request:\n- actions: [{type: redirect, config: {to: x}}]", false, false, ""},
 		"conditional":         {"on_http_request:\n- expressions: [\"true\"]\n  actions: [{type: deny}]", false, false, ""},
 		"last is conditional": {"on_http_request:\n- expressions: [\"true\"]\n  actions: [{type: deny}]\n- expressions: [\"true\"]\n  actions: [{type: deny}]", false, false, ""},
@@ -40,6 +48,9 @@ func TestCompile(t *testing.T) {
 		"empty phase":         {"on_http_request:", false, false, ""},
 		"response only":       {"on_http_response:\n- actions: [{type: custom-response}]", false, false, ""},
 
+		"behind close":   {"on_http_request: [{actions: [{type: close-connection}, {type: deny}]}]", false, false, "actions[1]: it is never reached"},
+		"behind answer":  {"on_http_request: [{actions: [{type: custom-response}, {type: deny}]}]", false, false, "actions[1]: it is never reached"},
+		"behind forward": {"on_http_request: [{actions: [{type: forward-internal, config: {url: x}}]}, {actions: [{type: deny}]}]", false, false, "on_http_request[1]: it is never reached"},
 		"text":           {"deny", false, false, "a policy is an object"},
 		"neither":        {"a: [", false, false, "neither YAML nor JSON"},
 		"tabs":           {"on_http_request:\n\t- actions", false, false, "neither YAML nor JSON"},
@@ -77,6 +88,47 @@ func TestCompile(t *testing.T) {
 				t.Errorf("terminates: %v for HTTP, %v for TCP", http, tcp)
 			}
 		})
+	}
+}
+
+// What cannot be of an endpoint, or of a policy as a whole, is refused with a code of its own.
+func TestPoliciesOfEndpoints(t *testing.T) {
+	const (
+		connect  = "on_tcp_connect: []"
+		basic    = "{type: basic-auth, config: {credentials: [\"ann:12345678\"]}}"
+		token    = "{type: jwt-validation, config: {issuer: {allow_list: [{value: i}]}, " + jwtTokens + ", " + jwtKeys + "}}"
+		twoGates = "on_http_request: [{actions: [" + basic + ", " + token + "]}]"
+	)
+	internal := func(scheme postern.Scheme) policy.Target {
+		at := target(scheme, false)
+		at.Internal = true
+		return at
+	}
+	for name, test := range map[string]struct {
+		text string
+		at   policy.Target
+		code postern.Code // "" for none
+	}{
+		"connections of https":         {connect, target(postern.HTTPS, false), ""},
+		"connections of http":          {connect, target(postern.HTTP, false), ""},
+		"connections of tls":           {connect, target(postern.TLS, false), ""},
+		"connections of internal tcp":  {connect, internal(postern.TCP), ""},
+		"connections of internal http": {connect, internal(postern.HTTP), postern.CodePolicyPhaseProtocol},
+		"of internal https":            {connect, internal(postern.HTTPS), postern.CodePolicyPhaseProtocol},
+		"requests of tls":              {"on_http_request: []", target(postern.TLS, false), postern.CodePolicyPhaseProtocol},
+		"answers of tcp":               {"on_http_response: []", target(postern.TCP, false), postern.CodePolicyPhaseProtocol},
+		"events of tls":                {"on_event_stream_message: []", target(postern.TLS, false), postern.CodePolicyPhaseProtocol},
+		"events of http":               {"on_event_stream_message: []", target(postern.HTTP, false), ""},
+		"the end of a cloud endpoint":  {denyAll, target(postern.HTTPS, true), ""},
+		"no end of a cloud endpoint":   {"on_http_request: [{actions: [{type: forward-internal, config: {url: x, on_error: continue}}]}]", target(postern.HTTPS, true), postern.CodePolicyNotTerminating},
+		"a redirect is no end":         {"on_http_request: [{actions: [{type: redirect, config: {to: x}}]}]", target(postern.HTTPS, true), postern.CodePolicyNotTerminating},
+		"two gates":                    {twoGates, target(postern.HTTPS, false), postern.CodePolicyTwoGates},
+		"two gates, one for some":      {"on_http_request: [{expressions: [\"req.method == 'GET'\"], actions: [" + basic + "]}, {actions: [" + token + "]}]", target(postern.HTTPS, false), ""},
+	} {
+		_, err := policy.Compile(test.text, test.at)
+		if (err == nil) != (test.code == "") || err != nil && policy.Coded(err).Code != test.code {
+			t.Errorf("%s: %v, want %q", name, err, test.code)
+		}
 	}
 }
 

@@ -54,13 +54,13 @@ const (
 // known already.
 func (c *config) identity(t *termination) {
 	t.certificate, t.key = c.template(fieldCertificate), c.template(fieldKey)
+	switch certificate, key := c.node.get(fieldCertificate).none(), c.node.get(fieldKey).none(); {
+	case key && !certificate:
+		c.fault(fieldKey, "it is missing: %s needs its private key", fieldCertificate)
+	case certificate && !key:
+		c.fault(fieldCertificate, "it is missing: %s needs the certificate of it", fieldKey)
+	}
 	if t.certificate == nil || t.key == nil {
-		if t.certificate != nil {
-			c.fault(fieldKey, "it is missing: %s needs its private key", fieldCertificate)
-		}
-		if t.key != nil {
-			c.fault(fieldCertificate, "it is missing: %s needs the certificate of it", fieldKey)
-		}
 		return
 	}
 	certificate, known := t.certificate.Constant()
