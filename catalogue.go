@@ -139,12 +139,8 @@ const (
 	CodeEventAuthsMany             Code = "ERR_NGROK_5116"  // The target of the event destination has more than one way to sign in
 	CodeEventSourceRepeated        Code = "ERR_NGROK_5127"  // The subscription has a type of events more than once
 	CodeEndpointTypeInvalid        Code = "ERR_NGROK_248"   // Endpoints of this type cannot be made through the API
-	CodePolicySyntax               Code = "ERR_NGROK_2200"  // The traffic policy cannot be read
 	CodePolicyActionUnknown        Code = "ERR_NGROK_2201"  // The traffic policy has an action that is not known
-	CodePolicyPhaseUnknown         Code = "ERR_NGROK_2202"  // The traffic policy has a phase that is not known
-	CodePolicyActionPhase          Code = "ERR_NGROK_2203"  // The traffic policy has an action in a phase that it is not for
 	CodePolicyValueInvalid         Code = "ERR_NGROK_2204"  // The traffic policy has a value that cannot be used
-	CodePolicyFieldUnknown         Code = "ERR_NGROK_2205"  // The traffic policy has a field that is not known
 	CodePolicyUnreachable          Code = "ERR_NGROK_2207"  // The traffic policy has something that is never reached
 	CodePolicyExpression           Code = "ERR_NGROK_2224"  // The traffic policy has an expression that cannot be used
 	CodePolicyPhaseProtocol        Code = "ERR_NGROK_2230"  // The traffic policy has a phase that the endpoint does not have
@@ -333,6 +329,11 @@ const (
 	CodeNSMissing                  Code = "ERR_NGROK_6702"  // The agent ingress is not delegated
 	CodeNSMismatch                 Code = "ERR_NGROK_6703"  // The agent ingress is delegated to other name servers
 	CodeNSCount                    Code = "ERR_NGROK_1929"  // The agent ingress is delegated to some of the name servers only
+	CodePolicyPhase                Code = "ERR_NGROK_2202"  // The traffic policy has a phase that is not known, or an action in one that it is not for
+	CodePolicyFieldUnknown         Code = "ERR_NGROK_2203"  // The traffic policy has a field that is not known
+	CodePolicyActionProtocol       Code = "ERR_NGROK_2205"  // The traffic policy has an action that is not for endpoints of this protocol
+	CodePolicySyntax               Code = "ERR_NGROK_2236"  // The traffic policy cannot be read
+	CodePolicyInternalConnections  Code = "ERR_NGROK_2262"  // The traffic policy of an internal http or https endpoint has rules for connections
 	CodeCAAForbidden               Code = "ERR_NGROK_26000" // CAA records do not let the certificate authority issue
 	CodeCAAAccount                 Code = "ERR_NGROK_26001" // A CAA record is for another account at the certificate authority
 	CodeCAACritical                Code = "ERR_NGROK_26002" // A critical CAA record has a property that is not known
@@ -628,18 +629,10 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_5127", Status: 400, Title: "The subscription has a type of events more than once", Fix: "Name each type once."}, true
 	case CodeEndpointTypeInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_248", Status: 400, Title: "Endpoints of this type cannot be made through the API", Fix: "Set \"type\" to \"cloud\"; endpoints of agents are made by agents."}, true
-	case CodePolicySyntax:
-		return Entry{Code: c, Wire: "ERR_NGROK_2200", Status: 400, Title: "The traffic policy cannot be read", Fix: "Correct the text at the place that the message names: YAML or JSON, a list of rules for each phase."}, true
 	case CodePolicyActionUnknown:
 		return Entry{Code: c, Wire: "ERR_NGROK_2201", Status: 400, Title: "The traffic policy has an action that is not known", Fix: "Use one of the actions that the message names."}, true
-	case CodePolicyPhaseUnknown:
-		return Entry{Code: c, Wire: "ERR_NGROK_2202", Status: 400, Title: "The traffic policy has a phase that is not known", Fix: "Use on_tcp_connect, on_http_request, on_http_response or on_event_stream_message."}, true
-	case CodePolicyActionPhase:
-		return Entry{Code: c, Wire: "ERR_NGROK_2203", Status: 400, Title: "The traffic policy has an action in a phase that it is not for", Fix: "Move the action to a phase that docs/policy.md lists for it."}, true
 	case CodePolicyValueInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_2204", Status: 400, Title: "The traffic policy has a value that cannot be used", Fix: "Correct the value at the place that the message names."}, true
-	case CodePolicyFieldUnknown:
-		return Entry{Code: c, Wire: "ERR_NGROK_2205", Status: 400, Title: "The traffic policy has a field that is not known", Fix: "Correct or remove the field that the message names."}, true
 	case CodePolicyUnreachable:
 		return Entry{Code: c, Wire: "ERR_NGROK_2207", Status: 400, Title: "The traffic policy has something that is never reached", Fix: "Move or remove what stands behind an action that ends the policy."}, true
 	case CodePolicyExpression:
@@ -1016,6 +1009,16 @@ func catalogue(c Code) (Entry, bool) {
 		return Entry{Code: c, Wire: "ERR_NGROK_6703", Status: 400, Title: "The agent ingress is delegated to other name servers", Fix: "Have exactly the NS records that the message names, and no others."}, true
 	case CodeNSCount:
 		return Entry{Code: c, Wire: "ERR_NGROK_1929", Status: 400, Title: "The agent ingress is delegated to some of the name servers only", Fix: "Add the NS records that the message names."}, true
+	case CodePolicyPhase:
+		return Entry{Code: c, Wire: "ERR_NGROK_2202", Status: 400, Title: "The traffic policy has a phase that is not known, or an action in one that it is not for", Fix: "Use on_tcp_connect, on_http_request, on_http_response or on_event_stream_message; docs/policy.md lists those of each action."}, true
+	case CodePolicyFieldUnknown:
+		return Entry{Code: c, Wire: "ERR_NGROK_2203", Status: 400, Title: "The traffic policy has a field that is not known", Fix: "Correct or remove the field that the message names."}, true
+	case CodePolicyActionProtocol:
+		return Entry{Code: c, Wire: "ERR_NGROK_2205", Status: 400, Title: "The traffic policy has an action that is not for endpoints of this protocol", Fix: "Leave the action out; docs/policy.md says which endpoints each one is for."}, true
+	case CodePolicySyntax:
+		return Entry{Code: c, Wire: "ERR_NGROK_2236", Status: 400, Title: "The traffic policy cannot be read", Fix: "Correct the text at the place that the message names: YAML or JSON, a list of rules for each phase."}, true
+	case CodePolicyInternalConnections:
+		return Entry{Code: c, Wire: "ERR_NGROK_2262", Status: 400, Title: "The traffic policy of an internal http or https endpoint has rules for connections", Fix: "Use on_http_request, or the policy of the endpoint that forwards there."}, true
 	case CodeCAAForbidden:
 		return Entry{Code: c, Wire: "ERR_NGROK_26000", Status: 400, Title: "CAA records do not let the certificate authority issue", Fix: "Add a CAA record for the authority that the message names, or remove those that there are."}, true
 	case CodeCAAAccount:
@@ -1200,12 +1203,8 @@ func Codes() []Code {
 		CodeEventAuthsMany,
 		CodeEventSourceRepeated,
 		CodeEndpointTypeInvalid,
-		CodePolicySyntax,
 		CodePolicyActionUnknown,
-		CodePolicyPhaseUnknown,
-		CodePolicyActionPhase,
 		CodePolicyValueInvalid,
-		CodePolicyFieldUnknown,
 		CodePolicyUnreachable,
 		CodePolicyExpression,
 		CodePolicyPhaseProtocol,
@@ -1394,6 +1393,11 @@ func Codes() []Code {
 		CodeNSMissing,
 		CodeNSMismatch,
 		CodeNSCount,
+		CodePolicyPhase,
+		CodePolicyFieldUnknown,
+		CodePolicyActionProtocol,
+		CodePolicySyntax,
+		CodePolicyInternalConnections,
 		CodeCAAForbidden,
 		CodeCAAAccount,
 		CodeCAACritical,

@@ -89,7 +89,7 @@ func (c *compiler) phase(f field) {
 	p, known := phaseNamed(f.name)
 	switch {
 	case !known:
-		c.report(postern.CodePolicyPhaseUnknown, f.at, "", "there is no phase %q; there are %s", clip(f.name),
+		c.report(postern.CodePolicyPhase, f.at, "", "there is no phase %q; there are %s", clip(f.name),
 			strings.Join([]string{OnTCPConnect, OnHTTPRequest, OnHTTPResponse, OnEventStreamMessage}, ", "))
 		return
 	case f.value.kind == isNull:
@@ -101,7 +101,7 @@ func (c *compiler) phase(f field) {
 		c.report(postern.CodePolicyPhaseProtocol, f.at, f.name, "%s endpoints have no requests; use %s", c.target.Scheme, OnTCPConnect)
 		return
 	case p.at == expression.Connect && c.target.Internal && c.target.HTTP():
-		c.report(postern.CodePolicyPhaseProtocol, f.at, f.name, "internal endpoints for requests have no connections of their own; use %s", OnHTTPRequest)
+		c.report(postern.CodePolicyInternalConnections, f.at, f.name, "internal endpoints for requests have no connections of their own; use %s", OnHTTPRequest)
 		return
 	case len(f.value.items) > mostRules:
 		c.report(postern.CodePolicyValueInvalid, f.value, f.name, "it has %d rules, at most %d are allowed", len(f.value.items), mostRules)
@@ -229,7 +229,7 @@ func (c *compiler) action(p phase, r *rule, where string, n *node) {
 		return
 	}
 	if !slices.Contains(k.phases, p.at) {
-		c.report(postern.CodePolicyActionPhase, name, where+".type", "%s is not for %s", k.name, p.name)
+		c.report(postern.CodePolicyPhase, name, where+".type", "%s is not for %s", k.name, p.name)
 		return
 	}
 	if given.none() {

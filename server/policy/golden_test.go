@@ -82,13 +82,14 @@ func hold(t *testing.T, program *policy.Program, at policy.Target, f *trial.File
 
 // refused is a file of testdata/refused: a policy, and why it is none.
 type refused struct {
-	Target  postern.Scheme `yaml:"target"`
-	Last    bool           `yaml:"last"`
-	Policy  string         `yaml:"policy"`
-	Options string         `yaml:"options"` // of an older client's, in JSON, instead of Policy
-	Code    postern.Code   `yaml:"code"`
-	Place   string         `yaml:"place"` // line:column; options have none
-	Says    string         `yaml:"says"`
+	Target   postern.Scheme `yaml:"target"`
+	Last     bool           `yaml:"last"`
+	Internal bool           `yaml:"internal"`
+	Policy   string         `yaml:"policy"`
+	Options  string         `yaml:"options"` // of an older client's, in JSON, instead of Policy
+	Code     postern.Code   `yaml:"code"`
+	Place    string         `yaml:"place"` // line:column; options have none
+	Says     string         `yaml:"says"`
 }
 
 // What cannot be used is refused with a code, the place, and what to write.
@@ -108,7 +109,9 @@ func TestRefused(t *testing.T) {
 				}
 				return
 			}
-			_, err := policy.Compile(r.Policy, target(r.Target, r.Last))
+			at := target(r.Target, r.Last)
+			at.Internal = r.Internal
+			_, err := policy.Compile(r.Policy, at)
 			problems, _ := err.(policy.Problems)
 			if !slices.ContainsFunc(problems, func(p policy.Problem) bool {
 				return p.Code == r.Code && r.Place == place(p) && strings.Contains(p.Message, r.Says)

@@ -67,7 +67,7 @@ func TestPhasesOfActions(t *testing.T) {
 			switch may := slices.Contains(strings.Fields(action.phases), phase); {
 			case may && err != nil:
 				t.Errorf("%s in %s: %v", action.name, phase, err)
-			case !may && !slices.Contains(codes, postern.CodePolicyActionPhase):
+			case !may && !slices.Contains(codes, postern.CodePolicyPhase):
 				t.Errorf("%s in %s: %v", action.name, phase, err)
 			}
 		}

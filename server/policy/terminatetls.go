@@ -29,9 +29,9 @@ func (c *config) forTLS() {
 	target := c.compiler.target
 	switch {
 	case target.Scheme != postern.HTTPS && target.Scheme != postern.TLS:
-		c.compiler.report(postern.CodePolicyPhaseProtocol, c.at, c.where, "terminate-tls is for https and tls endpoints; visitors of %s endpoints speak no TLS with the server", target.Scheme)
+		c.compiler.report(postern.CodePolicyActionProtocol, c.at, c.where, "terminate-tls is for https and tls endpoints; visitors of %s endpoints speak no TLS with the server", target.Scheme)
 	case target.Internal:
-		c.compiler.report(postern.CodePolicyPhaseProtocol, c.at, c.where, "terminate-tls is for public endpoints: what comes to an internal one has no TLS of its own")
+		c.compiler.report(postern.CodePolicyActionProtocol, c.at, c.where, "terminate-tls is for public endpoints: what comes to an internal one has no TLS of its own")
 	}
 }
 

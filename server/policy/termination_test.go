@@ -51,7 +51,7 @@ func TestKeyOfTerminateTLS(t *testing.T) {
 func TestTerminateTLSOfInternalEndpoints(t *testing.T) {
 	at := target(postern.TLS, false)
 	at.Internal = true
-	if _, err := policy.Compile(endingTLS(t, nil), at); err == nil || policy.Coded(err).Code != postern.CodePolicyPhaseProtocol {
+	if _, err := policy.Compile(endingTLS(t, nil), at); err == nil || policy.Coded(err).Code != postern.CodePolicyActionProtocol {
 		t.Error(err)
 	}
 }
