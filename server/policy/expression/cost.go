@@ -10,10 +10,12 @@ import (
 )
 
 // costs says what calls of our own functions cost: what goes in and what comes out.
-type costs struct{}
+type costs struct {
+	sizes map[string]int // of the regular expressions that stand in the text, in instructions
+}
 
 // CallCost is asked after a call; nil leaves it to CEL, whose functions it knows.
-func (costs) CallCost(name, _ string, args []ref.Val, result ref.Val) *uint64 {
+func (c *costs) CallCost(name, _ string, args []ref.Val, result ref.Val) *uint64 {
 	if !isOwn(name) {
 		return nil
 	}
@@ -22,9 +24,29 @@ func (costs) CallCost(name, _ string, args []ref.Val, result ref.Val) *uint64 {
 		cost += weight(arg)
 	}
 	if name == matchesName && len(args) == 2 {
-		cost += length(args[0]) * length(args[1]) / 40
+		cost += c.matching(args[0], args[1])
 	}
 	return &cost
+}
+
+const (
+	stepsPerCost  = 40 // instructions of a regular expression times bytes
+	costOfCompile = 2  // for each instruction
+)
+
+// matching is what a regular expression costs. It goes by the instructions, which can be
+// a hundred times as many as the bytes that they were written in.
+func (c *costs) matching(text, pattern ref.Val) uint64 {
+	source, _ := pattern.(types.String)
+	size, known := c.sizes[string(source)]
+	if known {
+		return length(text) * uint64(size) / stepsPerCost //nolint:gosec // not negative
+	}
+	if len(source) > mostPattern {
+		return 0 // it was not compiled
+	}
+	size, _ = types.RegexProgramSize(string(source))
+	return length(text)*uint64(size)/stepsPerCost + costOfCompile*uint64(size) //nolint:gosec // not negative
 }
 
 // weight is a tenth of the bytes of a text, or the number of elements.

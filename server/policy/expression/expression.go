@@ -87,9 +87,10 @@ func compile(p Phase, text string, retry bool) (x *Expression, result *types.Typ
 		return nil, nil, problem
 	}
 	x = &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded(), reads: r.reads}
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns())}
+	counted := &costs{sizes: map[string]int{}}
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns(counted.sizes))}
 	if !x.bounded {
-		options = append(options, cel.CostLimit(mostCost), cel.CostTracking(costs{}), cel.MemoryTracking(
+		options = append(options, cel.CostLimit(mostCost), cel.CostTracking(counted), cel.MemoryTracking(
 			types.MemoryTrackerLimit(mostMemory), types.MemoryTrackerSizeCalculator(types.NewSizeCalculator(types.SizeCalculatorMaxDepth(mostDepth))),
 		))
 	}

@@ -89,3 +89,25 @@ func BenchmarkHostile(b *testing.B) {
 		})
 	}
 }
+
+// What a regular expression may take goes by its instructions, not by the bytes that they
+// were written in.
+func TestRegularExpressionsCostTheirSteps(t *testing.T) {
+	s := hostileScope()
+	s.Vars["text"] = strings.Repeat("ab", 240)
+	for text, passes := range map[string]bool{
+		`[1].all(i, !vars.text.matches('((a|b){1,20}c?){1,11}Z'))`:                      true,
+		`[1, 2, 3].all(i, !vars.text.matches('((a|b){1,20}c?){1,11}Z'))`:                false,
+		`[1, 2, 3].all(i, !vars.text.matches('((a|b){1,20}c?){1,11}' + string(i)))`:     false,
+		`lists.range(50).all(i, !vars.text.matches('^/(admin|internal)/[0-9]+$'))`:      true,
+		`lists.range(20).all(i, !vars.text.matches('^/(admin|internal)/' + string(i)))`: true,
+	} {
+		x, problem := expression.Compile(expression.Request, text)
+		if problem != nil {
+			t.Fatal(problem)
+		}
+		if got, err := x.True(s); got != passes || (err == nil) != passes {
+			t.Errorf("%s: %t, %v", text, got, err)
+		}
+	}
+}

@@ -64,8 +64,9 @@ func matches(text, expression ref.Val) ref.Val {
 	return p.match(text)
 }
 
-// constantPatterns compiles the patterns that stand in an expression when it is compiled.
-func constantPatterns() *interpreter.RegexOptimization {
+// constantPatterns compiles the patterns that stand in an expression when it is compiled,
+// and notes their sizes.
+func constantPatterns(sizes map[string]int) *interpreter.RegexOptimization {
 	return &interpreter.RegexOptimization{
 		Function: matchesName, RegexIndex: 1,
 		Factory: func(call interpreter.InterpretableCall, text string) (interpreter.InterpretableCall, error) {
@@ -73,6 +74,7 @@ func constantPatterns() *interpreter.RegexOptimization {
 			if err != nil {
 				return nil, err
 			}
+			sizes[text] = p.size
 			return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), func(args ...ref.Val) ref.Val {
 				return p.match(args[0])
 			}), nil
