@@ -91,25 +91,6 @@ func (f messageTimes) Field(name string) any {
 	return nil
 }
 
-// agentFacts is req.user_agent: its text; what is known of agents is little.
-type agentFacts string
-
-// Text implements expression.Text.
-func (f agentFacts) Text() string { return string(f) }
-
-// Field implements expression.Object.
-func (f agentFacts) Field(name string) any {
-	product, _, _ := strings.Cut(string(f), " ")
-	program, version, _ := strings.Cut(product, "/")
-	switch name {
-	case "name":
-		return program
-	case "version":
-		return version
-	}
-	return nil
-}
-
 // cookieFacts are cookies by their names.
 func cookieFacts(parse func(line string) ([]*http.Cookie, error), lines []string) any {
 	all := map[string]any{}

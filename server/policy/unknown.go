@@ -15,9 +15,6 @@ func unknowns() []string {
 	for _, name := range []string{"is_on_blocklist", "is_tor_node", "categories"} {
 		all = append(all, "conn.client_ip."+name, "conn.server_ip."+name)
 	}
-	for _, name := range []string{"os", "os_version", "device", "url", "is_mobile", "is_tablet", "is_desktop", "is_bot"} {
-		all = append(all, "req.user_agent."+name)
-	}
 	slices.Sort(all)
 	return all
 }

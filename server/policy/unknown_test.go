@@ -17,15 +17,15 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 	}
 	doing := func(action string) string { return "on_http_request:\n- actions: [{type: " + action + "}]\n" }
 	for text, want := range map[string][]string{
-		deny("conn.client_ip.is_tor_node"):                                                                                                        {"line 2, column 17: on_http_request[0].expressions[0]: this server never knows conn.client_ip.is_tor_node"},
-		deny("req.user_agent.is_bot || 'x' in conn.client_ip.categories"):                                                                         {"never knows req.user_agent.is_bot", "never knows conn.client_ip.categories"},
-		deny("conn.k8s.pod.id == conn.k8s.pod.metadata.name"):                                                                                     {"never knows conn.k8s:"},
-		deny("has(conn.k8s)"):                                                                                                                     nil,
-		deny("conn.geo.country_code == 'DE' && req.trailers.size() == 0"):                                                                         {"never knows req.trailers"},
-		doing("add-headers, config: {headers: {x: '${conn.tls.server.pem}'}}"):                                                                    {"on_http_request[0].actions[0].config.headers: this server never knows conn.tls.server:"},
-		doing("set-vars, config: {vars: [{x: ['${conn.ts.end}']}]}"):                                                                              {"config.vars: this server never knows conn.ts.end:"},
-		doing("redirect, config: {from: '${conn.tls.ja4_fingerprint}', to: x}"):                                                                   {"config.from: this server never knows conn.tls.ja4_fingerprint:"},
-		doing("rate-limit, config: {name: x, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: [req.user_agent.os]}"):                {"config.bucket_key: this server never knows req.user_agent.os:"},
+		deny("conn.client_ip.is_tor_node"):                                         {"line 2, column 17: on_http_request[0].expressions[0]: this server never knows conn.client_ip.is_tor_node"},
+		deny("conn.client_ip.is_on_blocklist || 'x' in conn.client_ip.categories"): {"never knows conn.client_ip.is_on_blocklist", "never knows conn.client_ip.categories"},
+		deny("conn.k8s.pod.id == conn.k8s.pod.metadata.name"):                      {"never knows conn.k8s:"},
+		deny("has(conn.k8s)"):                                                      nil,
+		deny("conn.geo.country_code == 'DE' && req.trailers.size() == 0"):          {"never knows req.trailers"},
+		doing("add-headers, config: {headers: {x: '${conn.tls.server.pem}'}}"):     {"on_http_request[0].actions[0].config.headers: this server never knows conn.tls.server:"},
+		doing("set-vars, config: {vars: [{x: ['${conn.ts.end}']}]}"):               {"config.vars: this server never knows conn.ts.end:"},
+		doing("redirect, config: {from: '${conn.tls.ja4_fingerprint}', to: x}"):    {"config.from: this server never knows conn.tls.ja4_fingerprint:"},
+		doing("rate-limit, config: {name: x, algorithm: sliding_window, capacity: 1, rate: 60s, bucket_key: [conn.server_ip.is_tor_node]}"):       {"config.bucket_key: this server never knows conn.server_ip.is_tor_node:"},
 		doing("http-request, config: {url: 'https://a.example/', retry_condition: 'req.ts.body_received < timestamp(time.now) && attempts < 2'}"): {"config.retry_condition: this server never knows req.ts.body_received:"},
 	} {
 		program, err := policy.Compile(text, target(postern.HTTPS, false))

@@ -22,6 +22,9 @@ import (
 	"github.com/postern-dev/postern/server/policy/geo"
 )
 
+// smartphoneBot is a User-Agent that says something about everything.
+const smartphoneBot = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/124.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
 // seen is a connection of which all is known that a server can know.
 type seen struct{ state tls.ConnectionState }
 
@@ -74,7 +77,7 @@ func evaluationOfAll(t *testing.T) *Evaluation {
 	})
 	head := func(header http.Header) kept { return kept{header, 7} }
 	e.request = &keptRequest{head(http.Header{
-		"Content-Type": {"text/plain; charset=utf-8"}, "Content-Encoding": {"gzip"}, "Cookie": {"a=1"}, "Location": {"/there"}, "User-Agent": {"probe/2"},
+		"Content-Type": {"text/plain; charset=utf-8"}, "Content-Encoding": {"gzip"}, "Cookie": {"a=1"}, "Location": {"/there"}, "User-Agent": {smartphoneBot},
 	}), "GET", "app.example.com", "https://user:pass@app.example.com/a/b?q=1"}
 	e.response = &keptResponse{head(http.Header{
 		"Content-Type": {"text/plain; charset=utf-8"}, "Content-Encoding": {"gzip"}, "Set-Cookie": {"a=1"}, "Location": {"/there"},
@@ -118,7 +121,8 @@ func TestEveryVariableHasAValue(t *testing.T) {
 			continue
 		}
 		value, err := x.Value(&e.scope)
-		there := err == nil && !reflect.ValueOf(value).IsZero()
+		_, said := value.(bool)
+		there := err == nil && (said || !reflect.ValueOf(value).IsZero())
 		if of := reflect.ValueOf(value); there && (of.Kind() == reflect.Map || of.Kind() == reflect.Slice) {
 			there = of.Len() > 0
 		}
