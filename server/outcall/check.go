@@ -71,7 +71,7 @@ func parse(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, postern.Errorf(postern.CodeOutcallInvalid, "%.200q is not a URL", text).Because(err)
+		return nil, postern.Errorf(postern.CodeOutcallInvalid, "it is not a URL such as https://api.example.com/check")
 	}
 	if err := check(u); err != nil {
 		return nil, err

@@ -205,7 +205,7 @@ func newCredentials(sources []credentialSource, texts []string) (*gate.Credentia
 	for i, source := range sources {
 		credential, err := source.parse(postern.Secret(texts[i]))
 		if err != nil {
-			return nil, postern.Errorf(postern.CodePolicyFailed, "a credential of the policy cannot be used").Because(err)
+			return nil, postern.Errorf(postern.CodePolicyFailed, "a credential cannot be used").Because(err)
 		}
 		all = append(all, credential)
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"time"
@@ -199,7 +200,7 @@ func (e *Evaluation) matches(r *rule) (bool, error) {
 			return false, e.settle(nil)
 		}
 		if err != nil && !expression.IsAbsent(err) {
-			return false, postern.Errorf(postern.CodePolicyFailed, "the expression %q of %s cannot be worked out: %v", clip(r.expressions[i].text), r.where, err)
+			return false, postern.Errorf(postern.CodePolicyFailed, "%s.expressions[%d], %q, cannot be worked out: %v", r.where, i, clip(r.expressions[i].text), err)
 		}
 		if !held || err != nil {
 			return false, nil
@@ -212,7 +213,7 @@ func (e *Evaluation) perform(r *rule) (Verdict, error) {
 	e.rule = r
 	for i := range r.actions {
 		verdict, err := r.actions[i].run(e)
-		if err = e.settle(err); err != nil {
+		if err = placed(e.settle(err), r, i); err != nil {
 			verdict = Verdict{}
 		}
 		if e.trace != nil {
@@ -223,6 +224,17 @@ func (e *Evaluation) perform(r *rule) (Verdict, error) {
 		}
 	}
 	return Verdict{}, nil
+}
+
+// placed says in which action it is that a policy cannot be worked out. What its texts have
+// become stands in no such message: it may be a secret.
+func placed(err error, r *rule, i int) error {
+	if !postern.HasCode(err, postern.CodePolicyFailed) {
+		return err
+	}
+	failure := *postern.AsError(err)
+	failure.Message = fmt.Sprintf("%s.actions[%d] (%s): %s", r.where, i, r.actions[i].kind, failure.Text())
+	return &failure
 }
 
 // head is the message of the phase that is asked about.
@@ -240,7 +252,7 @@ func (e *Evaluation) fill(t *expression.Template) (string, error) {
 	}
 	text, err := t.Text(&e.scope)
 	if err != nil && !expression.IsAbsent(err) {
-		return "", postern.Errorf(postern.CodePolicyFailed, "a text of the policy cannot be filled in: %v", err)
+		return "", postern.Errorf(postern.CodePolicyFailed, "a text cannot be filled in: %v", err)
 	}
 	return text, nil
 }

@@ -1,8 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"net/url"
+	"strconv"
 
 	"github.com/postern-dev/postern/server/policy/expression"
 )
@@ -93,13 +96,23 @@ func (f endpointFacts) Field(name string) any {
 	case "host":
 		return string(e.URL.Host)
 	case "port":
-		return int64(e.URL.Port)
+		return int64(e.port())
 	case "addr":
-		return fmt.Sprintf("%s:%d", e.URL.Host, e.URL.Port)
+		return fmt.Sprintf("%s:%d", e.URL.Host, e.port())
 	case "protocol":
 		return string(e.URL.Scheme)
 	}
 	return nil
+}
+
+// port is the one that visitors dial: of URLs that do not show it, their scheme's.
+func (e Endpoint) port() uint16 {
+	if public, err := url.Parse(e.Public); err == nil {
+		if port, err := strconv.ParseUint(public.Port(), 10, 16); err == nil {
+			return uint16(port)
+		}
+	}
+	return cmp.Or(e.URL.Port, e.URL.Scheme.DefaultPort())
 }
 
 var _ expression.Text = addressFacts{}

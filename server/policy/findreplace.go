@@ -83,7 +83,7 @@ func (s *substitution) replacement(e *Evaluation) (r body.Replacement, err error
 		return r, err
 	}
 	if r.From, err = compilePattern(from); err != nil {
-		err = postern.Errorf(postern.CodePolicyFailed, "a pattern of the policy cannot be used: %v", err)
+		err = unusablePattern()
 	}
 	return r, err
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/postern-dev/postern"
 )
 
 // Whatever a strict reader finds in a line of cookies rules find, too, but for blanks around it.
@@ -49,5 +51,23 @@ func TestUnknownLengthIsAbsent(t *testing.T) {
 	}
 	if length := headFacts(kept{}, "content_length"); length != int64(0) {
 		t.Errorf("no body: %v", length)
+	}
+}
+
+// An endpoint's port is the one that visitors dial, whether its URL shows it or not.
+func TestEndpointPort(t *testing.T) {
+	for public, want := range map[string]uint16{
+		"https://app.example.com":      443,
+		"https://app.example.com:8443": 8443,
+		"http://app.example.com":       80,
+		"tls://app.example.com":        443,
+		"tcp://tcp.example.com:20001":  20001,
+		"https://api.internal:8080":    8080,
+	} {
+		scheme, _, _ := strings.Cut(public, ":")
+		e := Endpoint{URL: postern.URL{Scheme: postern.Scheme(scheme)}, Public: public}
+		if got := e.port(); got != want {
+			t.Errorf("%s: %d, not %d", public, got, want)
+		}
 	}
 }

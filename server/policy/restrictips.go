@@ -131,7 +131,7 @@ func (a *restriction) fill(e *Evaluation) (*access.List, error) {
 		}
 		network, ok := access.ParseNetwork(strings.TrimSpace(text))
 		if !ok {
-			return nil, postern.Errorf(postern.CodePolicyFailed, "the policy has %q for a network", clip(text))
+			return nil, postern.Errorf(postern.CodePolicyFailed, "an item of allow or deny has not become a network such as 192.0.2.0/24")
 		}
 		rules[i] = access.Rule{Network: network, Deny: f.deny}
 	}

@@ -41,7 +41,7 @@ func (a *redirection) run(e *Evaluation) (Verdict, error) {
 		return Verdict{}, err
 	}
 	if strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "a redirect of the policy leads to a URL with a control character")
+		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "to has become a URL with a control character")
 	}
 	header, err := e.header(a.headers)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *rewriting) run(e *Evaluation) (Verdict, error) {
 	}
 	target, err := url.Parse(to)
 	if err != nil || target.IsAbs() && target.Host == "" {
-		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "a URL of the policy cannot be asked for: %q", clip(to))
+		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "to has become what is no URL")
 	}
 	if target.IsAbs() && target.Host != e.request.Host() {
 		e.request.SetHost(target.Host)

@@ -110,7 +110,7 @@ func (a *variables) run(e *Evaluation) (Verdict, error) {
 	for _, v := range a.all {
 		made, err := v.value(e)
 		if err != nil && !expression.IsAbsent(err) {
-			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the variable %s of the policy cannot be worked out: %v", v.name, err)
+			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the variable %s cannot be worked out: %v", v.name, err)
 		}
 		if _, there := e.scope.Vars[v.name]; !there && len(e.scope.Vars) >= mostVars {
 			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the policy sets more than %d variables", mostVars)

@@ -46,7 +46,7 @@ func (a *eventSubstitutions) run(e *Evaluation) (Verdict, error) {
 			}
 		}
 		if !slices.Contains(eventFields(), field) {
-			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "events have no field %q that could be changed", clip(field))
+			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "field has become none that events have: %s", strings.Join(eventFields(), ", "))
 		}
 		r, err := s.replacement(e)
 		if err == nil {

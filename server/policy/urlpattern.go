@@ -60,9 +60,15 @@ func (p *urlPattern) of(e *Evaluation) (*regexp.Regexp, error) {
 	}
 	made, problem := compileURLPattern(text)
 	if problem != nil {
-		return nil, problem
+		return nil, unusablePattern()
 	}
 	return made, nil
+}
+
+// unusablePattern is for a pattern that depends on the exchange. It says nothing of what
+// the pattern has become, as the parser would.
+func unusablePattern() *postern.Error {
+	return postern.Errorf(postern.CodePolicyFailed, "from has become no regular expression that can be used")
 }
 
 // mostMatches is how many matches are kept.

@@ -88,6 +88,19 @@ func (c *Case) subject(ctx context.Context, t policy.Target, e policy.Endpoint) 
 	}, nil
 }
 
+// endpoint is the one that the case's request comes to, at its scheme's own port.
+func (c *Case) endpoint(t policy.Target) policy.Endpoint {
+	e := policy.Endpoint{ID: "ep_trial", URL: postern.URL{Scheme: t.Scheme}, Account: "ac_trial", Region: "local"}
+	if c.Request == nil {
+		return e
+	}
+	if u, err := url.Parse(c.Request.URL); err == nil {
+		e.URL.Host = postern.Hostname(strings.ToLower(u.Hostname()))
+		e.Public = e.URL.String()
+	}
+	return e
+}
+
 // Check tells why a case cannot be run.
 func (c *Case) Check() error {
 	if c.Request == nil {

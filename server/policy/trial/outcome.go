@@ -36,8 +36,7 @@ func Run(ctx context.Context, p *policy.Program, t policy.Target, w *policy.Worl
 	}
 	calls := &recording{of: w.Calls}
 	world.Calls = calls
-	endpoint := policy.Endpoint{ID: "ep_trial", URL: postern.URL{Scheme: t.Scheme}, Account: "ac_trial", Region: "local"}
-	subject, err := c.subject(ctx, t, endpoint)
+	subject, err := c.subject(ctx, t, c.endpoint(t))
 	if err != nil {
 		return nil, err
 	}
