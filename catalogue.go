@@ -1040,7 +1040,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodePolicyActionAbsent:
 		return Entry{Code: c, Wire: "ERR_NGROK_2201", Status: 400, Title: "The traffic policy has an action that this server does not have", Fix: "Leave the action out; docs/policy.md lists those that there are."}, true
 	case CodePolicyFailed:
-		return Entry{Code: c, Wire: "ERR_NGROK_2224", Status: 500, Title: "The endpoint's traffic policy could not be worked out for the request", Fix: "The server's log names the expression or text that is at fault; `postern policy test` and `postern policy dry-run` show it to the owner of the endpoint."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_2253", Status: 500, Title: "The endpoint's traffic policy could not be worked out for the request", Fix: "The server's log names the expression or text that is at fault; `postern policy test` and `postern policy dry-run` show it to the owner of the endpoint."}, true
 	case CodeOutcallInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_3004", Status: 502, Title: "A request that a policy has the server make cannot be made", Fix: "Correct the URL, method or headers in the policy; the server's log says what is wrong with them, and so do `postern policy test` and `postern policy dry-run`."}, true
 	case CodeOutcallRefused:

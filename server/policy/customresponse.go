@@ -16,10 +16,11 @@ func customResponse() kind {
 				body:    c.template("body"),
 				headers: c.named("headers", mostHeaders),
 			}
-			if c.node.get("body").none() && !c.node.get("content").none() {
-				a.body = c.template("content") // its old name
+			if old := c.template("content"); a.body == nil { // the name of older policies
+				a.body = old
+			} else if old != nil {
+				c.fault("content", "there is body, too, whose old name it is; leave one of them out")
 			}
-			c.known = append(c.known, "content")
 			for _, h := range a.headers {
 				c.answers().checkHeader("headers", h.at, h.name)
 			}

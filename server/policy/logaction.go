@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"fmt"
+	"encoding/json"
 
 	"github.com/postern-dev/postern"
 )
@@ -30,13 +30,39 @@ func logAction() kind {
 				if len(f.name) > mostLogName {
 					c.fault("metadata", "a name has %d bytes, at most %d are allowed", len(f.name), mostLogName)
 				}
-				if value := c.value("metadata", f.value, 0); value != nil {
+				if value := c.value(f.value, c.filled("metadata")); value != nil {
 					a.metadata = append(a.metadata, variable{f.name, value})
 				}
 			}
 			return a
 		},
 	}
+}
+
+// filled reads texts of the field that stay texts, whatever stands in their ${…}.
+func (c *config) filled(name string) func(n *node) value {
+	return func(n *node) value {
+		made := c.templateOf(name, n)
+		if made == nil {
+			return nil
+		}
+		return func(e *Evaluation) (any, error) { return e.fill(made) }
+	}
+}
+
+// loggedText is what a log has of a value: lists and objects are JSON.
+func loggedText(made any) string {
+	switch v := made.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	}
+	text, err := json.Marshal(made)
+	if err != nil {
+		return "" // which nothing that a policy can write comes to
+	}
+	return string(text)
 }
 
 type logging struct{ metadata []variable }
@@ -58,7 +84,7 @@ func (a *logging) run(e *Evaluation) (Verdict, error) {
 		if err != nil {
 			made = "" // a log that lacks something is worth more than a visitor's failure
 		}
-		text := fmt.Sprint(made)
+		text := loggedText(made)
 		if most := min(mostLogValue, left-len("…")); len(text) > most {
 			text = postern.Clip(text, max(0, most))
 		}

@@ -30,7 +30,7 @@ func setVars() kind {
 					c.compiler.report(postern.CodePolicyValueInvalid, f.at, c.place("vars"), "%q cannot be a name: letters, digits and _ make one", clip(f.name))
 					continue
 				}
-				if value := c.value("vars", f.value, 0); value != nil {
+				if value := c.value(f.value, c.typed("vars")); value != nil {
 					a.all = append(a.all, variable{f.name, value})
 				}
 			}
@@ -49,21 +49,16 @@ type variable struct {
 // value makes a Go value when it is asked for.
 type value func(e *Evaluation) (any, error)
 
-// value reads a value of any kind, in which texts may have ${…}.
-func (c *config) value(name string, n *node, depth int) value {
+// value reads a value of any kind, in which text reads the texts; nil where one of them
+// cannot be used.
+func (c *config) value(n *node, text func(n *node) value) value {
 	switch n.kind {
 	case isText:
-		made, problem := expression.CompileTemplate(c.phase, n.text)
-		if problem != nil {
-			c.compiler.reportExpression(n, c.place(name), problem)
-			return nil
-		}
-		c.compiler.reads(n, c.place(name), made.Reads())
-		return func(e *Evaluation) (any, error) { return made.Value(&e.scope) }
+		return text(n)
 	case isList:
 		items := make([]value, len(n.items))
 		for i, item := range n.items {
-			if items[i] = c.value(name, item, depth+1); items[i] == nil {
+			if items[i] = c.value(item, text); items[i] == nil {
 				return nil
 			}
 		}
@@ -71,7 +66,7 @@ func (c *config) value(name string, n *node, depth int) value {
 	case isObject:
 		fields := make(map[string]value, len(n.fields))
 		for _, f := range n.fields {
-			if fields[f.name] = c.value(name, f.value, depth+1); fields[f.name] == nil {
+			if fields[f.name] = c.value(f.value, text); fields[f.name] == nil {
 				return nil
 			}
 		}
@@ -79,6 +74,17 @@ func (c *config) value(name string, n *node, depth int) value {
 	}
 	constant := n.plain()
 	return func(*Evaluation) (any, error) { return constant, nil }
+}
+
+// typed reads texts of the field in which what is one ${…} keeps its type.
+func (c *config) typed(name string) func(n *node) value {
+	return func(n *node) value {
+		made := c.templateOf(name, n)
+		if made == nil {
+			return nil
+		}
+		return func(e *Evaluation) (any, error) { return made.Value(&e.scope) }
+	}
 }
 
 func listOf(e *Evaluation, items []value) (any, error) {
