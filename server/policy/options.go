@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -246,7 +247,9 @@ func (d *draft) oldPolicy(raw json.RawMessage) error {
 		}
 	}
 	var o struct{ Inbound, Outbound []rule }
-	if err := json.Unmarshal(raw, &o); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&o); err != nil {
 		return fmt.Errorf("its JSON is not as expected")
 	}
 	write := func(r rule) any {

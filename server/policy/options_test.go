@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -73,6 +74,9 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		`{"BasicAuth": {"credentials": "u:p"}}`:          postern.CodeBindInvalid,
 		`{"IPRestriction": []}`:                          postern.CodeBindInvalid,
 		`{"RequestHeaders": {"add": ["no colon"]}}`:      postern.CodeBindInvalid,
+		`{"CircuitBreaker": {"error_threshold": "0.5"}}`: postern.CodeBindInvalid,
+		`{"UserAgentFilter": {"deny": "bot"}}`:           postern.CodeBindInvalid,
+		`{"Policy": {"Enabled": false, "Inbound": []}}`:  postern.CodeBindInvalid,
 	} {
 		if _, err := policy.OfOptions(options(t, text), postern.HTTPS); !postern.HasCode(err, code) {
 			t.Errorf("%s: %v", text, err)
@@ -135,5 +139,84 @@ func TestOfIPRestriction(t *testing.T) {
 				t.Errorf("%s from %s: %s", scheme, client, miss)
 			}
 		}
+	}
+}
+
+// withOptions is a program of options alone.
+func withOptions(t *testing.T, text string) (*policy.Program, policy.Target) {
+	t.Helper()
+	at := target(postern.HTTPS, false)
+	var err error
+	if at.Before, err = policy.OfOptions(options(t, text), postern.HTTPS); err != nil {
+		t.Fatal(err)
+	}
+	program, err := policy.Compile("", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, at
+}
+
+// Passwords of options are taken as they were there: short ones with a warning, and as hashes.
+func TestPasswordsOfOptions(t *testing.T) {
+	for text, signIn := range map[string]string{
+		`{"Auth": "demo:secret"}`: "demo:secret",
+		`{"BasicAuth": {"credentials": [{"username": "demo", "cleartext_password": "secret"}]}}`:                                                                         "demo:secret",
+		`{"BasicAuth": {"credentials": [{"username": "demo", "cleartext_password": "a${b}:c"}]}}`:                                                                        "demo:a${b}:c",
+		`{"BasicAuth": {"credentials": [{"username": "carol", "hashed_password": "JDJhJDA0JE5UU0VFTWxvYmt5aU5XWDdRLlJFZk9QcXpPdFFsbzR4S0cxN3NrWGRpejdWY0xJLlFudk9x"}]}}`: "carol:correct horse",
+	} {
+		program, at := withOptions(t, text)
+		if warned := len(program.Warnings()) == 1 && strings.Contains(program.Warnings()[0].Message, "6 characters"); warned != (signIn == "demo:secret") {
+			t.Errorf("%s: warns %v", text, program.Warnings())
+		}
+		for authorization, want := range map[string]trial.Outcome{
+			"Basic " + base64.StdEncoding.EncodeToString([]byte(signIn)):       {Decision: "continue", Request: &trial.Request{Headers: map[string]trial.Values{"Authorization": nil}}},
+			"Basic " + base64.StdEncoding.EncodeToString([]byte("demo:wrong")): {Decision: "respond", Code: "ERR_POSTERN_320", Response: &trial.Response{Status: 401}},
+			"Bearer eyJ.e30.sig": {Decision: "respond", Code: "ERR_POSTERN_320", Response: &trial.Response{Status: 401}},
+		} {
+			c := trial.Case{Request: &trial.Request{URL: "https://app.example.com/", Headers: map[string]trial.Values{"Authorization": {authorization}}}}
+			got, err := trial.Run(t.Context(), program, at, &policy.World{}, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, miss := range got.Misses(&want) {
+				t.Errorf("%s, %s: %s", text, authorization, miss)
+			}
+		}
+	}
+}
+
+// The other options do what their actions do.
+func TestShapingOptions(t *testing.T) {
+	program, at := withOptions(t, `{"Compression": {}, "CircuitBreaker": {"error_threshold": 0.5}, "RequestHeaders": {"add": ["Host: inner.example"]}, "WebsocketTCPConverter": {}, "ErrorPages": {}}`)
+	c := trial.Case{
+		Request:  &trial.Request{URL: "https://app.example.com/", Headers: map[string]trial.Values{"Accept-Encoding": {"gzip"}}},
+		Response: trial.Response{Status: 500, Headers: map[string]trial.Values{"Content-Type": {"text/plain"}}, Body: "text ", Repeat: 1000},
+	}
+	passes := trial.Outcome{
+		Decision: "continue", Request: &trial.Request{URL: "inner.example/"},
+		Response: &trial.Response{Status: 500, Headers: map[string]trial.Values{"Content-Encoding": {"gzip"}}},
+	}
+	open := trial.Outcome{Decision: "respond", Code: "ERR_NGROK_3202", Response: &trial.Response{Status: 503, Headers: map[string]trial.Values{"Retry-After": {"10"}}}}
+	for i := range 11 { // ten answers are looked at
+		want := passes
+		if i == 10 {
+			want = open
+		}
+		got, err := trial.Run(t.Context(), program, at, &policy.World{}, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, miss := range got.Misses(&want) {
+			t.Errorf("request %d: %s", i, miss)
+		}
+	}
+	before, err := policy.OfOptions(options(t, `{"CircuitBreaker": {"error_threshold": 1.5}}`), postern.HTTPS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at.Before = before
+	if _, err := policy.Compile("", at); err == nil || !strings.Contains(err.Error(), "an option of the endpoint: it is 1.5") {
+		t.Errorf("a share above all: %v", err)
 	}
 }
