@@ -12,6 +12,7 @@ func circuitBreaker() kind {
 	return kind{
 		name: "circuit-breaker", phases: in(inRequest),
 		build: func(c *config) action {
+			before := len(c.compiler.problems)
 			c.require("error_threshold")
 			usual := breaker.Default()
 			made, err := breaker.New(breaker.Settings{
@@ -20,7 +21,7 @@ func circuitBreaker() kind {
 				Window:    c.duration("window_duration", usual.Window, breaker.LeastDuration, breaker.MostDuration),
 				Tripped:   c.duration("tripped_duration", usual.Tripped, breaker.LeastDuration, breaker.MostDuration),
 			})
-			if err != nil && len(c.compiler.problems) == 0 {
+			if err != nil && len(c.compiler.problems) == before {
 				c.fault("error_threshold", "%v", err)
 			}
 			c.integer("num_buckets", breaker.Buckets, breaker.Buckets, breaker.Buckets)

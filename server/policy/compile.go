@@ -68,21 +68,27 @@ func (c *compiler) finish() {
 		c.report(postern.CodePolicyNotTerminating, &node{line: 1, column: 1}, "",
 			"the policy does not end with a rule that answers whatever comes over %s", c.target.Scheme)
 	}
-	for at, rules := range c.program.phases {
-		if n := gates(rules); n > 1 {
-			c.report(postern.CodePolicyTwoGates, nil, expression.Phase(at).String(), "%d actions ask every visitor to sign in; one can", n)
+	for _, rules := range c.program.phases {
+		if all := gates(rules); len(all) > 1 {
+			c.report(postern.CodePolicyTwoGates, all[1].node, all[1].where, "it asks every visitor to sign in, as %s does; one can", all[0].where)
 		}
 	}
 }
 
-// gates counts the actions that every visitor must sign in at.
-func gates(rules []rule) (n int) {
+// gates are the actions that every visitor must sign in at.
+func gates(rules []rule) (all []place) {
 	for _, r := range rules {
 		if len(r.expressions) == 0 {
-			n += r.authenticating
+			all = append(all, r.gates...)
 		}
 	}
-	return n
+	return all
+}
+
+// place is where something of a policy is written.
+type place struct {
+	where string
+	node  *node // nil for what was written by us, from options
 }
 
 func (c *compiler) phase(f field) {
@@ -247,9 +253,17 @@ func (c *compiler) action(p phase, r *rule, where string, n *node) {
 	if (k.arrives != nil || k.leaves != nil) && !slices.ContainsFunc(c.program.used, func(u kind) bool { return u.name == k.name }) {
 		c.program.used = append(c.program.used, k)
 	}
-	if k.authenticates {
-		r.authenticating++
+	if k.authenticates && (given.get("enforce").none() || given.get("enforce").text != "false") {
+		r.gates = append(r.gates, c.placeOf(name, where))
 	}
+}
+
+// placeOf is where something is written, as messages name it.
+func (c *compiler) placeOf(n *node, where string) place {
+	if c.fromOptions {
+		return place{where: anOption}
+	}
+	return place{where, n}
 }
 
 func (c *compiler) unknownAction(name *node, where string) {

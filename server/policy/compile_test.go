@@ -53,7 +53,7 @@ func TestCompile(t *testing.T) {
 		"behind forward": {"on_http_request: [{actions: [{type: forward-internal, config: {url: x}}]}, {actions: [{type: deny}]}]", false, false, "on_http_request[1]: it is never reached"},
 		"text":           {"deny", false, false, "a policy is an object"},
 		"neither":        {"a: [", false, false, "neither YAML nor JSON"},
-		"tabs":           {"on_http_request:\n\t- actions", false, false, "neither YAML nor JSON"},
+		"tabs":           {"on_http_request:\n\t- actions", false, false, "line 2, column 1: it is neither YAML nor JSON: a line begins with a tab; write spaces"},
 		"rule no object": {"on_http_request: [deny]", false, false, "on_http_request[0]: it must be an object"},
 		"no actions":     {"on_http_request: [{name: x}]", false, false, "on_http_request[0].actions"},
 		"actions empty":  {"on_http_request: [{actions: []}]", false, false, "on_http_request[0].actions"},

@@ -134,7 +134,8 @@ func (c *config) duration(name string, otherwise, least, most time.Duration) tim
 	}
 	value, err := time.ParseDuration(n.text)
 	if err != nil || value < least || value > most {
-		c.fault(name, "it is %q; it must be from %v to %v, such as %v", clip(n.text), least, most, otherwise)
+		c.fault(name, "it is %q; it must be from %v to %v, such as %v", clip(n.text), least, most, max(otherwise, least))
+		return otherwise
 	}
 	return value
 }

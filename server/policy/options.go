@@ -218,6 +218,11 @@ func (d *draft) agents(raw json.RawMessage) error {
 	refuse := func(expression string) {
 		d.request = append(d.request, ranked{rankAgents, onlyIf(expression, doing("deny", map[string]any{"status_code": 403}))})
 	}
+	for _, pattern := range slices.Concat(o.Allow, o.Deny) {
+		if _, err := compileURLPattern(pattern); err != nil {
+			return fmt.Errorf("%s", err.Text())
+		}
+	}
 	if len(o.Deny) > 0 {
 		refuse(fits(o.Deny))
 	}

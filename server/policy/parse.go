@@ -23,7 +23,7 @@ const (
 // to the caller.
 func parse(text string) (*node, *Problem) {
 	if len(text) > MaxText {
-		return nil, &Problem{Message: fmt.Sprintf("it has %d bytes, at most %d are allowed", len(text), MaxText)}
+		return nil, &Problem{Message: fmt.Sprintf("it has more than %d bytes, which are allowed at most", MaxText)}
 	}
 	text = strings.TrimPrefix(text, "\ufeff")
 	if strings.HasPrefix(strings.TrimSpace(text), "{") {
@@ -53,7 +53,9 @@ func syntaxProblem(err error) *Problem {
 	if bad, ok := err.(interface{ GetToken() *token.Token }); ok && bad.GetToken() != nil {
 		problem.Line, problem.Column = bad.GetToken().Position.Line, bad.GetToken().Position.Column
 	}
-	if bad, ok := err.(interface{ GetMessage() string }); ok {
+	if bad, ok := err.(interface{ GetMessage() string }); ok && strings.Contains(bad.GetMessage(), "'\t'") {
+		problem.Message = "it is neither YAML nor JSON: a line begins with a tab; write spaces"
+	} else if ok {
 		problem.Message = "it is neither YAML nor JSON: " + fmt.Sprintf("%.200s", bad.GetMessage())
 	}
 	return problem

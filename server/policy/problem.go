@@ -55,6 +55,9 @@ func Coded(err error) *postern.Error {
 	return postern.AsError(err)
 }
 
+// anOption is where what we wrote ourselves comes from.
+const anOption = "an option of the endpoint"
+
 // report adds a problem with the text at n.
 func (c *compiler) report(code postern.Code, n *node, where, format string, args ...any) {
 	if len(c.problems) == mostProblems {
@@ -62,7 +65,7 @@ func (c *compiler) report(code postern.Code, n *node, where, format string, args
 	}
 	p := Problem{Where: where, Code: code, Message: fmt.Sprintf(format, args...)}
 	if c.fromOptions {
-		p.Where, n = "an option of the endpoint", nil
+		p.Where, n = anOption, nil
 	}
 	if n != nil {
 		p.Line, p.Column = n.line, n.column

@@ -28,12 +28,12 @@ type Program struct {
 func (p *Program) Warnings() []Problem { return p.warnings }
 
 type rule struct {
-	where          string
-	name           string
-	expressions    []condition
-	actions        []step
-	ends           bool // its last action has the last word
-	authenticating int
+	where       string
+	name        string
+	expressions []condition
+	actions     []step
+	ends        bool    // its last action has the last word
+	gates       []place // actions that ask for who somebody is
 }
 
 type condition struct {

@@ -19,6 +19,7 @@ func rateLimit() kind {
 	return kind{
 		name: "rate-limit", phases: in(inRequest),
 		build: func(c *config) action {
+			before := len(c.compiler.problems)
 			for _, name := range []string{"name", "algorithm", "capacity", "rate", "bucket_key"} {
 				c.require(name)
 			}
@@ -32,7 +33,7 @@ func rateLimit() kind {
 			}
 			a := &rateLimiting{enforced: c.boolean("enforce", true), key: c.keys("bucket_key")}
 			counter, err := window.New(limit)
-			if err != nil && len(c.compiler.problems) == 0 {
+			if err != nil && len(c.compiler.problems) == before {
 				c.fault("rate", "%v", err)
 			}
 			a.counter = counter

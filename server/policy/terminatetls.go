@@ -99,11 +99,12 @@ func readIdentity(certificate string, key postern.Secret) (*material.Identity, e
 func (c *config) clients(t *termination) {
 	strategy := c.choice(fieldStrategy, string(postern.ClientCertificateRequiredAndVerified), "require-and-verify", "require-any", "request")
 	asked := !c.node.get(fieldStrategy).none()
+	authorities := c.list(fieldAuthorities, material.MostAuthorities)
 	var problem error
 	if t.mode, problem = postern.ParseClientCertificateMode(strategy); problem != nil {
 		return // it was reported
 	}
-	for _, item := range c.list(fieldAuthorities, material.MostAuthorities) {
+	for _, item := range authorities {
 		made := c.templateOf(fieldAuthorities, item)
 		if made == nil {
 			continue
