@@ -12,6 +12,7 @@ func forwardInternal() kind {
 		ends: func(config *node) bool { n := config.get("on_error"); return n.none() || n.text != "continue" },
 		build: func(c *config) action {
 			c.require("url")
+			c.choice("binding", "internal", "internal") // older policies say so
 			f := &forwarding{to: c.template("url"), goesOn: c.choice("on_error", "halt", "halt", "continue") == "continue"}
 			return f
 		},
