@@ -140,6 +140,7 @@ func (p *policedService) exchange(t *testing.T, visitor *http.Client, c trial.Ca
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("User-Agent", "") // none, unless the case has one
 	for name, values := range c.Request.Headers {
 		request.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}
