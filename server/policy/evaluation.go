@@ -167,6 +167,7 @@ func (e *Evaluation) atEnd(f func(status int)) { e.endings = append(e.endings, f
 // run goes through the rules of a phase.
 func (e *Evaluation) run(at expression.Phase) (Verdict, error) {
 	e.at = at
+	e.scope.Anew()
 	for i := range e.program.phases[at] {
 		if err := e.endBefore(at, i); err != nil {
 			return Verdict{}, err

@@ -82,7 +82,10 @@ func (s *substitution) replacement(e *Evaluation) (r body.Replacement, err error
 	if err != nil {
 		return r, err
 	}
-	if r.From, err = compilePattern(from); err != nil {
+	if late := e.work(func() { r.From, err = compilePattern(from) }); late != nil {
+		return r, late
+	}
+	if err != nil {
 		err = unusablePattern()
 	}
 	return r, err

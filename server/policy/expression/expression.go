@@ -3,6 +3,7 @@ package expression
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +20,7 @@ type Expression struct {
 	text    string
 	info    *ast.SourceInfo
 	bounded bool // its size bounds what it may take
+	light   bool // and that is next to nothing
 	reads   []string
 }
 
@@ -87,6 +89,7 @@ func compile(p Phase, text string, retry bool) (x *Expression, result *types.Typ
 		return nil, nil, problem
 	}
 	x = &Expression{text: text, info: checked.NativeRep().SourceInfo(), bounded: r.bounded(), reads: r.reads}
+	x.light = x.bounded && !slices.Contains(r.calls, "matches")
 	counted := &costs{sizes: map[string]int{}}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.OptimizeRegex(constantPatterns(counted.sizes))}
 	if !x.bounded {
@@ -130,8 +133,21 @@ func (x *Expression) evaluate(s *Scope) (ref.Val, error) {
 	return value, err
 }
 
-// spend evaluates, and tells what that has cost.
+// spend evaluates, within the time that there is, and tells what that has cost.
 func (x *Expression) spend(s *Scope) (ref.Val, uint64, error) {
+	if x.light {
+		return x.work(s)
+	}
+	began, err := s.start()
+	if err != nil {
+		return nil, 0, err
+	}
+	value, cost, err := x.work(s)
+	s.stop(began)
+	return value, cost, err
+}
+
+func (x *Expression) work(s *Scope) (ref.Val, uint64, error) {
 	value, details, err := x.program.Eval((*activation)(s))
 	cost := uint64(0)
 	if spent := details.ActualCost(); spent != nil {

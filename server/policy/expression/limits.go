@@ -1,5 +1,7 @@
 package expression
 
+import "time"
+
 // What a text may be. A policy as a whole has 128 KiB.
 const (
 	mostText   = 8 << 10  // characters of an expression
@@ -23,3 +25,7 @@ const (
 	mostProgram = 1_000    // instructions that it compiles to
 	mostSteps   = 500_000  // instructions times bytes of what it is matched with
 )
+
+// mostTime is what all expressions about one message may take together. It is far beyond
+// what ordinary policies take, and there for those whose every expression takes the most.
+const mostTime = 500 * time.Millisecond

@@ -21,6 +21,16 @@ type pattern struct {
 	size     int // instructions
 }
 
+// CompilePattern compiles a regular expression within the bounds of those in expressions,
+// and tells of how many instructions it is.
+func CompilePattern(text string) (made *regexp.Regexp, size int, err error) {
+	p, err := compilePattern(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	return p.compiled, p.size, nil
+}
+
 // compilePattern refuses patterns that would take long.
 func compilePattern(text string) (*pattern, error) {
 	if len(text) > mostPattern {

@@ -43,7 +43,35 @@ type Scope struct {
 	// Secret reads a secret. It may block as long as Context allows.
 	Secret func(ctx context.Context, vault, name string) (string, error)
 	Now    func() time.Time // nil: time.Now
+
+	taken  time.Duration // by expressions that may take long, since Anew
+	waited time.Duration // by them, for what is not theirs
 }
+
+// Anew gives the expressions of another message all of the time that there is: one message
+// has a bounded time for all expressions, however many there are.
+func (s *Scope) Anew() { s.taken = 0 }
+
+// Work does what is no expression and may take long, within the same time. It is a
+// *Failure that there is none left.
+func (s *Scope) Work(f func()) error {
+	began, err := s.start()
+	if err == nil {
+		f()
+		s.stop(began)
+	}
+	return err
+}
+
+func (s *Scope) start() (began time.Time, err error) {
+	if s.taken > mostTime {
+		return began, exceeded("what came before has taken all of the time that there is")
+	}
+	s.waited = 0
+	return time.Now(), nil
+}
+
+func (s *Scope) stop(began time.Time) { s.taken += time.Since(began) - s.waited }
 
 // activation shows a Scope to CEL.
 type activation Scope

@@ -3,6 +3,7 @@ package expression
 import (
 	"context"
 	"math/rand/v2"
+	"time"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -35,7 +36,9 @@ func secret(args ...ref.Val) ref.Val {
 	if ctx == nil {
 		ctx = context.Background()
 	}
+	began := time.Now()
 	value, err := scope.Secret(ctx, s[0], s[1])
+	scope.waited += time.Since(began)
 	if err != nil {
 		return types.WrapErr(&Failure{Reason: Withheld, Message: "the secret cannot be read", cause: err})
 	}
