@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -172,6 +173,45 @@ func TestApply(t *testing.T) {
 		t.Errorf("a listener that had stopped was told: %v", removed)
 	}
 	mu.Unlock()
+}
+
+// An endpoint that the server refuses in its new shape stays as it was: a mistake in a file
+// takes nothing offline. The others of the file are as wanted, and so is the endpoint once
+// the mistake is corrected.
+func TestApplyKeepsWhatTheServerRefuses(t *testing.T) {
+	s := newServer(t)
+	at := func(host postern.Hostname) agent.Endpoint {
+		e := agent.Endpoint{Endpoint: web("shop", "1")}
+		e.URL.Host = host
+		return e
+	}
+	a := startWith(t, agent.Config{Server: s.addr, Roots: s.roots, Endpoints: []agent.Endpoint{at("one.example.com")}})
+	<-a.online
+	shown := func() (urls []string) {
+		for _, e := range a.Endpoints() {
+			if e.Online && e.Name == "shop" {
+				urls = append(urls, e.URL)
+			}
+		}
+		return urls
+	}
+	var partly agent.Partly
+	err := a.Apply(t.Context(), []agent.Endpoint{at("taken.example.com"), {Endpoint: web("beside", "2")}})
+	if !errors.As(err, &partly) || !postern.HasCode(err, postern.CodeAlreadyOnline) || !strings.Contains(err.Error(), `tunnel "shop" stays as it was: taken.example.com is online already`) {
+		t.Errorf("Apply = %v", err)
+	}
+	for range 2 {
+		<-a.online
+	}
+	if got := shown(); !slices.Contains(got, "https://one.example.com:8443") || !hasEndpoint(a, "beside", "http://localhost:2") {
+		t.Errorf("after a mistake: %v", got)
+	}
+	if err := a.Apply(t.Context(), []agent.Endpoint{at("two.example.com")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(); !slices.Equal(got, []string{"https://two.example.com:8443"}) {
+		t.Errorf("after the correction: %v", got)
+	}
 }
 
 // A certificate that was renewed in its file is a change where the server has it, the rest

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent/session"
@@ -177,8 +178,9 @@ func (a *Agent) RemoveLabel(ctx context.Context, label string) error {
 // touched. Endpoints that Add brought stay, and keep their names: those given of such a
 // name are left out, and CodeConflict says so once the others are as wanted. Nothing is
 // changed where one of those given cannot be; the error is New's then. It waits for the
-// server's word on those that are removed, until ctx ends; whether new ones are granted
-// Events tell.
+// server's word on those that are removed and those that are bound anew, until ctx ends; one
+// of these that the server refuses stays as it was. Whether new ones are granted Events
+// tell. What has gone wrong once something was changed is Partly.
 func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
@@ -195,6 +197,7 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 		wanted[e.Name] = k
 	}
 	gone, others := a.outdated(wanted)
+	before := a.standing(gone)
 	var failures []error
 	for _, name := range others {
 		failures = append(failures, postern.Errorf(postern.CodeConflict,
@@ -205,24 +208,89 @@ func (a *Agent) Apply(ctx context.Context, endpoints []Endpoint) error {
 			failures = append(failures, err)
 		}
 	}
-	for _, e := range endpoints {
-		if slices.Contains(others, e.Name) {
+	failures = append(failures, a.takeOver(ctx, endpoints, others, wanted, before)...)
+	failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil })
+	if len(failures) == 0 {
+		return nil
+	}
+	return Partly(failures)
+}
+
+// Partly is what Apply could not do, where the rest is done.
+type Partly []error
+
+// Error implements error.
+func (p Partly) Error() string { return errors.Join(p...).Error() }
+
+// Unwrap gives each failure.
+func (p Partly) Unwrap() []error { return p }
+
+// takeOver takes those online that are wanted and not known: with care where they were
+// online before in another shape.
+func (a *Agent) takeOver(ctx context.Context, endpoints []Endpoint, others []string, wanted, before map[string]known) []error {
+	failures := make([]error, len(endpoints))
+	var asked sync.WaitGroup
+	for i, e := range endpoints {
+		k := wanted[e.Name]
+		if slices.Contains(others, e.Name) || !a.hold(k) {
 			continue
 		}
-		a.mu.Lock()
-		_, unchanged := a.known[e.Name]
-		if !unchanged {
-			k := wanted[e.Name]
-			k.starting = true
-			a.known[e.Name] = k
+		if old, replaces := before[e.Name]; replaces {
+			asked.Go(func() { failures[i] = a.replace(ctx, old, k) })
+			continue
 		}
-		a.mu.Unlock()
-		if !unchanged {
-			failures = append(failures, a.session.Add(wanted[e.Name].assembled))
-			a.started(e.Name)
+		failures[i] = a.session.Add(k.assembled)
+		a.started(e.Name)
+	}
+	asked.Wait()
+	return failures
+}
+
+// hold makes a wanted endpoint known, unless there is one of its name.
+func (a *Agent) hold(k known) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, there := a.known[k.config.Name]; there {
+		return false
+	}
+	k.starting = true
+	a.known[k.config.Name] = k
+	return true
+}
+
+// replace takes an endpoint online in another shape. One that the server refuses gets its
+// former shape back: a mistake in a file takes nothing offline.
+func (a *Agent) replace(ctx context.Context, old, k known) error {
+	name := k.config.Name
+	defer a.started(name)
+	_, err := a.session.TakeOnline(ctx, k.assembled)
+	switch {
+	case err == nil:
+		return nil
+	case !session.Refused(err):
+		return a.session.Add(k.assembled) // it is asked for until there is an answer
+	}
+	a.mu.Lock()
+	old.starting = true
+	a.known[name] = old
+	a.mu.Unlock()
+	why := postern.AsError(err)
+	stays := postern.Errorf(why.Code, "tunnel %q stays as it was: %s", name, why.Text())
+	return errors.Join(stays, a.session.Add(old.assembled))
+}
+
+// standing are those of the named endpoints that are online.
+func (a *Agent) standing(names []string) map[string]known {
+	statuses := a.session.Endpoints()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make(map[string]known)
+	for _, s := range statuses {
+		if s.Online && slices.Contains(names, s.Name) {
+			all[s.Name] = a.known[s.Name]
 		}
 	}
-	return errors.Join(failures...)
+	return all
 }
 
 // outdated names the endpoints of the configuration that are not as wanted, and those

@@ -84,6 +84,10 @@ func nobodyListens(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }
 
+// Refused tells a definite no to an endpoint, which asking again soon will not change, from
+// a failure of the moment.
+func Refused(err error) bool { return refused(err) && !postern.HasCode(err, postern.CodeNotReady) }
+
 // refused tells a definite no, which asking again soon will not change, from a
 // failure of the moment.
 func refused(err error) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -9,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/postern-dev/postern"
 	"github.com/postern-dev/postern/agent"
 	"github.com/postern-dev/postern/agent/config"
 )
@@ -84,8 +84,10 @@ func (r *reloader) again(ctx context.Context) {
 		defer cancel()
 		err = r.agent.Apply(ctx, plain(endpoints))
 	}
-	if postern.HasCode(err, postern.CodeConflict) {
-		r.log.WarnContext(ctx, "configuration reloaded in part", slog.String("obj", "app"), slog.String("err", describe(err)))
+	if partly, ok := errors.AsType[agent.Partly](err); ok {
+		for _, failure := range partly {
+			r.log.WarnContext(ctx, "configuration reloaded in part", slog.String("obj", "app"), slog.String("err", describe(failure)))
+		}
 		return
 	}
 	if err != nil {
