@@ -37,7 +37,7 @@ type redirection struct {
 
 func (a *redirection) run(e *Evaluation) (Verdict, error) {
 	to, found, err := e.rewrite("redirect", a.from, a.to)
-	if err != nil || !found || to == e.wholeURL() {
+	if err != nil || !found || to == e.wholeURL() || to == e.request.Target() {
 		return Verdict{}, err
 	}
 	if strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
