@@ -86,3 +86,24 @@ func TestRulesHaveATimeTogether(t *testing.T) {
 		})
 	}
 }
+
+// Patterns that would become a million instructions are refused before they become them:
+// a text has room for a hundred, and others wait for it to be read.
+func TestPatternsThatCountTooFarAreNotCompiled(t *testing.T) {
+	endless := "(" + strings.Repeat("a?", 440) + "){1,1000}Q"
+	for what, action := range map[string]string{
+		"a URL's pattern":    "url-rewrite, config: {from: '" + endless + "', to: /}",
+		"a body's pattern":   "request-body-find-replace, config: {replacements: [{from: '" + endless + "', to: x}]}",
+		"an expression":      "set-vars, config: {vars: [{a: \"${'x'.matches('" + endless + "')}\"}]}",
+		"an event's pattern": "sse-find-replace, config: {replacements: [{field: data, from: '" + endless + "', to: x}]}",
+	} {
+		phase := "on_http_request"
+		if strings.HasPrefix(action, "sse") {
+			phase = "on_event_stream_message"
+		}
+		_, err := policy.Compile(phase+": [{actions: [{type: "+action+"}]}]", target(postern.HTTPS, false))
+		if err == nil || !strings.Contains(err.Error(), "repetitions count too far") || strings.Contains(err.Error(), "883") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

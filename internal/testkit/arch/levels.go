@@ -36,6 +36,7 @@ func foundations() []room {
 		{path: "internal/ledger", level: 0},
 		{path: "internal/nearest", level: 0},
 		{path: "internal/nesting", level: 0},
+		{path: "internal/repetition", level: 0},
 		{path: "internal/memory", level: 1},
 		{path: "internal/idn", level: 1},
 		{path: "internal/allow", level: 1},

@@ -6,6 +6,8 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
+
+	"github.com/postern-dev/postern/internal/repetition"
 )
 
 // matchesName is what resolver makes of matches, so that no matching is done but here.
@@ -35,6 +37,13 @@ func CompilePattern(text string) (made *regexp.Regexp, size int, err error) {
 func compilePattern(text string) (*pattern, error) {
 	if len(text) > mostPattern {
 		return nil, exceeded("the regular expression has %d bytes, and may have %d", len(text), mostPattern)
+	}
+	about, err := repetition.Steps(text)
+	if err != nil {
+		return nil, unfit("the regular expression is not valid in RE2")
+	}
+	if about > 2*mostProgram { // to find out how many takes long
+		return nil, exceeded("the regular expression is too large: its repetitions count too far, and it may have %d steps", mostProgram)
 	}
 	size, err := types.RegexProgramSize(text)
 	if err != nil {

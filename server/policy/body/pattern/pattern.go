@@ -7,6 +7,8 @@ import (
 	"regexp/syntax"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/postern-dev/postern/internal/repetition"
 )
 
 const (
@@ -36,6 +38,9 @@ type first struct {
 
 // Compile reads a pattern. Its errors are sentences for who wrote it.
 func Compile(text string) (*Pattern, error) {
+	if about, err := repetition.Steps(text); err == nil && about > 2*mostInstructions { // to find out how many takes long
+		return nil, fmt.Errorf("the pattern's repetitions count too far; at most %d steps are allowed", mostInstructions)
+	}
 	expression, err := regexp.Compile(text)
 	if err != nil {
 		var malformed *syntax.Error
