@@ -32,6 +32,7 @@ type Evaluation struct {
 	answer   http.Header        // what the answer gets besides, whoever gives it
 	ended    bool               // the connection's TLS, as a rule says or none does
 	doubtful string             // what a rule has read that can be read in two ways
+	kept     int                // bytes that variables hold
 	listed   bool               // the names below were made
 	unusual  []string           // names of the request's headers that services may take for others
 
@@ -136,14 +137,17 @@ func (e *Evaluation) completed(v Verdict) Verdict {
 }
 
 // State is what an evaluation has found so far, for another one to go on with.
-type State struct{ vars, actions map[string]any }
+type State struct {
+	vars, actions map[string]any
+	kept          int
+}
 
 // State gives what was found so far. It must not be used further.
-func (e *Evaluation) State() State { return State{e.scope.Vars, e.scope.Actions} }
+func (e *Evaluation) State() State { return State{e.scope.Vars, e.scope.Actions, e.kept} }
 
 // Resume begins where another evaluation was.
 func (e *Evaluation) Resume(s State) {
-	e.scope.Vars = maps.Clone(s.vars)
+	e.scope.Vars, e.kept = maps.Clone(s.vars), s.kept
 	if s.actions != nil {
 		found, _ := s.actions[ngrokResults].(map[string]any)
 		e.scope.Actions = map[string]any{ngrokResults: maps.Clone(found)}

@@ -10,6 +10,10 @@ import (
 // mostVars is how many variables one action may set, and all of one exchange.
 const mostVars = 100
 
+// mostKept bounds what the variables of one exchange hold together, in bytes: they stay for
+// as long as its answer takes.
+const mostKept = 1 << 20
+
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // setVars sets variables, which the expressions behind find as vars.<name>. A value that
@@ -118,10 +122,35 @@ func (a *variables) run(e *Evaluation) (Verdict, error) {
 		if err != nil && !expression.IsAbsent(err) {
 			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the variable %s cannot be worked out: %v", v.name, err)
 		}
-		if _, there := e.scope.Vars[v.name]; !there && len(e.scope.Vars) >= mostVars {
+		before, there := e.scope.Vars[v.name]
+		if !there && len(e.scope.Vars) >= mostVars {
 			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "the policy sets more than %d variables", mostVars)
+		}
+		if e.kept += sizeOf(made) - sizeOf(before); e.kept > mostKept {
+			return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "with %s the policy's variables hold more than %d KiB", v.name, mostKept>>10)
 		}
 		e.scope.Vars[v.name] = made
 	}
 	return Verdict{}, nil
+}
+
+// sizeOf is about how much memory a value takes.
+func sizeOf(value any) int {
+	const word = 16
+	size := word
+	switch v := value.(type) {
+	case string:
+		size += len(v)
+	case []byte:
+		size += len(v)
+	case []any:
+		for _, item := range v {
+			size += sizeOf(item)
+		}
+	case map[string]any:
+		for name, item := range v {
+			size += word + len(name) + sizeOf(item)
+		}
+	}
+	return size
 }
