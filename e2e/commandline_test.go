@@ -195,6 +195,20 @@ func TestReload(t *testing.T) {
 	expect("configuration reloaded", "url=https://three."+domain)
 	someone.write("a.yml", head+"  - {name: broken}\n")
 	expect("the configuration was not reloaded", "broken")
+	mistaken := strings.Replace(item("three"), "url:", "traffic_policy: {on_http_request: [{actions: [{type: denny}]}]}, url:", 1)
+	someone.write("a.yml", head+item("two")+mistaken)
+	expect("stays as it was: the traffic policy cannot be used")
+	eventually(t, 10*time.Second, func() error {
+		response, err := s.visitor().Get("https://three." + domain)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if code := response.Header.Get("Ngrok-Error-Code"); code == "ERR_NGROK_3200" {
+			return fmt.Errorf("a mistake in its policy has taken it offline: %s", code)
+		}
+		return nil
+	})
 	other := newPerson(t)
 	path = other.write("b.yml", head+item("four"))
 	second := s.agentProcess("start", "--all", "--config", path)
