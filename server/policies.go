@@ -10,9 +10,17 @@ import (
 	"github.com/postern-dev/postern/server/policy/body"
 )
 
-// newPolicies makes what compiles policies: by what the edge can do.
-func newPolicies() *policy.Library {
-	return policy.NewLibrary(policy.Editable{Request: edge.EditableRequestHeader, Response: edge.EditableResponseHeader})
+// newPolicies makes what compiles policies: by what the edge can do, and by what the
+// operator has given it to look places up in.
+func newPolicies(g Geo) *policy.Library {
+	var unset []policy.Unset
+	if g.File == "" {
+		unset = append(unset, policy.Unset{Names: []string{"conn.geo", "conn.client_ip.geo", "conn.server_ip.geo"}, Why: "geo.file is not set"})
+	}
+	if g.ASFile == "" {
+		unset = append(unset, policy.Unset{Names: []string{"conn.client_ip.as", "conn.server_ip.as"}, Why: "geo.as_file is not set"})
+	}
+	return policy.NewLibrary(policy.Editable{Request: edge.EditableRequestHeader, Response: edge.EditableResponseHeader}, unset...)
 }
 
 // compilePolicy compiles the policy of an endpoint that an agent has.

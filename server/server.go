@@ -116,7 +116,7 @@ func New(c Config, o Options) (*Server, error) {
 		access:     &accessLog{stdout: writer(o.Stdout, os.Stdout), stderr: writer(o.Stderr, os.Stderr), out: io.Discard},
 		registry:   prometheus.NewRegistry(),
 		meters:     quota.New(),
-		policies:   newPolicies(),
+		policies:   newPolicies(c.Geo),
 		outcalls:   newOutcalls(c),
 		succession: succession{serving: make(chan struct{}), retired: make(chan struct{}), finish: func() {}},
 	}

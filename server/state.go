@@ -57,7 +57,7 @@ func openState(ctx context.Context, dir *dataDir, c Config, bus *event.Bus, publ
 	}
 	uses, err := service.New(ctx, service.Config{
 		Store: watched, Bus: bus, NameKey: names, Sealing: sealing, Gateways: gateways, Operators: operators, Domains: c.domains(), APIURL: c.apiURL(public.HTTPS), PublicPort: public.Port, Regions: c.regions(), NameServers: c.NameServers(), Certifies: c.certifies(),
-		Policies: newPolicies(), InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
+		Policies: newPolicies(c.Geo), InUse: live.Endpoints, Holders: holdersIn(live), Logger: logger,
 		TCPPorts: service.PortRange(c.Listen.TCPPorts), DNS: c.DNS.resolver(), ProveDomains: c.RequireProof, Checks: checks,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 // NewLibrary.
 type Library struct {
 	editable Editable
+	unset    []Unset
 
 	mu     sync.Mutex
 	known  map[volume]weak.Pointer[Program]
@@ -24,9 +25,10 @@ type volume struct{ owner, before, text string }
 // recentPrograms is how many programs nobody uses are kept.
 const recentPrograms = 1000
 
-// NewLibrary returns an empty one. e says which headers policies may edit.
-func NewLibrary(e Editable) *Library {
-	return &Library{editable: e, known: make(map[volume]weak.Pointer[Program])}
+// NewLibrary returns an empty one. e says which headers policies may edit, and unset what is
+// not known to them.
+func NewLibrary(e Editable, unset ...Unset) *Library {
+	return &Library{editable: e, unset: unset, known: make(map[volume]weak.Pointer[Program])}
 }
 
 // Compile is the function of that name, for the endpoint that owner names.
@@ -37,8 +39,7 @@ func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
 	if p := l.known[key].Value(); p != nil {
 		return p, nil
 	}
-	t.Editable = l.editable
-	p, err := Compile(text, t)
+	p, err := l.Try(text, t)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
 
 // Try compiles a text for a trial: what the program counts is its own.
 func (l *Library) Try(text string, t Target) (*Program, error) {
-	t.Editable = l.editable
+	t.Editable, t.Unset = l.editable, l.unset
 	return Compile(text, t)
 }
 

@@ -55,6 +55,14 @@ type Target struct {
 	Before postern.Secret
 	// Editable says which headers may be edited; nil functions allow all.
 	Editable Editable
+	// Unset are variables that this server could know and does not.
+	Unset []Unset
+}
+
+// Unset are variables that a server has no values for as it is configured.
+type Unset struct {
+	Names []string // such as conn.geo
+	Why   string   // such as "no database is configured"
 }
 
 // HTTP tells whether the endpoint serves requests.

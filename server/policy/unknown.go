@@ -31,10 +31,24 @@ func (c *compiler) reads(n *node, where string, names []string) {
 		if name == "actions" {
 			c.program.asksResults = true
 		}
-		if !slices.Contains(unknowns(), name) || slices.Contains(warned, name) {
+		why := c.unknown(name)
+		if why == "" || slices.Contains(warned, name) {
 			continue
 		}
 		warned = append(warned, name)
-		c.warn(n, where, "this server never knows %s: an expression that needs it counts as false, and in a text it is empty", name)
+		c.warn(n, where, "%s: an expression that needs it counts as false, and in a text it is empty", why)
 	}
+}
+
+// unknown says that there is no value for a variable, and why; "" where there may be one.
+func (c *compiler) unknown(name string) string {
+	if slices.Contains(unknowns(), name) {
+		return "this server never knows " + name
+	}
+	for _, u := range c.target.Unset {
+		if slices.Contains(u.Names, name) {
+			return u.Why + ", so this server does not know " + name
+		}
+	}
+	return ""
 }

@@ -43,3 +43,26 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 		t.Errorf("of fifty: %d, %v", len(many.Warnings()), err)
 	}
 }
+
+// What a server does not know for want of a setting is warned of by the same server, and by
+// none that has it.
+func TestUnsetVariablesAreWarnedOf(t *testing.T) {
+	const text = "on_http_request:\n- expressions: [\"!(conn.client_ip.geo.location.country_code in ['DE'])\"]\n  actions: [{type: deny}]\n"
+	for want, library := range map[string]*policy.Library{
+		"": policy.NewLibrary(policy.Editable{}),
+		"line 2, column 17: on_http_request[0].expressions[0]: there is no map, so this server does not know conn.client_ip.geo: an expression that needs it counts as false, and in a text it is empty": policy.NewLibrary(policy.Editable{},
+			policy.Unset{Names: []string{"conn.client_ip.geo"}, Why: "there is no map"}),
+	} {
+		program, err := library.Compile("owner", text, target(postern.HTTPS, false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, warning := range program.Warnings() {
+			got += warning.String()
+		}
+		if got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
