@@ -31,21 +31,36 @@ func NewLibrary(e Editable, unset ...Unset) *Library {
 	return &Library{editable: e, unset: unset, known: make(map[volume]weak.Pointer[Program])}
 }
 
-// Compile is the function of that name, for the endpoint that owner names.
+// Compile is the function of that name, for the endpoint that owner names. Nobody waits for
+// another's text, which may take its time.
 func (l *Library) Compile(owner, text string, t Target) (*Program, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	key := volume{owner, t.Before.Reveal(), text}
-	if p := l.known[key].Value(); p != nil {
+	if p := l.find(key); p != nil {
 		return p, nil
 	}
 	p, err := l.Try(text, t)
 	if err != nil {
 		return nil, err
 	}
+	return l.add(key, p), nil
+}
+
+func (l *Library) find(key volume) *Program {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known[key].Value()
+}
+
+// add gives the program that everybody has: p, or that of who was quicker.
+func (l *Library) add(key volume, p *Program) *Program {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first := l.known[key].Value(); first != nil {
+		return first
+	}
 	l.keep(p)
 	l.known[key] = weak.Make(p)
-	return p, nil
+	return p
 }
 
 // Try compiles a text for a trial: what the program counts is its own.
