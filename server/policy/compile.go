@@ -120,9 +120,10 @@ func (c *compiler) rules(p phase, items []*node) {
 	for i, item := range items {
 		before := len(c.problems)
 		r := c.rule(p, fmt.Sprintf("%s[%d]", p.name, i), item)
-		if len(c.problems) == before {
-			c.program.phases[p.at] = append(c.program.phases[p.at], r)
+		if len(c.problems) > before {
+			continue // what it would do is not known: its expressions may be what is wrong
 		}
+		c.program.phases[p.at] = append(c.program.phases[p.at], r)
 		if len(r.expressions) == 0 && r.ends && i < len(items)-1 {
 			c.report(postern.CodePolicyUnreachable, items[i+1], fmt.Sprintf("%s[%d]", p.name, i+1), "it is never reached: the rule before answers whatever comes")
 			return

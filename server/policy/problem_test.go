@@ -23,7 +23,9 @@ func TestMistakesAreToldOnce(t *testing.T) {
 			[]string{"headers: it must be an object", "rate: rate is 1m5s"}},
 		"two gates":                     {"on_http_request: [{actions: [" + gate + "}}, " + gate + "}}]}]", []string{"on_http_request[0].actions[1]: it asks every visitor to sign in, as on_http_request[0].actions[0] does"}},
 		"two gates, one of them let go": {"on_http_request: [{actions: [" + gate + "}}, " + gate + ", enforce: false}}]}]", nil},
-		"a text that is too long":       {"# " + strings.Repeat("x", policy.MaxText), []string{"it has more than 131072 bytes"}},
+		"expressions by another name": {"on_http_request: [{expression: [x], actions: [{type: deny}]}, {actions: [{type: denny}]}]",
+			[]string{"on_http_request[0].expression: there is no such field", "on_http_request[1].actions[0].type: there is no action"}},
+		"a text that is too long": {"# " + strings.Repeat("x", policy.MaxText), []string{"it has more than 131072 bytes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := policy.Compile(test.text, target(postern.HTTPS, false))
