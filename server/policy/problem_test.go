@@ -43,6 +43,29 @@ func TestMistakesAreToldOnce(t *testing.T) {
 	}
 }
 
+// A text that names a group which its pattern does not have loses what was meant, and the
+// one who wrote it is warned.
+func TestGroupsThatThereAreNot(t *testing.T) {
+	for to, want := range map[string]string{
+		"/$1/$2/$id/$$3/$0": "",
+		"/$2x":              `from has no group "2x", so nothing takes the place of $2x`,
+		"/$4":               `from has no group "4"`,
+		"/$other":           `from has no group "other"`,
+		"/${req.method}$1":  "",
+	} {
+		for _, kind := range []string{"url-rewrite", "redirect"} {
+			program, err := policy.Compile("on_http_request: [{actions: [{type: "+kind+", config: {from: '/(a)/(b)/(?P<id>c)', to: '"+to+"'}}]}]", target(postern.HTTPS, false))
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings := program.Warnings()
+			if len(warnings) > 1 || (len(warnings) == 0) != (want == "") || want != "" && (!strings.Contains(warnings[0].Message, want) || warnings[0].Where != "on_http_request[0].actions[0].config.to") {
+				t.Errorf("%s to %s: %v", kind, to, warnings)
+			}
+		}
+	}
+}
+
 // A policy beside an option that asks visitors to sign in is told of that option.
 func TestGateBesideOption(t *testing.T) {
 	before, err := policy.OfOptions(options(t, `{"BasicAuth": {"credentials": [{"username": "ann", "cleartext_password": "correct horse"}]}}`), postern.HTTPS)

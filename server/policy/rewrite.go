@@ -23,6 +23,7 @@ func redirect() kind {
 			for _, h := range a.headers {
 				c.answers().checkHeader("headers", h.at, h.name)
 			}
+			c.groups("to", a.from)
 			return a
 		},
 	}
@@ -57,7 +58,9 @@ func urlRewrite() kind {
 		name: "url-rewrite", phases: inRequest,
 		build: func(c *config) action {
 			c.require("to")
-			return &rewriting{c.pattern("from"), c.template("to")}
+			a := &rewriting{c.pattern("from"), c.template("to")}
+			c.groups("to", a.from)
+			return a
 		},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 
 	"github.com/postern-dev/postern"
@@ -79,6 +80,26 @@ func (p *urlPattern) of(e *Evaluation) (*sizedPattern, error) {
 		return nil, unusablePattern()
 	}
 	return made, nil
+}
+
+// groupName finds what stands for groups in the text that takes a match's place, and the
+// dollar signs that stand for themselves.
+var groupName = regexp.MustCompile(`\$(\$|\w+)`)
+
+// groups warns of groups that a text names and the pattern does not have, such as $1x for
+// what was meant as $1 and an x: nothing takes their place.
+func (c *config) groups(name string, from *urlPattern) {
+	n := c.node.get(name)
+	if from == nil || from.fixed == nil || n.none() {
+		return
+	}
+	for _, found := range groupName.FindAllStringSubmatch(n.text, -1) {
+		number, err := strconv.Atoi(found[1])
+		there := err == nil && number <= from.fixed.NumSubexp() || err != nil && from.fixed.SubexpIndex(found[1]) >= 0
+		if !there && found[1] != "$" {
+			c.warn(name, "from has no group %q, so nothing takes the place of %s; a group's name goes on as long as letters, digits and _ do", found[1], found[0])
+		}
+	}
 }
 
 // unusablePattern is for a pattern that depends on the exchange. It says nothing of what
