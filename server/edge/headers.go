@@ -98,8 +98,8 @@ func (x *Exchange) clientFacts() clientFacts {
 	}
 	hops := strings.Split(strings.Join(x.head.values(headerForwardedFor), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
+		addr, ok := hopAddr(strings.TrimSpace(hop))
+		if !ok {
 			break
 		}
 		facts.addr = addr.Unmap()
@@ -108,6 +108,19 @@ func (x *Exchange) clientFacts() clientFacts {
 		}
 	}
 	return facts
+}
+
+// hopAddr reads an address as proxies write one: some put it in brackets, or a port behind
+// it, and who is not told apart by that is taken for the proxy.
+func hopAddr(text string) (netip.Addr, bool) {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr(), true
+	}
+	if inner, found := strings.CutPrefix(text, "["); found && strings.HasSuffix(inner, "]") {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr, err == nil
 }
 
 // outboundHeader is the request's header for the service: hop-by-hop headers and

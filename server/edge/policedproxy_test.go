@@ -38,3 +38,34 @@ func TestConnectionPhaseOfVisitorsBehindAProxy(t *testing.T) {
 
 // mostClients is more than the visitors of one connection that are remembered.
 const mostClients = 80
+
+// Some proxies name their visitors with a port. They are told apart all the same: a sign-in
+// of one lets no other in by its address.
+func TestVisitorsThatAProxyNamesWithTheirPort(t *testing.T) {
+	bothPaths(t, func(t *testing.T, path func(*config)) {
+		s := start(t, path, trustLoopback)
+		m := newMember(s.upstream(func(http.ResponseWriter, *http.Request) {}))
+		m.policy = compiled(t, postern.HTTP, `on_http_request: [{actions: [{type: basic-auth, config: {credentials: ["user:password"], grant_address: 8h}}]}]`)
+		s.policedPool("http://app."+domain, m)
+		conn := s.dial(s.http)
+		reader := bufio.NewReader(conn)
+		for _, row := range []struct {
+			from, header string
+			want         int
+		}{
+			{"198.51.100.1:5000", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
+			{"198.51.100.1:5001", "", 200},
+			{"198.51.100.1", "", 200},
+			{"198.51.100.2:5000", "", 401},
+			{"[2001:db8::1]:5000", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
+			{"2001:db8::1", "", 200},
+			{"[2001:db8::1]", "", 200},
+			{"[2001:db8::2]:5000", "", 401},
+			{"198.51.100.1:5000, 198.51.100.3:1", "", 401},
+		} {
+			if r, _ := ask(t, conn, reader, fmt.Sprintf("GET / HTTP/1.1\r\nHost: app.%s\r\nX-Forwarded-For: %s\r\n%s\r\n", domain, row.from, row.header)); r.StatusCode != row.want {
+				t.Errorf("%s %q: %s, want %d", row.from, row.header, r.Status, row.want)
+			}
+		}
+	})
+}
