@@ -71,7 +71,7 @@ func compile(p Phase, text string, retry bool) (x *Expression, result *types.Typ
 		return nil, nil, &Problem{1, 1, "the expression is empty"}
 	}
 	parsed, issues := environment.Parse(text)
-	if issues.Err() != nil {
+	if len(issues.Errors()) > 0 { // Err lays all of them out, in the square of their number
 		return nil, nil, problemOf(issues, text)
 	}
 	r := &resolver{phase: p, schema: known(), tree: parsed.NativeRep(), text: text}
@@ -82,7 +82,7 @@ func compile(p Phase, text string, retry bool) (x *Expression, result *types.Typ
 		return nil, nil, problem
 	}
 	checked, issues := environment.Check(parsed)
-	if issues.Err() != nil {
+	if len(issues.Errors()) > 0 {
 		return nil, nil, problemOf(issues, text)
 	}
 	if problem := r.checkKeys(checked.NativeRep()); problem != nil {

@@ -90,12 +90,9 @@ func unknownFunction(name string) string {
 	return fmt.Sprintf("there is no function %s; docs/policy-expressions.md lists those that there are", name)
 }
 
-// problemOf makes one of what CEL found first. The names of things have been checked:
+// problemOf makes one of what CEL, which has found something, found first. The names of things have been checked:
 // what is left is grammar and types.
 func problemOf(issues *cel.Issues, text string) *Problem {
-	found := issues.Errors()
-	if len(found) == 0 {
-		return &Problem{1, 1, issues.Err().Error()}
-	}
-	return problemAt(text, found[0].Location, inPlain(found[0].Message))
+	first := issues.Errors()[0]
+	return problemAt(text, first.Location, inPlain(first.Message))
 }

@@ -102,3 +102,14 @@ func TestPhases(t *testing.T) {
 		t.Error("a phase that there is not")
 	}
 }
+
+// An expression with hundreds of mistakes is refused for the first of them, and no work is
+// done for all the others, which would make a text of some kilobytes take half a second.
+func TestManyMistakesTakeNoLongerThanOne(t *testing.T) {
+	text := strings.Repeat("has(req.url)||", 550) + "true"
+	var problem *expression.Problem
+	most := testing.AllocsPerRun(1, func() { _, problem = expression.Compile(expression.Request, text) })
+	if problem == nil || most > 100_000 {
+		t.Errorf("%v, after %v allocations", problem, most)
+	}
+}
