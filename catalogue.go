@@ -886,7 +886,7 @@ func catalogue(c Code) (Entry, bool) {
 	case CodeServiceManager:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 500, Title: "The service manager refused", Fix: "It may need root, or --user for a service of yours; \"service status\" says what is there."}, true
 	case CodeNoAgent:
-		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "No agent answers on this machine", Fix: "Start one; if its web_addr is another, give --web-addr or the --config that it was started with."}, true
+		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 502, Title: "No agent answers on this machine", Fix: "Start one; if its web_addr is another, give that with --web-addr, or the --config that it was started with, or to policy dry-run in the URL of --captures."}, true
 	case CodeMaterialInvalid:
 		return Entry{Code: c, Wire: "ERR_NGROK_301", Status: 400, Title: "A certificate, key, CA or revocation list cannot be used", Fix: "Give the file that the message asks for; \"postern ca\" makes certificates that work."}, true
 	case CodePassphraseNeeded:

@@ -110,6 +110,13 @@ func (x *Exchange) clientFacts() clientFacts {
 	return facts
 }
 
+// nameless tells whether the visitor is a trusted proxy that has said of nobody that the
+// request is his.
+func (x *Exchange) nameless() bool {
+	addr := x.visitor.client.Addr()
+	return x.Client() == addr && x.live.trusts(addr)
+}
+
 // hopAddr reads an address as proxies write one: some put it in brackets, or a port behind
 // it, and who is not told apart by that is taken for the proxy.
 func hopAddr(text string) (netip.Addr, bool) {

@@ -66,7 +66,7 @@ func (p *policed) judge(x *Exchange, conn *visitorFacts) (policy.Verdict, error)
 	evaluation := x.obeyed.Begin(&p.edge.config.Policy, policy.Subject{
 		Context: &p.context, Connection: conn, Endpoint: p.edge.endpointFacts(x.serving(), x.picked),
 		Scheme: x.Scheme(), Protocol: x.Protocol(), Started: x.times.Started, Forward: x.Forward, EndTLS: x.endedAs, Depth: x.visitor.depth(),
-		RequestID: x.ID, Number: x.visitor.number,
+		RequestID: x.ID, Number: x.visitor.number, Nameless: x.nameless(),
 	})
 	p.evaluations = append(p.evaluations, evaluation)
 	before := x.forwarded.hops

@@ -39,8 +39,8 @@ func TestConnectionPhaseOfVisitorsBehindAProxy(t *testing.T) {
 // mostClients is more than the visitors of one connection that are remembered.
 const mostClients = 80
 
-// Some proxies name their visitors with a port. They are told apart all the same: a sign-in
-// of one lets no other in by its address.
+// Some proxies name their visitors with a port, or not at all. They are told apart all the
+// same: a sign-in of one lets no other in by its address.
 func TestVisitorsThatAProxyNamesWithTheirPort(t *testing.T) {
 	bothPaths(t, func(t *testing.T, path func(*config)) {
 		s := start(t, path, trustLoopback)
@@ -62,6 +62,9 @@ func TestVisitorsThatAProxyNamesWithTheirPort(t *testing.T) {
 			{"[2001:db8::1]", "", 200},
 			{"[2001:db8::2]:5000", "", 401},
 			{"198.51.100.1:5000, 198.51.100.3:1", "", 401},
+			{"unknown", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
+			{"unknown", "", 401},
+			{"", "", 401},
 		} {
 			if r, _ := ask(t, conn, reader, fmt.Sprintf("GET / HTTP/1.1\r\nHost: app.%s\r\nX-Forwarded-For: %s\r\n%s\r\n", domain, row.from, row.header)); r.StatusCode != row.want {
 				t.Errorf("%s %q: %s, want %d", row.from, row.header, r.Status, row.want)

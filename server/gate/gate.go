@@ -95,6 +95,9 @@ type Request struct {
 	Header  func(name string) []string
 	HasBody bool
 	Client  netip.Addr
+	// Nameless tells that Client is a proxy that has named nobody: an address of everybody
+	// behind it, which passes nobody by itself.
+	Nameless bool
 }
 
 // Outcome is what a gate has decided about a request.

@@ -33,7 +33,7 @@ func (v *visit) enter(ctx context.Context) *postern.Error {
 			return failure
 		}
 	}
-	if !v.outcome.Authorized && v.gate.grants != nil && v.gate.grants.has(v.request.Client, v.credentials.mark, v.gate.now()) {
+	if !v.outcome.Authorized && v.grants() && v.gate.grants.has(v.request.Client, v.credentials.mark, v.gate.now()) {
 		v.outcome.Authorized = true
 	}
 	if len(shared) == 1 {
@@ -42,10 +42,13 @@ func (v *visit) enter(ctx context.Context) *postern.Error {
 	return nil
 }
 
+// grants tells whether the visitor's address may pass by itself.
+func (v *visit) grants() bool { return v.gate.grants != nil && !v.request.Nameless }
+
 // remember has the visitor's next requests pass, as far as that is wanted.
 func (v *visit) remember() {
 	g := v.gate
-	if g.grants != nil && (v.shown != nil || v.remembered != nil) {
+	if v.grants() && (v.shown != nil || v.remembered != nil) {
 		g.grants.put(v.request.Client, v.credentials.mark, g.now())
 	}
 	if v.shown != nil && g.setsCookies(v.request) && (v.shown != v.remembered || v.left < cookieRenewal) {

@@ -132,7 +132,8 @@ func (a *gated) run(e *Evaluation) (Verdict, error) {
 	}
 	r := e.request
 	outcome := a.gate.Check(e.subject.Context, credentials, gate.Request{
-		Method: r.Method(), Secure: e.subject.Scheme == "https", Header: gateHeader(r), HasBody: r.Length() != 0, Client: e.subject.Connection.Client(),
+		Method: r.Method(), Secure: e.subject.Scheme == "https", Header: gateHeader(r), HasBody: r.Length() != 0,
+		Client: e.subject.Connection.Client(), Nameless: e.subject.Nameless,
 	})
 	outcome.Strip(r)
 	result := map[string]any{"credentials": map[string]any{

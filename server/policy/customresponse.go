@@ -21,6 +21,9 @@ func customResponse() kind {
 			} else if old != nil {
 				c.fault("content", "there is body, too, whose old name it is; leave one of them out")
 			}
+			if a.body != nil { // what visitors put into it makes no HTML of it
+				a.guessed = http.DetectContentType([]byte(a.body.Written()))
+			}
 			for _, h := range a.headers {
 				c.answers().checkHeader("headers", h.at, h.name)
 			}
@@ -38,6 +41,7 @@ func (c *config) answers() *config {
 
 type response struct {
 	status  int
+	guessed string // the type of the body, where the headers do not say it
 	body    *expression.Template
 	headers []namedTemplate
 }
@@ -52,7 +56,7 @@ func (a *response) run(e *Evaluation) (Verdict, error) {
 		return Verdict{}, err
 	}
 	if body != "" && header.Get("Content-Type") == "" {
-		header.Set("Content-Type", http.DetectContentType([]byte(body)))
+		header.Set("Content-Type", a.guessed)
 	}
 	return Verdict{Decision: Respond, Answer: &Answer{Status: a.status, Header: header, Body: []byte(body)}}, nil
 }

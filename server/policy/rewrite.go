@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,8 +49,22 @@ func (a *redirection) run(e *Evaluation) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	header.Set("Location", to)
+	header.Set("Location", asReference(to))
 	return Verdict{Decision: Respond, Answer: &Answer{Status: a.status, Header: header}}, nil
+}
+
+// asReference percent-encodes what no URL can have (RFC 3986 §2) and texts that are filled in
+// do: blanks, and letters beyond ASCII.
+func asReference(text string) string {
+	var out strings.Builder
+	for i := range len(text) {
+		if c := text[i]; c == ' ' || c >= 0x80 {
+			fmt.Fprintf(&out, "%%%02X", c)
+		} else {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // urlRewrite changes what the service is asked for.

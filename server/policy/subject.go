@@ -78,6 +78,8 @@ type Subject struct {
 	Scheme     string // "http" or "https", between visitor and server
 	Protocol   string // the request's, as "HTTP/1.1"
 	Started    time.Time
+	// Nameless tells that the connection's Client is a proxy that has named nobody.
+	Nameless bool
 	// Forward has an internal endpoint serve what has come; an error says that none does.
 	// nil: what actions say is believed.
 	Forward func(url string) error

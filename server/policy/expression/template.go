@@ -64,6 +64,16 @@ func (t *Template) Constant() (string, bool) {
 	return "", false
 }
 
+// Written is what its author has written: the text, with nothing in the place of the
+// expressions.
+func (t *Template) Written() string {
+	var text strings.Builder
+	for _, p := range t.parts {
+		text.WriteString(p.text)
+	}
+	return text.String()
+}
+
 // Reads is Expression.Reads of all expressions in the text.
 func (t *Template) Reads() (all []string) {
 	for _, p := range t.parts {
