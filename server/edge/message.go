@@ -197,7 +197,12 @@ func (r *Request) SetTarget(target string) {
 }
 
 // Trailers are the names of those that come behind the body, and go on.
-func (r *Request) Trailers() []string { return slices.Sorted(maps.Keys(r.trailers)) }
+func (r *Request) Trailers() []string {
+	if len(r.trailers) == 0 {
+		return nil // nearly always, and policies ask again and again
+	}
+	return slices.Sorted(maps.Keys(r.trailers))
+}
 
 // RemoveTrailer has a trailer not go on.
 func (r *Request) RemoveTrailer(name string) { delete(r.trailers, http.CanonicalHeaderKey(name)) }
