@@ -176,8 +176,8 @@ func (l *Local) Changed() <-chan struct{} {
 }
 
 // Owners returns one route per pool, in no order. A pool's route is one and the same
-// for as long as the pool lives and its members' policies and pages stay, so pointers tell routes
-// apart across tables.
+// for as long as the pool lives and its members' policies and pages stay, so pointers
+// tell routes apart across tables.
 func (l *Local) Owners() []*route.Route {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -87,6 +87,7 @@ func mayPass[T string | []byte](name T, believed bool) bool {
 type clientFacts struct {
 	addr     netip.Addr // the visitor behind trusted proxies
 	believed bool       // the peer is a trusted proxy: its headers are kept
+	nameless bool       // addr is a trusted proxy's, which has not said whose request it is
 }
 
 // clientFacts reads X-Forwarded-For from the right, past proxies that are trusted.
@@ -100,6 +101,7 @@ func (x *Exchange) clientFacts() clientFacts {
 	for _, hop := range slices.Backward(hops) {
 		addr, ok := hopAddr(strings.TrimSpace(hop))
 		if !ok {
+			facts.nameless = true
 			break
 		}
 		facts.addr = addr.Unmap()
@@ -113,8 +115,10 @@ func (x *Exchange) clientFacts() clientFacts {
 // nameless tells whether the visitor is a trusted proxy that has said of nobody that the
 // request is his.
 func (x *Exchange) nameless() bool {
-	addr := x.visitor.client.Addr()
-	return x.Client() == addr && x.live.trusts(addr)
+	if x.client.addr.IsValid() {
+		return x.client.nameless
+	}
+	return x.clientFacts().nameless
 }
 
 // hopAddr reads an address as proxies write one: some put it in brackets, or a port behind

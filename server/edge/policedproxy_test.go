@@ -64,6 +64,10 @@ func TestVisitorsThatAProxyNamesWithTheirPort(t *testing.T) {
 			{"198.51.100.1:5000, 198.51.100.3:1", "", 401},
 			{"unknown", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
 			{"unknown", "", 401},
+			{"unknown, 127.0.0.2", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
+			{"unknown, 127.0.0.2", "", 401},
+			{"127.0.0.3, 127.0.0.2", "Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n", 200},
+			{"127.0.0.3, 127.0.0.2", "", 200},
 			{"", "", 401},
 		} {
 			if r, _ := ask(t, conn, reader, fmt.Sprintf("GET / HTTP/1.1\r\nHost: app.%s\r\nX-Forwarded-For: %s\r\n%s\r\n", domain, row.from, row.header)); r.StatusCode != row.want {

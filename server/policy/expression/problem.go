@@ -90,8 +90,8 @@ func unknownFunction(name string) string {
 	return fmt.Sprintf("there is no function %s; docs/policy-expressions.md lists those that there are", name)
 }
 
-// problemOf makes one of what CEL, which has found something, found first. The names of things have been checked:
-// what is left is grammar and types.
+// problemOf makes one of what CEL found first; it has found something. The names of things
+// have been checked: what is left is grammar and types.
 func problemOf(issues *cel.Issues, text string) *Problem {
 	first := issues.Errors()[0]
 	return problemAt(text, first.Location, inPlain(first.Message))
