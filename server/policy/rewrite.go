@@ -39,8 +39,11 @@ type redirection struct {
 
 func (a *redirection) run(e *Evaluation) (Verdict, error) {
 	to, found, err := e.rewrite("redirect", a.from, a.to)
-	if err != nil || !found || to == e.wholeURL() || to == e.request.Target() {
+	if err != nil || !found {
 		return Verdict{}, err
+	}
+	if to = asReference(to); to == e.wholeURL() || to == e.request.Target() {
+		return Verdict{}, nil
 	}
 	if strings.ContainsFunc(to, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return Verdict{}, postern.Errorf(postern.CodePolicyFailed, "to has become a URL with a control character")
@@ -49,7 +52,7 @@ func (a *redirection) run(e *Evaluation) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	header.Set("Location", asReference(to))
+	header.Set("Location", to)
 	return Verdict{Decision: Respond, Answer: &Answer{Status: a.status, Header: header}}, nil
 }
 
