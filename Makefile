@@ -18,10 +18,11 @@ demo: ## run server, agent and a sample service on this machine
 	$(GO) run ./cmd/postern demo
 
 .PHONY: test
-# e2e counts what visitors wait: nothing else may run beside it.
+# The soak takes the longest, so it begins first. e2e counts what visitors wait: nothing
+# else may run beside it.
 test: ## install what tests need, then run all of them
 	scripts/test-deps.sh test
-	$(GO) test -p 2 -timeout 14m $$($(GO) list ./... | grep -v "/e2e$$")
+	$(GO) test -p 2 -timeout 14m ./e2e/soak $$($(GO) list ./... | grep -v "/e2e$$\|/e2e/soak$$")
 	$(GO) test -timeout 14m ./e2e
 	$(GO) test -C bench ./...
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"github.com/postern-dev/postern"
@@ -25,17 +26,17 @@ func TestPoliciesOfATCPPool(t *testing.T) {
 		"requests":  {`on_tcp_connect: []`, same},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var judged, by string // by the connection's policy
+			var said atomic.Pointer[policy.Logged] // by the connection's policy
 			s := start(t, func(c *config) {
-				c.Policy.Log = func(_ context.Context, l policy.Logged) { judged, by = l.Metadata["judged"], l.Metadata["by"] }
+				c.Policy.Log = func(_ context.Context, l policy.Logged) { said.Store(&l) }
 			})
-			members, addr := s.tcpPool(texts)
+			members, addr := s.tcpPool(texts, nil)
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			for range 10 {
-				judged, by = "", ""
+				said.Store(nil)
 				_, served := get(t, client, "http://"+addr)
-				if judged != "" && judged != served {
-					t.Errorf("the policy %q of %s was asked, and %s serves the connection", by, judged, served)
+				if l := said.Load(); l != nil && l.Metadata["judged"] != served {
+					t.Errorf("the policy %q of %s was asked, and %s serves the connection", l.Metadata["by"], l.Metadata["judged"], served)
 				}
 			}
 			for i, m := range members {
@@ -62,8 +63,7 @@ func TestPoliciesOfATCPPoolThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
-			members, addr := s.tcpPool(row.texts)
-			members[0].refuse = postern.Errorf(postern.CodeLinkLost, "gone")
+			members, addr := s.tcpPool(row.texts, postern.Errorf(postern.CodeLinkLost, "gone"))
 			for range 10 {
 				conn, err := net.Dial("tcp", addr)
 				if err != nil {
@@ -81,8 +81,8 @@ func TestPoliciesOfATCPPoolThatFails(t *testing.T) {
 }
 
 // tcpPool puts a tcp endpoint of two members online, each with a policy of its own, "" for
-// none, and a service that says which one it is.
-func (s *site) tcpPool(texts [2]string) (members [2]*member, addr string) {
+// none, and a service that says which one it is. The first refuses, unless with nil.
+func (s *site) tcpPool(texts [2]string, refuses error) (members [2]*member, addr string) {
 	s.t.Helper()
 	for i, text := range texts {
 		m := newMember("")
@@ -91,6 +91,7 @@ func (s *site) tcpPool(texts [2]string) (members [2]*member, addr string) {
 			m.policy = compiled(s.t, postern.TCP, text)
 		}
 	}
+	members[0].refuse = refuses
 	number := ports.For(s.t, 1).First
 	must(s.t, s.edge.OpenPort(postern.TCP, uint16(number)))
 	s.policedPool(fmt.Sprintf("tcp://tcp.%s:%d", domain, number), members[:]...)
