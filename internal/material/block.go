@@ -99,7 +99,7 @@ func (t Text) block(text string, line int) (block, int, error) {
 	}
 	stop := strings.Index(rest, end)
 	if next := strings.Index(rest, begin); stop < 0 || next >= 0 && next < stop {
-		return block{}, 0, t.fault("has a PEM block (%s) that begins at line %d and has no end: the file is not whole", clip(kind), line)
+		return block{}, 0, t.fault("has a PEM block (%q) that begins at line %d and has no end: the file is not whole", clip(kind), line)
 	}
 	last, after, found := strings.Cut(rest[stop+len(end):], dash)
 	if !found || last != kind {
@@ -108,7 +108,7 @@ func (t Text) block(text string, line int) (block, int, error) {
 	headers, body := cutHeaders(rest[:stop])
 	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
 	if err != nil || len(der) == 0 {
-		return block{}, 0, t.fault("has a PEM block (%s) at line %d that is damaged: what is between its first and last line is not base64", clip(kind), line)
+		return block{}, 0, t.fault("has a PEM block (%q) at line %d that is damaged: what is between its first and last line is not base64", clip(kind), line)
 	}
 	return block{kind: kind, line: line, headers: headers, der: der}, len(text) - len(after), nil
 }
