@@ -1,27 +1,16 @@
 package policy
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // unknowns are the variables of ngrok's that this server never has a value for. Policies may
 // name them, and are warned: a rule that keeps strangers out by one of them keeps nobody out.
 func unknowns() []string {
-	all := []string{
-		"conn.k8s", "conn.tls.ja4_fingerprint", "conn.tls.server", "conn.ts.end",
-		"req.ts.body_received", "res.ts.body_received", "req.trailers", "res.trailers",
+	return []string{
+		"conn.client_ip.categories", "conn.client_ip.is_on_blocklist", "conn.client_ip.is_tor_node", "conn.k8s",
+		"conn.server_ip.categories", "conn.server_ip.is_on_blocklist", "conn.server_ip.is_tor_node",
+		"conn.tls.ja4_fingerprint", "conn.tls.server", "conn.ts.end",
+		"req.trailers", "req.ts.body_received", "res.trailers", "res.ts.body_received",
 	}
-	for _, name := range []string{"is_on_blocklist", "is_tor_node", "categories"} {
-		all = append(all, "conn.client_ip."+name, "conn.server_ip."+name)
-	}
-	slices.Sort(all)
-	return all
-}
-
-// Unknown tells whether this server never has a value for a variable, or a field of one.
-func Unknown(name string) bool {
-	return slices.ContainsFunc(unknowns(), func(u string) bool { return name == u || strings.HasPrefix(name, u+".") })
 }
 
 // reads notes which variables an expression reads; n is the text that has it.
